@@ -1,0 +1,54 @@
+# `make demo` runs the main job, `make test` everything that is checked. Each sets up what it needs, once.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench prove docs stack-down lock clean
+
+SOURCES := pyproject.toml requirements/uv.txt
+WORKER := .venv/.worker
+TESTING := .venv/.testing
+
+help: ## Say what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(WORKER): $(SOURCES) requirements/worker.txt
+	@deploy/setup/debian-packages java=openjdk-17-jre-headless mvn=maven
+	@deploy/setup/venv requirements/worker.txt
+	@touch $@
+
+# The test environment holds the worker's and more: torch alone brings 5 GB.
+$(TESTING): $(WORKER) requirements/test.txt
+	@deploy/setup/debian-packages chromium=chromium chromedriver=chromium-driver
+	@deploy/setup/venv requirements/test.txt
+	@touch $@
+
+demo: $(WORKER) ## Photographs through Kafka, Triton and the policies, counted; KEEP=1 leaves the stack running
+	@.venv/bin/watchword demo $(if $(KEEP),--keep)
+
+test: check ## Lint, types, structure, and every test, on the real broker and Triton
+	@.venv/bin/watchword stack install
+	@.venv/bin/pytest
+
+check: $(TESTING) ## Lint, types and structure alone
+	@.venv/bin/ruff check -q pipeline tests
+	@.venv/bin/ruff format -q --check pipeline tests
+	@.venv/bin/mypy --no-error-summary
+	@.venv/bin/lint-imports --no-logo > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
+
+bench: $(WORKER) ## Ratios against this machine's own roofline, in one run
+	@.venv/bin/python -m tests.bench.bench
+
+prove: $(TESTING) ## The long proofs: kills by the dozen, outages, 50,000 images
+	@.venv/bin/python -m tests.prove.prove
+
+stack-down: ## End the local stack
+	@.venv/bin/watchword stack down
+
+docs: $(WORKER) ## Write the reference pages that are made from code
+	@.venv/bin/watchword reference settings > docs/settings.md
+	@.venv/bin/watchword reference metrics > docs/metrics.md
+
+lock: $(WORKER) ## Resolve the lock files anew
+	@deploy/setup/lock
+
+clean: ## Remove environments and the stack's state
+	rm -rf .venv .watchword
