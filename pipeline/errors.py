@@ -1,0 +1,85 @@
+"""
+Every error of the package, one tree.
+
+    WatchwordError
+    ├── UsageError            the command, a setting or a file is wrong: say what, exit 2
+    │   ├── PolicyError       a policy file is wrong: file:line:column and a caret
+    │   ├── BundleError       a model bundle is missing, damaged or of another shape than its manifest says
+    │   └── StackError        the local stack cannot be brought up: what is missing and how to get it
+    ├── RecordFault           the record's fault: it becomes a dead letter with a reason of the closed list
+    ├── DependencyFault       a dependency's fault: the chunk is tried again, nothing is skipped
+    │   ├── BrokerFault       Kafka did not answer, or refused for now
+    │   └── EncoderFault      Triton did not answer, or refused for now
+    ├── CommitAborted         the transaction was aborted or refused: its chunks are dropped and read again
+    ├── ProducerFenced        another worker took over this `instance_id`
+    └── DeadLetterLimit       too large a share of the stream would be dead letters: stop before committing them
+"""
+
+from enum import StrEnum
+
+
+class DeadLetterReason(StrEnum):
+    """Why a record could not be judged. The list is closed: metrics, docs and the wire contract are made from it."""
+
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    CORRUPT_IMAGE = "corrupt_image"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    BAD_REFERENCE = "bad_reference"
+    REFERENCE_FORBIDDEN = "reference_forbidden"
+    FETCH_FAILED = "fetch_failed"
+    BAD_EVENT = "bad_event"
+
+
+class WatchwordError(Exception):
+    """Root of the tree."""
+
+
+class UsageError(WatchwordError):
+    """What was asked cannot be done as asked; the message says what to change."""
+
+
+class PolicyError(UsageError):
+    """One or more policy files are invalid; the message shows each place."""
+
+
+class BundleError(UsageError):
+    """A model bundle cannot be used."""
+
+
+class StackError(UsageError):
+    """The local stack cannot be brought up or taken down."""
+
+
+class RecordFault(WatchwordError):
+    """The record cannot be judged, now or ever."""
+
+    def __init__(self, reason: DeadLetterReason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class DependencyFault(WatchwordError):
+    """Something this worker depends on failed; the same call may succeed later."""
+
+
+class BrokerFault(DependencyFault):
+    """Kafka did not answer in time or refused for now."""
+
+
+class EncoderFault(DependencyFault):
+    """The inference server did not answer in time or refused for now."""
+
+
+class CommitAborted(WatchwordError):
+    """A chunk's transaction did not commit; the stream must go back to what is committed."""
+
+
+class ProducerFenced(WatchwordError):
+    """A newer producer with the same transactional id exists."""
+
+
+class DeadLetterLimit(WatchwordError):
+    """Committing would dead-letter more than the allowed share of the stream."""

@@ -1,0 +1,51 @@
+"""Pixels: what an encoder takes, what may be decoded, and a decoded image."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.events.records import ImageEvent
+
+
+@dataclass(frozen=True, slots=True)
+class PixelSpec:
+    """
+    The square an encoder takes: `size` pixels a side.
+
+    `squash` scales the whole image into it, so nothing at the edges is hidden; `crop` scales the short side and keeps
+    the middle.
+    """
+
+    size: int
+    mode: Literal["squash", "crop"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """What is refused before any pixel is allocated."""
+
+    max_bytes: int = 10 << 20
+    max_pixels: int = 50_000_000
+    max_dimension: int = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Pixels ready for an encoder: uint8 [size, size, 3], RGB. Width and height are the upright image's own."""
+
+    pixels: NDArray[np.uint8]
+    format: str
+    width: int
+    height: int
+    animated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedImage:
+    """An event with its pixels. `content_digest` is the SHA-256 of the image's bytes, hexadecimal."""
+
+    event: ImageEvent
+    picture: Picture
+    content_digest: str

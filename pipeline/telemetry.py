@@ -1,0 +1,141 @@
+"""Every metric and the logging set-up, once."""
+
+import logging
+import sys
+from dataclasses import dataclass
+
+import structlog
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+
+from pipeline.errors import DeadLetterReason
+
+METRICS_CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+LATENCY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+SCORE_BUCKETS = tuple(range(-20, 21, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One metric of the catalogue, as the docs show it."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    text: str
+
+
+class Metrics:
+    """The metric catalogue, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=True)
+        self._described: list[Described] = []
+        # Records read from the input topic, counted again when a chunk is read again.
+        self.records = self._counter("records", "Records read from the input topic, re-reads included.")
+        # Verdicts committed: images that were judged.
+        self.verdicts = self._counter("verdicts", "Images judged, in committed transactions.")
+        # A policy's yes, by policy and mode; only mode `enforce` emits a flag event.
+        self.flags = self._counter("flags", "Verdicts a policy said yes to, committed.", ("policy", "mode"))
+        # Dead letters committed, by reason of the closed list.
+        self.dead_letters = self._counter("dead_letters", "Records that could not be judged, committed.", ("reason",))
+        # How long a stage worked on a chunk: decode, encode, judge, commit.
+        self.stage_seconds = self._histogram(
+            "stage_duration_seconds", "Time a stage worked on one chunk.", STAGE_BUCKETS, ("stage",)
+        )
+        # Records in a chunk: small on a quiet stream, up to the cap on a busy one.
+        self.chunk_records = self._histogram("chunk_records", "Records in a chunk.", SIZE_BUCKETS)
+        # Images in one request to the encoder.
+        self.batch_images = self._histogram("batch_images", "Images in one encoder request.", SIZE_BUCKETS)
+        # Chunks between poll and commit.
+        self.chunks_in_work = self._gauge("chunks_in_work", "Chunks between poll and commit.")
+        # Chunks waiting in front of a stage.
+        self.queue_chunks = self._gauge("queue_chunks", "Chunks waiting for a stage.", ("stage",))
+        # From an event's ce_time (else its record's timestamp) to its committed verdict.
+        self.latency_seconds = self._histogram(
+            "end_to_end_latency_seconds", "From ce_time to the committed verdict.", LATENCY_BUCKETS
+        )
+        # Encoder requests that failed, by kind of failure.
+        self.encoder_errors = self._counter("encoder_errors", "Encoder requests that failed.", ("kind",))
+        # Chunks tried again because a dependency failed, by dependency.
+        self.retries = self._counter("retries", "Tries again after a dependency's fault.", ("dependency",))
+        # How long a transaction took, from its first record to the broker's yes.
+        self.commit_seconds = self._histogram("commit_duration_seconds", "Time of one transaction.", STAGE_BUCKETS)
+        # Transactions that did not commit: aborted, refused, fenced or of unknown outcome.
+        self.commits_aborted = self._counter("commits_aborted", "Transactions that did not commit.", ("cause",))
+        # Rebalances of the consumer group that this worker saw.
+        self.rebalances = self._counter("rebalances", "Times the assignment was taken anew.")
+        # Records of assigned partitions that this worker has not committed yet.
+        self.lag_records = self._gauge("consumer_lag_records", "Records not yet committed.", ("partition",))
+        # Raw scores by policy: a drifting distribution shows before flags do.
+        self.scores = self._histogram("score", "Raw scores of committed verdicts.", SCORE_BUCKETS, ("policy",))
+        # Set to 1; labels name the build, the model and the policy set in force.
+        self.info = self._gauge("build_info", "What is running.", ("version", "model", "policy_set"))
+        # Policy edits refused; the last good set stays in force.
+        self.policies_refused = self._counter("policy_sets_refused", "Policy edits refused as invalid.")
+        for reason in DeadLetterReason:
+            self.dead_letters.labels(reason.value)
+        ProcessCollector(registry=self.registry)
+
+    def render(self) -> bytes:
+        """Return every metric in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def described(self) -> tuple[Described, ...]:
+        """Return the catalogue in its order."""
+        return tuple(self._described)
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+        self._described.append(Described(f"watchword_{name}_total", "counter", labels, text))
+        return Counter(f"watchword_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+        self._described.append(Described(f"watchword_{name}", "gauge", labels, text))
+        return Gauge(f"watchword_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], labels: tuple[str, ...] = ()) -> Histogram:
+        self._described.append(Described(f"watchword_{name}", "histogram", labels, text))
+        return Histogram(f"watchword_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+
+def configure_logging(log_format: str, level: str) -> None:
+    """Send logs to stderr: JSON lines, or for people when `auto` finds a terminal."""
+    as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    )
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        processor=renderer,
+        foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    # The client logs every reconnect at error and every state at info; what matters reaches us as exceptions.
+    logging.getLogger("kafka").setLevel(logging.ERROR)
+    logging.getLogger("kafka.net").setLevel(logging.CRITICAL)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        cache_logger_on_first_use=False,
+    )
