@@ -1,0 +1,186 @@
+"""Image bytes to pixels: every format that reaches a stream, and every way it can be bad."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline.commands.broken_images import bomb, broken_images
+from pipeline.errors import DeadLetterReason, RecordFault
+from pipeline.events.images import ImageLimits, Picture, PixelSpec
+from pipeline.ingest.decode import decode
+
+SPEC = PixelSpec(96, "squash")
+LIMITS = ImageLimits()
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    content = io.BytesIO()
+    image.save(content, kind, **options)
+    return content.getvalue()
+
+
+def halves(width: int = 64, height: int = 48) -> Image.Image:
+    """Left half red, right half blue."""
+    image = Image.new("RGB", (width, height), (255, 0, 0))
+    image.paste((0, 0, 255), (width // 2, 0, width, height))
+    return image
+
+
+def left_and_right(picture: Picture) -> tuple[list[int], list[int]]:
+    return picture.pixels[48, 20].tolist(), picture.pixels[48, 75].tolist()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP", "TIFF", "WEBP"])
+def test_lossless_formats_keep_their_colours(kind: str) -> None:
+    options = {"lossless": True} if kind == "WEBP" else {}
+    picture = decode(encoded(halves(), kind, **options), SPEC, LIMITS)
+    assert left_and_right(picture) == ([255, 0, 0], [0, 0, 255])
+    assert (picture.format, picture.width, picture.height, picture.animated) == (kind.lower(), 64, 48, False)
+
+
+def test_jpeg_is_close() -> None:
+    left, right = left_and_right(decode(encoded(halves(), "JPEG", quality=95), SPEC, LIMITS))
+    np.testing.assert_allclose([left, right], [[255, 0, 0], [0, 0, 255]], atol=4)
+
+
+def test_pixels_have_the_encoders_shape() -> None:
+    pixels = decode(encoded(halves(), "PNG"), SPEC, LIMITS).pixels
+    assert pixels.shape == (96, 96, 3)
+    assert pixels.dtype == np.uint8
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_of_an_animation_the_first_frame_is_judged_and_said_to_be(kind: str) -> None:
+    green = Image.new("RGB", (64, 48), (0, 255, 0))
+    options = {"save_all": True, "append_images": [green, green], "lossless": True}
+    picture = decode(encoded(halves(), kind, **options), SPEC, LIMITS)
+    assert picture.animated
+    assert left_and_right(picture) == ([255, 0, 0], [0, 0, 255])
+
+
+def test_cmyk_comes_out_in_rgb() -> None:
+    left, right = left_and_right(decode(encoded(halves().convert("CMYK"), "JPEG", quality=95), SPEC, LIMITS))
+    assert left[0] > 200 > 60 > left[2]
+    assert right[2] > 200 > 60 > right[0]
+
+
+def test_sixteen_bits_are_scaled_not_clipped() -> None:
+    ramp = np.full((48, 64), 32896, dtype=np.uint16)
+    picture = decode(encoded(Image.fromarray(ramp), "PNG"), SPEC, LIMITS)
+    assert picture.pixels[48, 48].tolist() == [128, 128, 128]
+
+
+def test_palettes_are_looked_up() -> None:
+    picture = decode(encoded(halves().quantize(4), "PNG"), SPEC, LIMITS)
+    assert left_and_right(picture) == ([255, 0, 0], [0, 0, 255])
+
+
+def test_what_is_transparent_shows_white() -> None:
+    clear = Image.new("RGBA", (64, 48), (0, 0, 0, 0))
+    assert decode(encoded(clear, "PNG"), SPEC, LIMITS).pixels[48, 48].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(orientation: int) -> None:
+    """However a camera was held, the upright picture has red left, blue right and a green top edge."""
+    upright = halves(64, 64)
+    upright.paste((0, 255, 0), (0, 0, 64, 12))
+    undo = {
+        2: [Image.Transpose.FLIP_LEFT_RIGHT],
+        3: [Image.Transpose.ROTATE_180],
+        4: [Image.Transpose.FLIP_TOP_BOTTOM],
+        5: [Image.Transpose.TRANSPOSE],
+        6: [Image.Transpose.ROTATE_90],
+        7: [Image.Transpose.TRANSVERSE],
+        8: [Image.Transpose.ROTATE_270],
+    }
+    stored = upright
+    for step in undo.get(orientation, []):
+        stored = stored.transpose(step)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = decode(encoded(stored, "PNG", exif=exif), SPEC, LIMITS)
+    assert left_and_right(picture) == ([255, 0, 0], [0, 0, 255])
+    assert picture.pixels[5, 48].tolist() == [0, 255, 0]
+
+
+def test_sideways_pictures_report_their_upright_size() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = decode(encoded(halves(64, 48), "JPEG", exif=exif), SPEC, LIMITS)
+    assert (picture.width, picture.height) == (48, 64)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 20_000), (20_000, 1), (3, 7)])
+def test_odd_shapes_are_judged(width: int, height: int) -> None:
+    picture = decode(encoded(Image.new("RGB", (width, height), (9, 9, 9)), "PNG"), SPEC, LIMITS)
+    assert np.unique(picture.pixels).tolist() == [9]
+
+
+def test_crop_keeps_the_middle() -> None:
+    image = Image.new("RGB", (300, 100), (255, 0, 0))
+    image.paste((0, 0, 255), (100, 0, 200, 100))
+    pixels = decode(encoded(image, "PNG"), PixelSpec(96, "crop"), LIMITS).pixels
+    assert pixels[48, 10].tolist() == pixels[48, 85].tolist() == [0, 0, 255]
+
+
+def test_a_large_jpeg_decoded_at_a_fraction_stays_the_same_picture(samples: Path) -> None:
+    """Draft decoding differs from full decoding by less than one level in 255 on the mean."""
+    [photograph, *_] = sorted((samples / "images/elephant").iterdir())
+    large = Image.open(photograph).convert("RGB").resize((1920, 1080), Image.Resampling.BICUBIC)
+    drafted = decode(encoded(large, "JPEG", quality=92), SPEC, LIMITS).pixels
+    whole = decode(encoded(Image.open(io.BytesIO(encoded(large, "JPEG", quality=92))), "PNG"), SPEC, LIMITS).pixels
+    assert np.abs(drafted.astype(float) - whole).mean() < 1.0
+
+
+def test_each_broken_image_has_its_reason(revolver: bytes) -> None:
+    for broken in broken_images(revolver):
+        if broken.content_type == "application/json":
+            continue
+        with pytest.raises(RecordFault) as caught:
+            decode(broken.value, SPEC, LIMITS)
+        assert caught.value.reason is broken.reason, broken.name
+
+
+def test_limits_are_checked_before_pixels_are_allocated() -> None:
+    """A bomb of a few kilobytes that claims 900 million pixels is refused by its header."""
+    with pytest.raises(RecordFault) as caught:
+        decode(bomb(30_000, 30_000), SPEC, ImageLimits(max_dimension=40_000))
+    assert caught.value.reason is DeadLetterReason.TOO_MANY_PIXELS
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (ImageLimits(max_bytes=10), DeadLetterReason.TOO_LARGE),
+        (ImageLimits(max_pixels=64 * 48 - 1), DeadLetterReason.TOO_MANY_PIXELS),
+        (ImageLimits(max_dimension=63), DeadLetterReason.TOO_MANY_PIXELS),
+    ],
+)
+def test_each_limit_holds(limits: ImageLimits, reason: DeadLetterReason) -> None:
+    with pytest.raises(RecordFault) as caught:
+        decode(encoded(halves(), "PNG"), SPEC, limits)
+    assert caught.value.reason is reason
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.sampled_from(["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]),
+    cuts=st.lists(st.tuples(st.integers(0, 400), st.binary(min_size=1, max_size=8)), max_size=4),
+    length=st.integers(0, 2000),
+)
+def test_damaged_bytes_are_judged_or_refused_never_more(kind: str, cuts: list[tuple[int, bytes]], length: int) -> None:
+    """Whatever bytes come, the decoder returns a picture or a reason of the closed list; nothing else escapes."""
+    data = bytearray(encoded(halves(), kind))
+    for place, junk in cuts:
+        data[place : place + len(junk)] = junk
+    try:
+        picture = decode(bytes(data[: max(1, length)]), SPEC, LIMITS)
+    except RecordFault:
+        return
+    assert picture.pixels.shape == (96, 96, 3)
