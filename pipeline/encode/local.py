@@ -1,0 +1,46 @@
+"""Both towers in this process, on ONNX Runtime: the embedded default, and the reference."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from pipeline.encode.bundle import Bundle
+from pipeline.encode.tokenize import TextTokenizer
+
+TEXT_BATCH = 256
+
+
+class LocalEncoder:
+    """
+    A bundle's towers in process. Calls from several threads are allowed.
+
+    `threads` is ONNX Runtime's intra-operator parallelism; 0 leaves it to the runtime.
+    """
+
+    def __init__(self, bundle: Bundle, *, threads: int = 0) -> None:
+        self.model_digest = bundle.digest
+        self.logit_scale = bundle.manifest.logit_scale
+        self._image = open_session(bundle.image_tower, threads)
+        self._text = open_session(bundle.text_tower, threads)
+        self._tokenize = TextTokenizer(bundle)
+
+    def encode_images(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Map uint8 [N, H, W, 3], RGB, to float32 [N, D], unit length."""
+        return np.asarray(self._image.run(["image_embeds"], {"images": images})[0])
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Map N texts to float32 [N, D], unit length."""
+        input_ids = self._tokenize(texts)
+        batches = [input_ids[i : i + TEXT_BATCH] for i in range(0, len(input_ids), TEXT_BATCH)]
+        return np.concatenate([self._text.run(["text_embeds"], {"input_ids": batch})[0] for batch in batches])
+
+
+def open_session(tower: Path, threads: int) -> ort.InferenceSession:
+    """Open a tower on the CPU."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return ort.InferenceSession(tower, options, providers=["CPUExecutionProvider"])
