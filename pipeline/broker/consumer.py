@@ -1,0 +1,220 @@
+"""A member of a consumer group that knows which generation each record was polled in."""
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from kafka import KafkaConsumer
+from kafka.errors import IllegalStateError
+from kafka.structs import ConsumerGroupMetadata, MemberState, TopicPartition
+
+from pipeline.broker.connection import Connection, translated
+from pipeline.errors import ProducerFenced
+from pipeline.events.records import Origin, Record
+
+# A member in good standing whose client sends no heartbeat for so long has been fenced.
+SILENCE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The offsets of one partition that a chunk covers: from `start` up to, not including, `end`."""
+
+    partition: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """
+    Records polled together, in order within each partition.
+
+    `membership` is the group's metadata at their own poll: what a commit of them must be fenced by.
+    """
+
+    records: tuple[Record, ...]
+    spans: tuple[Span, ...]
+    membership: ConsumerGroupMetadata
+
+
+class GroupConsumer:
+    """
+    One topic read as a member of a group. Used by one thread only.
+
+    After any change of the group's generation `moved` is true and nothing is handed out until `rewind` has gone back to
+    what is committed: what was polled before belongs to a generation whose commits are refused. No callback of the
+    client does anything; the change is read from the membership itself, before and after each poll.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        topic: str,
+        group_id: str,
+        instance_id: str,
+        session_timeout_s: float,
+        max_record_bytes: int,
+        isolation_level: str = "read_committed",
+    ) -> None:
+        self._topic = topic
+        with translated():
+            self._consumer = KafkaConsumer(
+                topic,
+                **connection.client_options(),
+                client_id=instance_id,
+                group_id=group_id,
+                group_instance_id=instance_id,
+                enable_auto_commit=False,
+                isolation_level=isolation_level,
+                auto_offset_reset="earliest",
+                session_timeout_ms=int(session_timeout_s * 1000),
+                heartbeat_interval_ms=int(session_timeout_s * 1000 / 4),
+                max_partition_fetch_bytes=max(4 << 20, max_record_bytes),
+                fetch_max_wait_ms=250,
+                allow_auto_create_topics=False,
+            )
+        self._generation: tuple[int, str] | None = None
+        self._next: dict[TopicPartition, int] = {}
+        self._held: deque[Record] = deque()
+        self._silent_since: float | None = None
+        self.moved = True
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """The partitions this member read from since the last rewind."""
+        return frozenset(place.partition for place in self._next)
+
+    def poll(self, timeout_s: float, max_records: int, max_bytes: int) -> Polled | None:
+        """
+        Return what has arrived, up to both caps (one record may exceed the bytes), or None.
+
+        Raises `BrokerFault`, and `ProducerFenced` when another member took over the instance id.
+        """
+        if not self._held and not self._fetch(timeout_s, max_records):
+            return None
+        membership = self.membership()
+        if self._lost(membership):
+            return None
+        return self._take(max_records, max_bytes, membership)
+
+    def idle(self, timeout_s: float) -> None:
+        """Stay in the group without taking records: everything assigned is paused for the length of the call."""
+        with translated():
+            self._consumer.pause(*self._consumer.assignment())
+            leaked = self._consumer.poll(int(timeout_s * 1000), max_records=1)
+            self._consumer.resume(*self._consumer.paused())
+        # Only a partition assigned during this very call can have yielded a record; its position has moved.
+        self.moved = self.moved or bool(leaked) or self._lost(self.membership())
+
+    def rewind(self, timeout_s: float) -> dict[int, int] | None:
+        """
+        Seek every assigned partition to what is committed, waiting for transactions that are still open.
+
+        Returns those positions by partition and clears `moved`; None when there is no assignment yet or it changed
+        meanwhile: call again. A partition without a commit starts at its beginning.
+        """
+        membership = self.membership()
+        self._held.clear()
+        with translated():
+            assigned = self._consumer.assignment()
+            if not assigned or membership.generation_id < 0:
+                return None
+            positions = {}
+            for place in sorted(assigned):
+                committed = self._consumer.committed(place, timeout_ms=int(timeout_s * 1000))
+                if committed is None:
+                    committed = self._consumer.beginning_offsets([place])[place]
+                positions[place] = committed
+            try:
+                for place, offset in positions.items():
+                    self._consumer.seek(place, offset)
+            except (ValueError, IllegalStateError):
+                return None  # unassigned while we asked
+        if _identity(self.membership()) != _identity(membership) or self._consumer.assignment() != assigned:
+            return None
+        self._generation = _identity(membership)
+        self._next = positions
+        self.moved = False
+        return {place.partition: offset for place, offset in positions.items()}
+
+    def membership(self) -> ConsumerGroupMetadata:
+        """Return the group's metadata as of now."""
+        return self._consumer.group_metadata()
+
+    def lag(self) -> dict[int, int]:
+        """Return, by partition, how many records stand between what was polled and the last known end."""
+        ends = {place: self._consumer.highwater(place) for place in self._next if self._is_assigned(place)}
+        return {place.partition: max(0, end - self._next[place]) for place, end in ends.items() if end is not None}
+
+    def close(self, timeout_s: float) -> None:
+        """Leave; a static member's partitions stay its own until the session ends."""
+        with translated():
+            self._consumer.close(autocommit=False, timeout_ms=int(timeout_s * 1000))
+
+    def _is_assigned(self, place: TopicPartition) -> bool:
+        return place in self._consumer.assignment()
+
+    def _fetch(self, timeout_s: float, max_records: int) -> bool:
+        with translated():
+            polled: dict[Any, list[Any]] = self._consumer.poll(int(timeout_s * 1000), max_records=max_records)
+        if self._lost(self.membership()):
+            return False
+        self._held.extend(to_record(found) for records in polled.values() for found in records)
+        return bool(self._held)
+
+    def _lost(self, membership: ConsumerGroupMetadata) -> bool:
+        self._check_heartbeat(membership)
+        if self.moved or _identity(membership) != self._generation:
+            self.moved = True
+            self._held.clear()
+        return self.moved
+
+    def _check_heartbeat(self, membership: ConsumerGroupMetadata) -> None:
+        """
+        Raise `ProducerFenced` once the client has given up its heartbeat as a member in good standing.
+
+        When another member joins under this instance id the client only logs it and falls silent, so it is looked for
+        where it leaves its mark. A join in progress may look the same for a moment.
+        """
+        silent = membership.state == MemberState.STABLE and not self._consumer._coordinator._heartbeat_enabled  # noqa: SLF001
+        now = time.monotonic()
+        if not silent:
+            self._silent_since = None
+        elif self._silent_since is None:
+            self._silent_since = now
+        elif now - self._silent_since > SILENCE_S:
+            raise ProducerFenced("another member of the group joined under the same instance id")
+
+    def _take(self, max_records: int, max_bytes: int, membership: ConsumerGroupMetadata) -> Polled:
+        records: list[Record] = []
+        size = 0
+        while self._held and len(records) < max_records:
+            size += self._held[0].size_bytes
+            if records and size > max_bytes:
+                break
+            records.append(self._held.popleft())
+        ends = {record.origin.partition: record.origin.offset + 1 for record in records}
+        spans = []
+        for partition, end in ends.items():
+            place = TopicPartition(self._topic, partition)
+            spans.append(Span(partition, self._next[place], end))
+            self._next[place] = end
+        return Polled(tuple(records), tuple(spans), membership)
+
+
+def _identity(membership: ConsumerGroupMetadata) -> tuple[int, str]:
+    return membership.generation_id, membership.member_id
+
+
+def to_record(found: Any) -> Record:
+    """Return one of the client's records as ours."""
+    return Record(
+        origin=Origin(found.topic, found.partition, found.offset),
+        key=found.key,
+        value=found.value,
+        headers=tuple((name, value) for name, value in found.headers),
+        timestamp_ms=found.timestamp,
+    )

@@ -1,0 +1,56 @@
+"""Send records as an ordinary idempotent producer: what feeds a stream, not what the worker emits by."""
+
+from collections import deque
+from typing import Any, Self
+
+from kafka import KafkaProducer
+
+from pipeline.broker.connection import Connection, translated
+from pipeline.broker.producer import Message
+
+IN_FLIGHT = 2000
+
+
+class Publisher:
+    """Sends messages in the background and raises, at the latest when it closes, if any was not stored."""
+
+    def __init__(self, connection: Connection, *, max_record_bytes: int) -> None:
+        with translated():
+            self._producer = KafkaProducer(
+                **connection.client_options(),
+                max_request_size=max_record_bytes + (1 << 20),
+                batch_size=256 << 10,
+                linger_ms=5,
+                allow_auto_create_topics=False,
+            )
+        self._pending: deque[Any] = deque()
+
+    def send(self, message: Message) -> None:
+        """Send one message. Raises `BrokerFault` when an earlier one failed."""
+        with translated():
+            future = self._producer.send(
+                message.topic,
+                value=message.value,
+                key=message.key,
+                headers=list(message.headers),
+                partition=message.partition,
+                timestamp_ms=message.timestamp_ms,
+            )
+            self._pending.append(future)
+            if len(self._pending) > IN_FLIGHT:
+                self._pending.popleft().get(timeout=60)
+
+    def flush(self) -> None:
+        """Wait until everything is stored. Raises `BrokerFault` when something was not."""
+        with translated():
+            self._producer.flush(timeout=120)
+            while self._pending:
+                self._pending.popleft().get(timeout=60)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.flush()
+        self._producer.close(timeout=5)

@@ -1,0 +1,114 @@
+"""The topics: made where missing, and checked to admit what will be sent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kafka import KafkaAdminClient, KafkaConsumer
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import RetriableError, TopicAlreadyExistsError
+from kafka.structs import TopicPartition
+
+from pipeline.broker.connection import Connection, translated
+from pipeline.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as this project wants it. `max_message_bytes` bounds one record with its headers."""
+
+    name: str
+    partitions: int
+    max_message_bytes: int
+
+
+def answers(address: str) -> bool:
+    """Tell whether a broker at `host:port` answers within a second or two."""
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=address, bootstrap_timeout_ms=1500)
+    except RetriableError:
+        return False
+    try:
+        admin.list_topics()
+    except RetriableError:
+        return False
+    finally:
+        admin.close()
+    return True
+
+
+def ensure_topics(connection: Connection, topics: list[Topic]) -> list[str]:
+    """Make the topics that are missing and return their names. Raises `BrokerFault` without a broker."""
+    with translated():
+        admin = KafkaAdminClient(**connection.options())
+        try:
+            present = set(admin.list_topics())
+            missing = [topic for topic in topics if topic.name not in present]
+            for topic in missing:
+                _create(admin, topic)
+        finally:
+            admin.close()
+    return [topic.name for topic in missing]
+
+
+def require_room(connection: Connection, *, source: str, target: str, envelope_bytes: int) -> int:
+    """
+    Return the largest record `target` admits, once it is known to hold any record of `source` in an envelope.
+
+    Raises `UsageError` when it does not: a record that is allowed in could then not be dead-lettered whole.
+    """
+    with translated():
+        admin = KafkaAdminClient(**connection.options())
+        try:
+            comes, goes = (_admitted(admin, name) for name in (source, target))
+        finally:
+            admin.close()
+    if goes < comes + envelope_bytes:
+        raise UsageError(
+            f"topic `{target}` admits records of {goes} bytes, but `{source}` lets {comes} in, and {envelope_bytes} "
+            f"more are needed around them; set max.message.bytes of `{target}` to {comes + envelope_bytes} or more"
+        )
+    return goes
+
+
+def partitions_of(connection: Connection, topics: Sequence[str]) -> list[TopicPartition]:
+    """
+    Return every partition of `topics`; a topic that is not there has none.
+
+    Asked of the admin client: a consumer's own look-up waits for metadata without a deadline.
+    """
+    with translated():
+        admin = KafkaAdminClient(**connection.options())
+        try:
+            described = admin.describe_topics(list(topics))
+        finally:
+            admin.close()
+    found = [(topic["name"], each["partition_index"]) for topic in described for each in topic["partitions"]]
+    return [TopicPartition(topic, partition) for topic, partition in sorted(found)]
+
+
+def committed_and_end(connection: Connection, group_id: str, topic: str) -> dict[int, tuple[int, int]]:
+    """Return, by partition, what `group_id` has committed (0 when nothing) and where the topic ends, read committed."""
+    partitions = partitions_of(connection, [topic])
+    with translated():
+        consumer = KafkaConsumer(
+            **connection.client_options(), group_id=group_id, enable_auto_commit=False, isolation_level="read_committed"
+        )
+        try:
+            ends = consumer.end_offsets(partitions) if partitions else {}
+            return {p.partition: (consumer.committed(p, timeout_ms=30_000) or 0, ends[p]) for p in partitions}
+        finally:
+            consumer.close()
+
+
+def _create(admin: KafkaAdminClient, topic: Topic) -> None:
+    wanted = {"num_partitions": topic.partitions, "configs": {"max.message.bytes": str(topic.max_message_bytes)}}
+    try:
+        admin.create_topics({topic.name: wanted}, wait_for_metadata=True)
+    except TopicAlreadyExistsError:
+        return  # another worker was quicker
+
+
+def _admitted(admin: KafkaAdminClient, topic: str) -> int:
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+    described = admin.describe_configs([resource], config_filter="all")
+    return int(described["topic"][topic]["max.message.bytes"]["value"])

@@ -1,0 +1,167 @@
+"""The broker adapter against the real broker: what one transaction does, and what it must not do to the next."""
+
+import threading
+import uuid
+from collections.abc import Callable
+
+import pytest
+
+from pipeline.broker.connection import Connection
+from pipeline.broker.consumer import GroupConsumer, Polled, Span
+from pipeline.broker.producer import Message, TransactionalProducer
+from pipeline.broker.publisher import Publisher
+from pipeline.broker.reader import read_topics
+from pipeline.broker.topics import Topic, committed_and_end, ensure_topics
+from pipeline.errors import CommitAborted
+from tests.support.stream import Stack
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.integration
+
+
+class Bench:
+    """One topic in with records on two partitions, one topic out, one group."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.name = f"c{uuid.uuid4().hex[:10]}"
+        self.connection = Connection(stack.bootstrap_servers)
+        self.topic, self.out = f"{self.name}.in", f"{self.name}.out"
+        ensure_topics(self.connection, [Topic(self.topic, 2, 1 << 20), Topic(self.out, 1, 1 << 20)])
+        with Publisher(self.connection, max_record_bytes=1 << 20) as publisher:
+            for n in range(10):
+                publisher.send(Message(self.topic, None, b"%d" % n, partition=n % 2))
+
+    def consumer(self) -> GroupConsumer:
+        return GroupConsumer(
+            self.connection,
+            topic=self.topic,
+            group_id=self.name,
+            instance_id=self.name,
+            session_timeout_s=6,
+            max_record_bytes=1 << 20,
+        )
+
+    def producer(self) -> TransactionalProducer:
+        made = TransactionalProducer(
+            self.connection,
+            instance_id=self.name,
+            transaction_timeout_s=10,
+            commit_timeout_s=10,
+            max_record_bytes=1 << 20,
+        )
+        made.recover()
+        return made
+
+    def commit(self, producer: TransactionalProducer, polled: Polled, spans: tuple[Span, ...], value: bytes) -> None:
+        producer.commit([Message(self.out, b"k", value)], self.topic, spans, polled.membership)
+
+    def committed(self) -> dict[int, int]:
+        places = committed_and_end(self.connection, self.name, self.topic)
+        return {partition: done for partition, (done, _) in places.items()}
+
+    def values(self) -> list[bytes | None]:
+        return [record.value for record in read_topics(self.connection, [self.out])]
+
+
+def poll_all(consumer: GroupConsumer) -> Polled:
+    """Go back to what is committed, then poll once everything has arrived."""
+
+    def rewound() -> bool:
+        if consumer.rewind(10) is not None:
+            return True
+        consumer.idle(0.1)
+        return False
+
+    wait_until(rewound, 30, "an assignment")
+    return next_chunk(consumer.poll)
+
+
+def next_chunk(poll: Callable[[float, int, int], Polled | None]) -> Polled:
+    found: list[Polled] = []
+
+    def arrived() -> bool:
+        polled = poll(0.5, 100, 1 << 20)
+        if polled is not None:
+            found.append(polled)
+        return bool(found)
+
+    wait_until(arrived, 30, "records")
+    return found[0]
+
+
+def test_a_refused_transaction_leaves_nothing_to_the_next_one(stack: Stack) -> None:
+    """
+    Offsets that the broker refused, for a generation that has passed, do not ride along with the next commit.
+
+    They did with kafka-python 3.0.12 when a producer went on after its abort: the group's offset then moved over
+    records that nobody had judged.
+    """
+    bench = Bench(stack)
+    consumer, producer = bench.consumer(), bench.producer()
+    polled = poll_all(consumer)
+    stale = Polled(
+        polled.records, polled.spans, polled.membership._replace(generation_id=polled.membership.generation_id + 7)
+    )
+    with pytest.raises(CommitAborted):
+        bench.commit(producer, stale, (Span(0, 0, 5),), b"refused")
+    producer.recover()
+    bench.commit(producer, polled, (Span(1, 0, 3),), b"good")
+    assert bench.committed() == {0: 0, 1: 3}
+    assert bench.values() == [b"good"]
+    producer.close()
+    consumer.close(1)
+
+
+def test_a_chunk_starts_where_the_last_one_ended_and_a_rewind_goes_back(stack: Stack) -> None:
+    bench = Bench(stack)
+    consumer, producer = bench.consumer(), bench.producer()
+    polled = poll_all(consumer)
+    assert all(span.start == 0 for span in polled.spans)
+    bench.commit(producer, polled, (Span(0, 0, 2),), b"two")
+    assert consumer.rewind(10) == {0: 2, 1: 0}
+    again = next_chunk(consumer.poll)
+    first = {record.origin.partition: record.origin.offset for record in reversed(again.records)}
+    assert first == {span.partition: span.start for span in again.spans}
+    producer.close()
+    consumer.close(1)
+
+
+def test_a_newer_producer_ends_the_transaction_of_an_older_one(stack: Stack) -> None:
+    """A restarted worker unblocks readers at once, and the older producer can commit nothing any more."""
+    bench = Bench(stack)
+    consumer, older = bench.consumer(), bench.producer()
+    polled = poll_all(consumer)
+    newer = bench.producer()
+    with pytest.raises(CommitAborted):
+        bench.commit(older, polled, (Span(0, 0, 5),), b"older")
+    bench.commit(newer, polled, (Span(0, 0, 4),), b"newer")
+    assert bench.values() == [b"newer"]
+    assert bench.committed()[0] == 4
+    newer.close()
+    consumer.close(1)
+
+
+def test_a_commit_that_gets_no_answer_is_given_up_in_time(stack: Stack) -> None:
+    """The client would wait for ever; the worker hears `CommitAborted` at the deadline and takes a new producer."""
+    bench = Bench(stack)
+    consumer, producer = bench.consumer(), bench.producer()
+    polled = poll_all(consumer)
+    producer._commit_timeout_s = 1.5
+    never = threading.Event()
+
+    def stuck() -> list[Message]:
+        never.wait(20)
+        return []
+
+    class Slow(list[Message]):
+        def __iter__(self):  # type: ignore[no-untyped-def]
+            return iter(stuck())
+
+    with pytest.raises(CommitAborted, match="no answer"):
+        producer.commit(Slow(), bench.topic, (Span(0, 0, 5),), polled.membership)
+    never.set()
+    producer.recover()
+    bench.commit(producer, polled, (Span(0, 0, 5),), b"after")
+    assert bench.values() == [b"after"]
+    producer.close()
+    consumer.close(1)
