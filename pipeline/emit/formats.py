@@ -1,0 +1,167 @@
+"""Outcomes as they stand on the wire: CloudEvents in binary mode. The contract is docs/events.asyncapi.yaml."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from pipeline.events.outcomes import FLAG_NAMESPACE, DeadLetter, FlagEvent, Verdict
+from pipeline.events.records import Headers
+
+SOURCE = "watchword"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One outcome ready for a topic."""
+
+    key: bytes
+    value: bytes
+    headers: Headers
+
+
+def flag_record(verdict: Verdict, flag: FlagEvent) -> Encoded:
+    """Return a flag event as JSON."""
+    return _json_event(str(flag.flag_id), "watchword.flag.v1", verdict, flag_fields(verdict, flag))
+
+
+def verdict_record(verdict: Verdict) -> Encoded:
+    """Return a verdict as JSON."""
+    event = verdict.image.event
+    return _json_event(
+        _output_id("verdict", event.source, event.id),
+        "watchword.verdict.v1",
+        verdict,
+        {
+            **_about(verdict),
+            "policies": list(_policies(verdict)),
+        },
+    )
+
+
+def embedding_record(verdict: Verdict) -> Encoded:
+    """Return an embedding as little-endian float16 bytes, what it is of in the headers."""
+    event = verdict.image.event
+    headers = _cloud_event(_output_id("embedding", event.source, event.id), "watchword.embedding.v1", verdict.time)
+    about = {
+        "content-type": "application/octet-stream",
+        "dtype": "float16-le",
+        "dimension": str(len(verdict.embedding)),
+        "model-digest": verdict.model_digest,
+        "content-digest": verdict.image.content_digest,
+        "event-id": event.id,
+        "event-source": event.source,
+        "origin": str(event.origin),
+    }
+    value = verdict.embedding.astype("<f2").tobytes()
+    return Encoded(event.id.encode(), value, (*headers, *((name, text.encode()) for name, text in about.items())))
+
+
+def dead_letter_record(letter: DeadLetter) -> Encoded:
+    """Return the record whole, its own headers first, with where it came from and why it is here."""
+    record = letter.record
+    reason = {
+        "watchword-reason": letter.reason.value,
+        "watchword-detail": letter.detail[:1000],
+        "watchword-topic": record.origin.topic,
+        "watchword-partition": str(record.origin.partition),
+        "watchword-offset": str(record.origin.offset),
+        "watchword-time": rfc3339(letter.time),
+        "watchword-absent": ",".join(n for n, part in (("key", record.key), ("value", record.value)) if part is None),
+    }
+    headers = tuple((name, value or b"") for name, value in record.headers)
+    added = tuple((name, text.encode()) for name, text in reason.items())
+    return Encoded(record.key or b"", record.value or b"", (*headers, *added))
+
+
+def flag_fields(verdict: Verdict, flag: FlagEvent) -> dict[str, Any]:
+    """Return the fields of a flag event."""
+    policy = flag.policy
+    return {
+        "flag_id": str(flag.flag_id),
+        **_about(verdict),
+        "policy": {
+            "id": policy.id,
+            "title": policy.title,
+            "digest": policy.digest,
+            "severity": policy.severity,
+            "action": policy.action,
+            "owner": policy.owner,
+        },
+        "score": flag.score,
+        "threshold": policy.threshold,
+        "provisional": policy.provisional,
+        "calibration": None,
+        "similarities": [
+            {"kind": each.kind, "prompt": each.prompt, "similarity": each.similarity} for each in flag.similarities
+        ],
+    }
+
+
+def rfc3339(time: datetime) -> str:
+    """Return a time as RFC 3339 in UTC with milliseconds."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _about(verdict: Verdict) -> dict[str, Any]:
+    event, picture = verdict.image.event, verdict.image.picture
+    return {
+        "event": {
+            "id": event.id,
+            "source": event.source,
+            "time": rfc3339(event.time) if event.time else None,
+            "attributes": dict(event.attributes),
+        },
+        "origin": {
+            "topic": event.origin.topic,
+            "partition": event.origin.partition,
+            "offset": event.origin.offset,
+        },
+        "image": {
+            "content_digest": verdict.image.content_digest,
+            "format": picture.format,
+            "width": picture.width,
+            "height": picture.height,
+            "first_frame_only": picture.animated,
+        },
+        "model_digest": verdict.model_digest,
+        "policy_set_digest": verdict.policy_set.digest,
+        "time": rfc3339(verdict.time),
+    }
+
+
+def _policies(verdict: Verdict) -> Iterator[dict[str, Any]]:
+    pairs = zip(verdict.policy_set.policies, verdict.scores.tolist(), verdict.flagged.tolist(), strict=True)
+    for policy, score, flagged in pairs:
+        yield {
+            "id": policy.id,
+            "digest": policy.digest,
+            "mode": policy.mode.value,
+            "score": score,
+            "threshold": policy.threshold,
+            "provisional": policy.provisional,
+            "flagged": flagged,
+        }
+
+
+def _output_id(kind: str, source: str, event_id: str) -> str:
+    name: UUID = uuid5(FLAG_NAMESPACE, f"{kind}\n{source}\n{event_id}")
+    return str(name)
+
+
+def _json_event(output_id: str, kind: str, verdict: Verdict, fields: dict[str, Any]) -> Encoded:
+    value = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    headers = (*_cloud_event(output_id, kind, verdict.time), ("content-type", b"application/json"))
+    return Encoded(verdict.image.event.id.encode(), value, headers)
+
+
+def _cloud_event(output_id: str, kind: str, time: datetime) -> Headers:
+    return (
+        ("ce_specversion", b"1.0"),
+        ("ce_id", output_id.encode()),
+        ("ce_source", SOURCE.encode()),
+        ("ce_type", kind.encode()),
+        ("ce_time", rfc3339(time).encode()),
+    )

@@ -1,0 +1,39 @@
+"""Outcomes of a scan as JSON lines."""
+
+import json
+from typing import Any, TextIO
+
+from pipeline.emit.formats import flag_fields
+from pipeline.events.outcomes import DeadLetter, Verdict
+
+
+class JsonLinesSink:
+    """
+    Writes one object an image.
+
+    `path`, `scores` (policy id to score), `flags` (policy ids), `error` (null, or the dead-letter reason), and for who
+    asks further `detail` and `events` (the flag events whole).
+    """
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+
+    def emit(self, outcome: Verdict | DeadLetter) -> None:
+        """Write one outcome."""
+        self._output.write(json.dumps(_fields(outcome), ensure_ascii=False) + "\n")
+        self._output.flush()
+
+
+def _fields(outcome: Verdict | DeadLetter) -> dict[str, Any]:
+    if isinstance(outcome, DeadLetter):
+        path = outcome.record.origin.topic
+        return {"path": path, "scores": {}, "flags": [], "error": outcome.reason.value, "detail": outcome.detail}
+    policies = outcome.policy_set.policies
+    return {
+        "path": outcome.image.event.origin.topic,
+        "scores": {policy.id: score for policy, score in zip(policies, outcome.scores.tolist(), strict=True)},
+        "flags": [flag.policy.id for flag in outcome.flags],
+        "error": None,
+        "detail": None,
+        "events": [flag_fields(outcome, flag) for flag in outcome.flags],
+    }

@@ -1,0 +1,70 @@
+"""Real records against the written contract, docs/events.asyncapi.yaml."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+from ruamel.yaml import YAML
+
+from pipeline.commands.broken_images import broken_images
+from pipeline.errors import DeadLetterReason
+from pipeline.events.records import Record
+from tests.support.stream import Stack, Stream, header
+
+DOCUMENT = Path(__file__).parents[2] / "docs/events.asyncapi.yaml"
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    loaded: dict[str, Any] = YAML(typ="safe").load(DOCUMENT)
+    return loaded
+
+
+def validator(document: dict[str, Any], message: str, part: str) -> Draft202012Validator:
+    schema = {"components": document["components"], **document["components"]["messages"][message][part]}
+    return Draft202012Validator(schema, format_checker=FormatChecker())
+
+
+def headers_of(record: Record) -> dict[str, str]:
+    return {name: (value or b"").decode() for name, value in record.headers}
+
+
+def test_the_reasons_of_dead_letters_are_the_closed_list(document: dict[str, Any]) -> None:
+    schema = document["components"]["messages"]["deadLetter"]["headers"]
+    assert schema["properties"]["watchword-reason"]["enum"] == [reason.value for reason in DeadLetterReason]
+
+
+@pytest.mark.integration
+def test_every_kind_of_record_holds_its_contract(
+    stack: Stack, tmp_path: Path, document: dict[str, Any], samples: Path, revolver: bytes
+) -> None:
+    photographs = [path.read_bytes() for path in sorted((samples / "images/watch").iterdir())]
+    with Stream(stack, tmp_path) as stream:
+        sent = stream.send(stream.image(f"watch-{n}", data) for n, data in enumerate([*photographs, revolver]))
+        sent += stream.send(stream.image(each.name, each.value, each.content_type) for each in broken_images(revolver))
+        stream.worker()
+        stream.wait_until_committed(sent)
+        names = stream.settings
+        for message, topic, fields in (
+            ("flag", names.topic_flags, stream.flags()),
+            ("verdict", names.topic_verdicts, stream.verdicts()),
+        ):
+            records = stream.records(topic)
+            assert records
+            for record, payload in zip(records, fields, strict=True):
+                validator(document, message, "headers").validate(headers_of(record))
+                validator(document, message, "payload").validate(payload)
+                assert record.key == payload["event"]["id"].encode()
+        embeddings = stream.records(names.topic_embeddings)
+        assert embeddings
+        for record in embeddings:
+            validator(document, "embedding", "headers").validate(headers_of(record))
+            vector = np.frombuffer(record.value or b"", "<f2").astype(np.float64)
+            assert len(vector) == int(header(record, "dimension"))
+            assert np.linalg.norm(vector) == pytest.approx(1, abs=2e-3)
+        letters = stream.dead_letters()
+        assert letters
+        for record in letters:
+            validator(document, "deadLetter", "headers").validate(headers_of(record))
