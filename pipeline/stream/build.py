@@ -1,0 +1,215 @@
+"""A worker on the real parts, from settings alone."""
+
+import signal
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import TypeVar
+
+import structlog
+from threadpoolctl import threadpool_limits
+
+from pipeline.broker.connection import Connection
+from pipeline.broker.consumer import GroupConsumer
+from pipeline.broker.producer import TransactionalProducer
+from pipeline.broker.topics import Topic, ensure_topics, require_room
+from pipeline.emit.kafka import KafkaSink, OutputTopics
+from pipeline.encode.bundle import Bundle
+from pipeline.encode.triton import TritonEncoder
+from pipeline.errors import DependencyFault
+from pipeline.events.policies import PolicySet
+from pipeline.ingest.fetch import Fetcher, FetchRules
+from pipeline.settings import ENVELOPE_BYTES, Settings
+from pipeline.stream.chain import Patience
+from pipeline.stream.dead_letter_limit import DeadLetterGate
+from pipeline.stream.flow import Flow, FlowLimits
+from pipeline.stream.health import HealthServer
+from pipeline.stream.policy_watch import PolicyWatch
+from pipeline.stream.steps import Decoder
+from pipeline.stream.worker import Worker
+from pipeline.telemetry import Metrics
+
+log = structlog.get_logger()
+
+AnswerT = TypeVar("AnswerT")
+
+DEFAULT_PARTITIONS = 4
+
+
+def connection_of(settings: Settings) -> Connection:
+    """Return how to reach the broker."""
+    return Connection(
+        settings.bootstrap_servers,
+        settings.security_protocol,
+        settings.sasl_mechanism,
+        settings.sasl_username,
+        settings.sasl_password,
+        settings.ssl_cafile,
+    )
+
+
+def topics_of(settings: Settings, partitions: int = DEFAULT_PARTITIONS) -> list[Topic]:
+    """Return the topics of a stream, each admitting what will be sent to it."""
+    image, letter = settings.max_record_bytes, settings.max_record_bytes + ENVELOPE_BYTES
+    sizes = {
+        settings.topic_images: image,
+        settings.topic_dead_letters: letter,
+        settings.topic_flags: 1 << 20,
+        settings.topic_verdicts: 1 << 20,
+        settings.topic_embeddings: 1 << 20,
+    }
+    return [Topic(name, partitions, size) for name, size in sizes.items()]
+
+
+def _prepare_topics(settings: Settings) -> int:
+    """Return the largest record the dead-letter topic, and so the producer, admits."""
+    connection = connection_of(settings)
+    ensure_topics(connection, topics_of(settings))
+    return require_room(
+        connection,
+        source=settings.topic_images,
+        target=settings.topic_dead_letters,
+        envelope_bytes=ENVELOPE_BYTES,
+    )
+
+
+def build_source(settings: Settings) -> GroupConsumer:
+    """Return the input topic as this worker's group member reads it."""
+    return GroupConsumer(
+        connection_of(settings),
+        topic=settings.topic_images,
+        group_id=settings.group_id,
+        instance_id=settings.instance_id,
+        session_timeout_s=settings.session_timeout_s,
+        max_record_bytes=settings.max_record_bytes,
+    )
+
+
+def build_sink(settings: Settings, largest_record_bytes: int) -> KafkaSink:
+    """Return the transactional sink of this worker."""
+    producer = TransactionalProducer(
+        connection_of(settings),
+        instance_id=settings.instance_id,
+        transaction_timeout_s=settings.transaction_timeout_s,
+        commit_timeout_s=settings.commit_timeout_s,
+        max_record_bytes=largest_record_bytes,
+    )
+    topics = OutputTopics(
+        settings.topic_flags, settings.topic_verdicts, settings.topic_embeddings, settings.topic_dead_letters
+    )
+    return KafkaSink(producer, topics, input_topic=settings.topic_images)
+
+
+def build_encoder(settings: Settings, bundle: Bundle, metrics: Metrics) -> TritonEncoder:
+    """Return the bundle's towers behind the configured Triton."""
+    return TritonEncoder(
+        bundle,
+        settings.triton_url,
+        timeout_s=settings.triton_timeout_s,
+        batch_size=settings.batch_size,
+        slots=settings.requests_in_flight,
+        shared_memory=settings.triton_shared_memory,
+        region_prefix=f"watchword-{settings.instance_id}",
+        on_error=lambda kind: metrics.encoder_errors.labels(kind).inc(),
+    )
+
+
+def build_decoder(settings: Settings, bundle: Bundle) -> Decoder:
+    """Return the decoder for the bundle's pixels, under the configured limits."""
+    rules = FetchRules(
+        file_roots=settings.file_roots,
+        http=settings.http_references,
+        max_bytes=settings.max_image_bytes,
+        timeout_s=settings.fetch_timeout_s,
+        tries=settings.fetch_tries,
+        redirects=settings.fetch_redirects,
+        allow_loopback=settings.fetch_allow_loopback,
+    )
+    return Decoder(bundle.pixels, settings.image_limits, Fetcher(rules))
+
+
+def run_worker(settings: Settings) -> None:
+    """
+    Run one worker until SIGTERM or SIGINT.
+
+    Waits for broker and Triton to answer. Raises `UsageError` for what only a person can mend, `PolicyError` with
+    places, `DeadLetterLimit` and `ProducerFenced`.
+    """
+    log.info("settings", **settings.shown())
+    # A chunk's matrix product is small; the library's other threads would spin for it on cores that decode.
+    threadpool_limits(limits=1, user_api="blas")
+    bundle, metrics = Bundle.load(settings.model), Metrics()
+    encoder = build_encoder(settings, bundle, metrics)
+    policies = PolicyWatch(settings.policies, encoder, metrics)
+
+    def note_policy_set(policy_set: PolicySet) -> None:
+        metrics.info.clear()
+        metrics.info.labels(version("watchword"), bundle.digest, policy_set.digest).set(1)
+
+    patience = Patience(settings.retry_backoff_s, settings.retry_backoff_max_s)
+    _until_it_answers(encoder.check, patience)
+    _until_it_answers(lambda: policies.load(note_policy_set), patience)
+    largest_record_bytes = _until_it_answers(lambda: _prepare_topics(settings), patience)
+    sink = build_sink(settings, largest_record_bytes)
+    _until_it_answers(sink.recover, patience)
+    source = build_source(settings)
+    flow = Flow(
+        decoder=build_decoder(settings, bundle),
+        encoder=encoder,
+        current_judge=policies.current,
+        sink=sink,
+        gate=DeadLetterGate(
+            share=settings.dead_letter_share,
+            window_s=settings.dead_letter_window_s,
+            minimum=settings.dead_letter_minimum,
+            override=settings.allow_dead_letters,
+            clock=time.monotonic,
+        ),
+        limits=FlowLimits(
+            settings.chunks_in_work, settings.decode_threads, settings.batch_size, settings.requests_in_flight
+        ),
+        patience=patience,
+        metrics=metrics,
+    )
+    worker = Worker(
+        source,
+        sink,
+        flow,
+        max_records=settings.chunk_max_records,
+        max_bytes=settings.chunk_max_bytes,
+        rewind_timeout_s=settings.commit_timeout_s,
+        drain_timeout_s=settings.drain_timeout_s,
+        patience=patience,
+        metrics=metrics,
+    )
+    health = HealthServer(
+        settings.http_host,
+        settings.http_port,
+        metrics,
+        alive=lambda: {"loop": worker.alive()},
+        ready=lambda: {"assigned": worker.assigned, "model": encoder.answering, "policies": True},
+    )
+    log.info("worker started", health=health.address, model=bundle.manifest.name)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    policies.start()
+    try:
+        worker.run()
+    finally:
+        policies.stop()
+        flow.close()
+        source.close(timeout_s=5.0)
+        sink.close()
+        encoder.close()
+        health.close()
+
+
+def _until_it_answers(dependent: Callable[[], AnswerT], patience: Patience) -> AnswerT:
+    pause_s = patience.first_s
+    while True:
+        try:
+            return dependent()
+        except DependencyFault as fault:
+            log.warning("waiting for a dependency", fault=str(fault), pause_s=pause_s)
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 2, patience.longest_s)

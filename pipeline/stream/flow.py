@@ -1,0 +1,184 @@
+"""What a chunk goes through: decode, encode, judge, commit."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from pipeline.broker.consumer import Polled
+from pipeline.errors import CommitAborted
+from pipeline.events.images import DecodedImage
+from pipeline.events.outcomes import DeadLetter, Verdict
+from pipeline.judge.score import Judge
+from pipeline.stream.chain import Chain, Patience, Stage
+from pipeline.stream.dead_letter_limit import DeadLetterGate
+from pipeline.stream.ledger import CommitLedger
+from pipeline.stream.ports import ImageEncoder, Sink
+from pipeline.stream.steps import Decoder, judge_images, stack_pixels
+from pipeline.telemetry import Metrics
+
+log = structlog.get_logger()
+
+
+def spans_of(polled: Polled) -> dict[int, tuple[int, int]]:
+    """Return the offsets a chunk covers, as the log shows them."""
+    return {span.partition: (span.start, span.end) for span in polled.spans}
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoding:
+    polled: Polled
+    outcomes: list[Future[DecodedImage | DeadLetter]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoding:
+    polled: Polled
+    images: list[DecodedImage]
+    dead_letters: list[DeadLetter]
+    batches: list[Future[NDArray[np.float32] | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    polled: Polled
+    verdicts: list[Verdict]
+    dead_letters: list[DeadLetter]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowLimits:
+    """How much is in work at a time."""
+
+    chunks_in_work: int
+    decode_threads: int
+    batch_size: int
+    requests_in_flight: int
+
+
+class Flow:
+    """
+    The chain of one worker, and the pools its stages use.
+
+    Decoding and encoding of a chunk are handed to the pools at once and waited for by the next stage, so a pool is
+    never idle while an earlier chunk's last batch is out.
+    """
+
+    def __init__(
+        self,
+        *,
+        decoder: Decoder,
+        encoder: ImageEncoder,
+        current_judge: Callable[[], Judge],
+        sink: Sink,
+        gate: DeadLetterGate,
+        limits: FlowLimits,
+        patience: Patience,
+        metrics: Metrics,
+    ) -> None:
+        self.ledger = CommitLedger()
+        self._decoder = decoder
+        self._encoder = encoder
+        self._current_judge = current_judge
+        self._sink = sink
+        self._gate = gate
+        self._limits = limits
+        self._metrics = metrics
+        self._decode_pool = ThreadPoolExecutor(limits.decode_threads, "decode")
+        self._encode_pool = ThreadPoolExecutor(limits.requests_in_flight, "encode")
+        stages = [Stage("encode", self._encode), Stage("judge", self._judge), Stage("commit", self._commit)]
+        self.chain = Chain(
+            stages,
+            capacity=limits.chunks_in_work,
+            patience=patience,
+            on_retry=lambda fault: metrics.retries.labels(fault.removesuffix("Fault").lower()).inc(),
+        )
+
+    def offer(self, polled: Polled) -> None:
+        """Start work on a chunk."""
+        log.debug("chunk polled", spans=spans_of(polled), records=len(polled.records))
+        self._metrics.records.inc(len(polled.records))
+        self._metrics.chunk_records.observe(len(polled.records))
+        outcomes = [self._decode_pool.submit(self._decoder, record) for record in polled.records]
+        self.chain.offer(_Decoding(polled, outcomes))
+
+    def close(self) -> None:
+        """Stop everything; what is in work is dropped."""
+        self.chain.close()
+        for pool in (self._decode_pool, self._encode_pool):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _encode(self, decoding: _Decoding) -> _Encoding:
+        with self._metrics.stage_seconds.labels("decode").time():
+            outcomes = [outcome.result() for outcome in decoding.outcomes]
+        images = [outcome for outcome in outcomes if isinstance(outcome, DecodedImage)]
+        dead_letters = [outcome for outcome in outcomes if isinstance(outcome, DeadLetter)]
+        size = self._limits.batch_size
+        batches = [
+            self._encode_pool.submit(self._encode_batch, self.chain.epoch, images[start : start + size])
+            for start in range(0, len(images), size)
+        ]
+        return _Encoding(decoding.polled, images, dead_letters, batches)
+
+    def _encode_batch(self, epoch: int, images: list[DecodedImage]) -> NDArray[np.float32] | None:
+        self._metrics.batch_images.observe(len(images))
+        encode = partial(self._encoder.encode_images, stack_pixels(images))
+        embeddings: NDArray[np.float32] | None = self.chain.persevere(epoch, encode)
+        return embeddings
+
+    def _judge(self, encoding: _Encoding) -> _Judged | None:
+        with self._metrics.stage_seconds.labels("encode").time():
+            batches = [batch.result() for batch in encoding.batches]
+        embeddings = [batch for batch in batches if batch is not None]
+        if len(embeddings) < len(batches):
+            return None  # given up on, because the chunk is stale
+        with self._metrics.stage_seconds.labels("judge").time():
+            judge = self._current_judge()
+            verdicts = judge_images(
+                encoding.images,
+                np.concatenate(embeddings) if embeddings else np.empty((0, 0), np.float32),
+                judge,
+                datetime.now(UTC),
+            )
+        return _Judged(encoding.polled, verdicts, encoding.dead_letters)
+
+    def _commit(self, judged: _Judged) -> None:
+        records = len(judged.polled.records)
+        for letter in judged.dead_letters:
+            log.warning("dead letter", origin=str(letter.record.origin), reason=letter.reason, detail=letter.detail)
+        self._gate.check(records, len(judged.dead_letters))
+        started = time.monotonic()
+        try:
+            self.ledger.check(judged.polled.spans)
+            self._sink.emit(judged.polled, judged.verdicts, judged.dead_letters)
+        except CommitAborted as aborted:
+            self.chain.invalidate()
+            self._metrics.commits_aborted.labels(type(aborted.__cause__ or aborted).__name__).inc()
+            log.warning("chunk not committed, going back to what is", cause=str(aborted), records=records)
+            return
+        self.ledger.advance(judged.polled.spans)
+        log.debug("chunk committed", spans=spans_of(judged.polled), records=records)
+        self._gate.note(records, len(judged.dead_letters))
+        self._metrics.commit_seconds.observe(time.monotonic() - started)
+        self._metrics.stage_seconds.labels("commit").observe(time.monotonic() - started)
+        self._count(judged)
+
+    def _count(self, judged: _Judged) -> None:
+        metrics, now = self._metrics, datetime.now(UTC)
+        metrics.verdicts.inc(len(judged.verdicts))
+        for letter in judged.dead_letters:
+            metrics.dead_letters.labels(letter.reason.value).inc()
+        for verdict in judged.verdicts:
+            if verdict.image.event.time is not None:
+                metrics.latency_seconds.observe(max(0.0, (now - verdict.image.event.time).total_seconds()))
+            pairs = zip(verdict.policy_set.policies, verdict.scores.tolist(), verdict.flagged.tolist(), strict=True)
+            for policy, score, flagged in pairs:
+                metrics.scores.labels(policy.id).observe(score)
+                if flagged:
+                    metrics.flags.labels(policy.id, policy.mode.value).inc()

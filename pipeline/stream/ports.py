@@ -1,0 +1,56 @@
+"""What the stream asks of its neighbours."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.broker.consumer import Polled
+from pipeline.events.outcomes import DeadLetter, Verdict
+
+
+class Source(Protocol):
+    """
+    Where chunks come from. Called by one thread only.
+
+    `poll` may block up to its timeout and returns None when nothing arrived. Once `moved` is true it returns None until
+    `rewind`, called when no chunk is in work, has gone back to what is committed; `rewind` returns each partition's
+    position, or None: call again after `idle`. All raise `BrokerFault` (call again) and `ProducerFenced` (stop).
+    """
+
+    moved: bool
+
+    def poll(self, timeout_s: float, max_records: int, max_bytes: int) -> Polled | None: ...
+
+    def idle(self, timeout_s: float) -> None: ...
+
+    def rewind(self, timeout_s: float) -> dict[int, int] | None: ...
+
+    def lag(self) -> dict[int, int]: ...
+
+
+class ImageEncoder(Protocol):
+    """
+    A model's image tower. Called by several threads.
+
+    `encode_images` maps uint8 [N, H, W, 3] to float32 [N, D], unit length; it may block on a server and raises
+    `EncoderFault` when that did not answer: the caller must try the same images again.
+    """
+
+    model_digest: str
+
+    def encode_images(self, images: NDArray[np.uint8]) -> NDArray[np.float32]: ...
+
+
+class Sink(Protocol):
+    """
+    Where outcomes go, together with what they commit. Called by one thread at a time.
+
+    `emit` blocks until the whole chunk is committed; after `CommitAborted` the caller must drop what is in work, call
+    `recover` until it does not raise `BrokerFault`, and read again from what is committed.
+    """
+
+    def recover(self) -> None: ...
+
+    def emit(self, polled: Polled, verdicts: Sequence[Verdict], dead_letters: Sequence[DeadLetter]) -> None: ...

@@ -1,0 +1,89 @@
+"""The steps from a record to its outcome. What runs them, and when, is decided elsewhere."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import RecordFault
+from pipeline.events.images import DecodedImage, ImageLimits, PixelSpec
+from pipeline.events.outcomes import DeadLetter, FlagEvent, PromptSimilarity, Verdict, flag_id
+from pipeline.events.policies import Mode, PromptBank
+from pipeline.events.records import Record, Reference
+from pipeline.ingest.decode import decode
+from pipeline.ingest.event import parse_event
+from pipeline.ingest.fetch import Fetcher
+from pipeline.judge.score import Judge
+
+# Of the contrast and background prompts, a flag event names the nearest few: those that almost spoke against it.
+NEAREST_CONTRAST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """Turns records into pixels for one encoder."""
+
+    pixels: PixelSpec
+    limits: ImageLimits
+    fetcher: Fetcher
+
+    def __call__(self, record: Record) -> DecodedImage | DeadLetter:
+        """Decode one record, or say why it cannot be judged."""
+        try:
+            event = parse_event(record)
+            data = self.fetcher.fetch(event.content) if isinstance(event.content, Reference) else event.content
+            picture = decode(data, self.pixels, self.limits)
+        except RecordFault as fault:
+            return DeadLetter(record, fault.reason, fault.detail, datetime.now(UTC))
+        return DecodedImage(event, picture, hashlib.sha256(data).hexdigest())
+
+
+def stack_pixels(images: Sequence[DecodedImage]) -> NDArray[np.uint8]:
+    """Return a batch, uint8 [N, H, W, 3]."""
+    return np.stack([image.picture.pixels for image in images])
+
+
+def judge_images(
+    images: Sequence[DecodedImage], embeddings: NDArray[np.float32], judge: Judge, time: datetime
+) -> list[Verdict]:
+    """
+    Judge decoded images by their embeddings, float32 [N, D].
+
+    What is judged is each embedding as archived: rounded to float16.
+    """
+    if not images:
+        return []
+    archived = embeddings.astype(np.float16)
+    scores = judge.judge(archived)
+    bank = judge.bank
+    verdicts = []
+    for i, image in enumerate(images):
+        flags = tuple(
+            _flag(image, archived[i], bank, int(p), float(scores.raw[i, p]))
+            for p in np.flatnonzero(scores.flagged[i])
+            if bank.policy_set.policies[p].mode is Mode.ENFORCE
+        )
+        verdict = Verdict(
+            image, archived[i], scores.raw[i], scores.flagged[i], flags, bank.policy_set, bank.model_digest, time
+        )
+        verdicts.append(verdict)
+    return verdicts
+
+
+def _flag(image: DecodedImage, embedding: NDArray[np.float16], bank: PromptBank, place: int, score: float) -> FlagEvent:
+    policy = bank.policy_set.policies[place]
+    own = flag_id(image.event.source, image.event.id, policy.id, policy.digest, bank.model_digest)
+    vector = embedding.astype(np.float32)
+
+    def similarities(kind: str, texts: tuple[str, ...], rows: tuple[int, int]) -> list[PromptSimilarity]:
+        cosines = (bank.vectors[rows[0] : rows[1]] @ vector).tolist()
+        return [PromptSimilarity(kind, text, cosine) for text, cosine in zip(texts, cosines, strict=True)]
+
+    prompts = similarities("prompt", policy.prompts, bank.prompt_rows[place])
+    against = similarities("contrast", policy.contrast, bank.contrast_rows[place])
+    against += similarities("background", bank.policy_set.background.prompts, bank.background_rows)
+    against.sort(key=lambda each: -each.similarity)
+    return FlagEvent(own, policy, score, (*prompts, *against[:NEAREST_CONTRAST]))
