@@ -1,0 +1,99 @@
+"""Trained towers to a model bundle: two ONNX graphs that hold the encoder contract, tokenizer and manifest."""
+
+import json
+import shutil
+from pathlib import Path
+
+import onnx
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.encode.bundle import MANIFEST, Manifest, file_digest
+from pipeline.models.dual_encoder import MAXIMUM_LOGIT_SCALE, DualEncoder
+from pipeline.models.train import Recipe, build_towers, normalise
+
+OPSET = 18
+
+
+class _ImageGraph(nn.Module):
+    """uint8 [N, H, W, 3] to float32 [N, D], unit length: casting, mean and std are inside."""
+
+    def __init__(self, tower: nn.Module) -> None:
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, images: Tensor) -> Tensor:
+        scaled = images.permute(0, 3, 1, 2).to(torch.float32) / 255
+        return functional.normalize(self.tower(normalise(scaled)), dim=-1)
+
+
+class _TextGraph(nn.Module):
+    """int64 [N, L] to float32 [N, D], unit length."""
+
+    def __init__(self, tower: nn.Module) -> None:
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        return functional.normalize(self.tower(input_ids), dim=-1)
+
+
+def load_checkpoint(run: Path) -> tuple[DualEncoder, Tokenizer, Recipe]:
+    """Return the averaged towers of a training run, its tokenizer and its recipe."""
+    saved = torch.load(run / "checkpoint.pt", weights_only=True)
+    recipe = Recipe(**saved["recipe"])
+    tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
+    model = build_towers(recipe, tokenizer)
+    model.load_state_dict(saved["model"])
+    return model.eval(), tokenizer, recipe
+
+
+def export_bundle(run: Path, folder: Path, name: str) -> Manifest:
+    """Write the run's model to `folder` as a bundle and return its manifest."""
+    model, _, recipe = load_checkpoint(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    images = torch.zeros(2, recipe.image_size, recipe.image_size, 3, dtype=torch.uint8)
+    input_ids = torch.zeros(2, recipe.context, dtype=torch.int64)
+    _export(_ImageGraph(model.image), images, "images", "image_embeds", folder / "image.onnx")
+    _export(_TextGraph(model.text), input_ids, "input_ids", "text_embeds", folder / "text.onnx")
+    shutil.copy(run / "tokenizer.json", folder / "tokenizer.json")
+    manifest = Manifest(
+        name=name,
+        image_size=recipe.image_size,
+        resize="squash",
+        dimension=recipe.dimension,
+        context=recipe.context,
+        logit_scale=float(model.log_scale.detach().exp().clamp(max=MAXIMUM_LOGIT_SCALE)),
+        files={file: file_digest(folder / file) for file in ("image.onnx", "text.onnx", "tokenizer.json")},
+    )
+    (folder / MANIFEST).write_text(json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n")
+    return manifest
+
+
+def strip_notes(model: onnx.ModelProto) -> None:
+    """Drop what the exporter notes beside the graph: stack traces with the paths of the machine it ran on."""
+    graph = model.graph
+    for noted in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del noted.metadata_props[:]
+        noted.doc_string = ""
+
+
+def _export(graph: nn.Module, example: Tensor, given: str, made: str, path: Path) -> None:
+    program = torch.onnx.export(
+        graph.eval(),
+        (example,),
+        input_names=[given],
+        output_names=[made],
+        dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
+        opset_version=OPSET,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+    assert program is not None
+    model = program.model_proto
+    strip_notes(model)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)

@@ -1,0 +1,26 @@
+"""The symmetric contrastive loss where one text may be right for many images."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def multi_positive_loss(logits: Tensor, matches: Tensor) -> Tensor:
+    """
+    Return the symmetric cross-entropy between `logits` and `matches`, a scalar.
+
+    `logits`: float [images, texts]; `matches`: float [images, texts], how much a text is right for an image (0 to 1).
+    Each row's and each column's matches are made a distribution, so N photographs of one category share its caption
+    instead of being each other's negatives (Khosla et al. 2020, equation 2, on both axes). Rows and columns without a
+    match are left out.
+    """
+    return (_one_way(logits, matches) + _one_way(logits.T, matches.T)) / 2
+
+
+def _one_way(logits: Tensor, matches: Tensor) -> Tensor:
+    mass = matches.sum(1)
+    kept = mass > 0
+    if not bool(kept.any()):
+        return torch.zeros((), device=logits.device)
+    targets = matches[kept] / mass[kept].unsqueeze(1)
+    return functional.cross_entropy(logits[kept], targets)

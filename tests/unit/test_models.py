@@ -1,0 +1,107 @@
+"""Training: captions, the loss, augmentation, and that a short run learns and becomes a bundle."""
+
+import csv
+import random
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+import torch
+from torch.nn import functional
+
+from pipeline.encode.bundle import Bundle
+from pipeline.encode.local import LocalEncoder
+from pipeline.errors import UsageError
+from pipeline.models.augment import Augmentation, erase, jitter_colour, mix, warp
+from pipeline.models.captions import BUNDLED_TABLE, Captions, with_article
+from pipeline.models.export import export_bundle, load_checkpoint
+from pipeline.models.loss import multi_positive_loss
+from pipeline.models.measure import measure
+from pipeline.models.train import Recipe, normalise, train
+
+
+def test_no_name_stands_for_two_categories(tmp_path: Path) -> None:
+    table = tmp_path / "table.yaml"
+    table.write_text("categories: {a: [thing], b: [thing]}\ngroups: {}\ntemplates: ['{}']\n")
+    with pytest.raises(UsageError, match="`thing` names both"):
+        Captions.load(table)
+
+
+def test_every_category_gets_one_caption_a_step() -> None:
+    captions = Captions.load(BUNDLED_TABLE)
+    drawn = captions.draw_categories(random.Random(1))
+    assert len(drawn) == len(captions.categories) == 99
+    assert captions.membership().shape == (99, len(captions.groups))
+
+
+def test_articles_fit_their_words() -> None:
+    assert with_article("a photo of a elephant") == "a photo of an elephant"
+
+
+def test_the_loss_is_clips_when_each_image_has_its_own_text() -> None:
+    """Radford et al. 2021, figure 3: the mean of both cross-entropies over the diagonal."""
+    logits = torch.randn(6, 6, generator=torch.Generator().manual_seed(1))
+    target = torch.arange(6)
+    want = (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
+    torch.testing.assert_close(multi_positive_loss(logits, torch.eye(6)), want)
+
+
+def test_photographs_of_one_category_are_not_each_others_negatives() -> None:
+    """With two images of one text, the loss is least when both match it alike."""
+    matches = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    both = torch.tensor([[9.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
+    one = torch.tensor([[9.0, 0.0], [0.0, 0.0], [0.0, 9.0]])
+    assert multi_positive_loss(both, matches) < multi_positive_loss(one, matches)
+
+
+def test_texts_and_images_without_a_match_are_left_out() -> None:
+    logits = torch.randn(3, 4, generator=torch.Generator().manual_seed(2))
+    matches = torch.zeros(3, 4)
+    assert float(multi_positive_loss(logits, matches)) == 0.0
+
+
+def test_augmentation_keeps_shape_and_range_and_mixes_labels_with_pixels() -> None:
+    generator, how = torch.Generator().manual_seed(3), Augmentation(mix_probability=1.0, erase_probability=1.0)
+    images = torch.rand(8, 3, 32, 32, generator=generator)
+    matches = torch.eye(8)
+    out = warp(images, 24, how, generator)
+    out, mixed = mix(erase(jitter_colour(out, how, generator), how, generator), matches, how, generator)
+    assert out.shape == (8, 3, 24, 24)
+    assert float(out.min()) >= 0
+    assert float(out.max()) <= 1
+    torch.testing.assert_close(mixed.sum(1), torch.ones(8))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_short_run_learns_and_its_bundle_computes_what_the_towers_do(tmp_path: Path, samples: Path) -> None:
+    """Two ranks, a few seconds, four categories: better than chance by far, and ONNX equals torch."""
+    wanted = ("Motorbikes", "airplanes", "watch", "Leopards")
+    with (samples / "labels.csv").open() as lines:
+        rows = [row for row in csv.DictReader(lines) if row["category"] in wanted]
+    with (tmp_path / "labels.csv").open("w", newline="") as lines:
+        writer = csv.writer(lines)
+        writer.writerow(["file", "category", "split"])
+        for place, row in enumerate(rows):
+            split = "val" if place % 4 == 0 else "train"
+            writer.writerow([samples / row["file"], row["category"], split])
+    (tmp_path / "table.yaml").write_text(
+        "categories: {Motorbikes: [motorbike], airplanes: [airplane], watch: [watch], Leopards: [leopard]}\n"
+        "groups: {vehicle: [Motorbikes, airplanes]}\ntemplates: ['{}', 'a photo of a {}']\n"
+    )
+    captions = Captions.load(tmp_path / "table.yaml")
+    recipe = Recipe(minutes=0.4, batch=16, resolutions=(32,), vocabulary=300, context=12, warmup_share=0.1)
+    train(tmp_path, captions, recipe, tmp_path / "run")
+    export_bundle(tmp_path / "run", tmp_path / "bundle", "tiny")
+    bundle = Bundle.load(tmp_path / "bundle")
+    assert measure(tmp_path, bundle, captions, "val").top1 > 0.5
+
+    model, _, _ = load_checkpoint(tmp_path / "run")
+    images = np.random.default_rng(1).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    with torch.no_grad():
+        scaled = normalise(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)
+        want = functional.normalize(model.image(scaled), dim=-1).numpy()
+    np.testing.assert_allclose(LocalEncoder(bundle).encode_images(images), want, atol=1e-5)
+    session = ort.InferenceSession(bundle.image_tower)
+    assert session.get_inputs()[0].type == "tensor(uint8)"
