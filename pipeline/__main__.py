@@ -1,0 +1,5 @@
+"""`python -m pipeline` is `watchword`."""
+
+from pipeline.cli import main
+
+main()

@@ -1,0 +1,161 @@
+"""The command line: it reads options, calls one function, and turns errors into messages and exit codes."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands import models, policies, stack
+from pipeline.errors import DeadLetterLimit, ProducerFenced, UsageError, WatchwordError
+
+EXIT_USAGE = 2
+EXIT_DEAD_LETTER_LIMIT = 3
+EXIT_FENCED = 4
+
+app = typer.Typer(
+    name="watchword",
+    help="Moderate images on a stream by policies written as text.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(stack.app, name="stack")
+app.add_typer(policies.app, name="policies")
+app.add_typer(models.app, name="models")
+
+
+@app.command()
+def run() -> None:
+    """
+    Run a worker: images from Kafka, verdicts and flags back, exactly once.
+
+    Everything is set by WATCHWORD_ environment variables; `watchword settings` shows them. SIGTERM finishes what is in
+    work and leaves.
+
+    Exit codes: 0 stopped, 2 a setting or policy is wrong, 3 too many dead letters, 4 another worker has this
+    WATCHWORD_INSTANCE_ID.
+
+    Example: `WATCHWORD_INSTANCE_ID=worker-1 WATCHWORD_POLICIES=policies watchword run`
+    """
+    from pipeline.settings import Settings, load_settings
+    from pipeline.stream.build import run_worker
+    from pipeline.telemetry import configure_logging
+
+    settings = load_settings(Settings)
+    configure_logging(settings.log_format, settings.log_level)
+    run_worker(settings)
+
+
+@app.command()
+def scan(
+    paths: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
+    policies: Annotated[Path | None, typer.Option(help="Folder of policy files.  [default: policies]")] = None,
+    format: Annotated[str, typer.Option(help="`table` or `jsonl`.")] = "table",  # noqa: A002 -- the option's name
+    html: Annotated[Path | None, typer.Option(help="Also write a report, one HTML file.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Model bundle.  [default: the one that ships]")] = None,
+) -> None:
+    """
+    Judge files here and now: no broker, no server.
+
+    Exit codes: 0 nothing flagged, 1 something flagged, 2 an error, or nothing flagged but a file that could not be
+    judged.
+
+    Examples: `watchword scan samples/images/revolver` · `watchword scan . --format jsonl | jq .flags` ·
+    `watchword scan uploads --html report.html`
+    """
+    from pipeline.commands.scan import run_scan
+
+    raise typer.Exit(run_scan(paths, policies=policies, output_format=format, html=html, model=model))
+
+
+@app.command()
+def produce(
+    paths: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
+    labels: Annotated[Path | None, typer.Option(help="Only files of this labels.csv, under its folder.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split of the labels.")] = None,
+    source: Annotated[str, typer.Option(help="`ce_source` of the events.")] = "watchword-produce",
+    repeat: Annotated[int, typer.Option(min=1, help="Send everything so many times, each an event of its own.")] = 1,
+    rate: Annotated[float | None, typer.Option(help="Images a second.  [default: as fast as it goes]")] = None,
+    references: Annotated[bool, typer.Option("--references", help="Send `file:` addresses, not bytes.")] = False,
+) -> None:
+    """
+    Send images to the input topic as CloudEvents.
+
+    Examples: `watchword produce photo.jpg` · `watchword produce samples --labels samples/labels.csv --split val`
+    """
+    from pipeline.commands.produce import run_produce
+
+    run_produce(paths, labels=labels, split=split, source=source, repeat=repeat, rate=rate, references=references)
+
+
+@app.command()
+def read(kind: Annotated[str, typer.Argument(help="`flags`, `verdicts` or `dead-letters`.")]) -> None:
+    """
+    Print what a stream has put out so far, one JSON object a line.
+
+    Example: `watchword read flags | jq -r '[.event.id, .policy.id, .score] | @tsv'`
+    """
+    from pipeline.commands.read import read_outcomes
+
+    for line in read_outcomes(kind):
+        typer.echo(line)
+
+
+@app.command()
+def demo(
+    samples: Annotated[Path, typer.Option(help="Folder with the sample photographs.")] = Path("samples"),
+    keep: Annotated[bool, typer.Option("--keep", envvar="KEEP", help="Leave the stack running.")] = False,
+) -> None:
+    """
+    Run the main job from end to end: stack up, photographs in, two workers, verdicts counted from the topics.
+
+    Exit code 1 when a record was lost or has two outcomes. Example: `watchword demo --keep`
+    """
+    from pipeline.commands.demo import run_demo
+
+    run_demo(samples, keep=keep)
+
+
+@app.command()
+def reference(page: Annotated[str, typer.Argument(help="`settings` or `metrics`.")]) -> None:
+    """Print a reference page as Markdown; `make docs` writes both into docs/."""
+    from pipeline.commands.reference import metrics_page, settings_page
+
+    pages = {"settings": settings_page, "metrics": metrics_page}
+    if page not in pages:
+        raise UsageError(f"`{page}` is not a page; choose {' or '.join(f'`{name}`' for name in pages)}")
+    typer.echo(pages[page](), nl=False)
+
+
+@app.command()
+def settings() -> None:
+    """Show every setting as it is in force, secrets masked, as JSON."""
+    import json
+
+    from pipeline.settings import Settings, load_settings
+
+    typer.echo(json.dumps(load_settings(Settings).shown(), indent=2))
+
+
+def main() -> None:
+    """Run the command; errors of the tree become a message on stderr and an exit code."""
+    try:
+        app(prog_name="watchword")
+    except UsageError as error:
+        _stop(error, EXIT_USAGE)
+    except DeadLetterLimit as error:
+        _stop(error, EXIT_DEAD_LETTER_LIMIT)
+    except ProducerFenced as error:
+        _stop(f"another worker runs under this WATCHWORD_INSTANCE_ID; give each worker its own ({error})", EXIT_FENCED)
+    except WatchwordError as error:
+        _stop(error, 1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _stop(error: object, code: int) -> None:
+    typer.echo(f"watchword: {error}", err=True)
+    sys.exit(code)

@@ -1,0 +1,99 @@
+"""`watchword policies measure`: a policy set on labelled photographs."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import numpy as np
+from rich.progress import track
+
+from pipeline.commands.console import output, plain_table, progress_output
+from pipeline.encode.bundle import Bundle
+from pipeline.encode.local import LocalEncoder
+from pipeline.encode.prompt_bank import build_prompt_bank
+from pipeline.errors import UsageError
+from pipeline.evaluate.labelled import LabelledFile, PolicyFigures, figures, read_labels, read_policy_labels
+from pipeline.events.outcomes import Verdict
+from pipeline.events.policies import PolicySet, PromptBank, ScoreKind
+from pipeline.ingest.folder import read_files
+from pipeline.judge.load import load_policy_set
+from pipeline.judge.score import Judge
+from pipeline.settings import Settings, load_settings
+from pipeline.stream.build import build_decoder
+from pipeline.stream.scan import scan
+
+
+def run_measure(folder: Path, data: Path, split: str) -> None:
+    """Print each policy's figures on one split of `data`."""
+    table = plain_table(
+        "policy", "positives", "AP contrast", "AP similarity", "threshold", "suggested", "precision", "recall"
+    )
+    policy_set = load_policy_set(folder)
+    thresholds = {policy.id: policy.threshold for policy in policy_set.policies}
+    for each in measure_policies(policy_set, data, split):
+        table.add_row(
+            each.policy_id,
+            str(each.positives),
+            f"{each.contrast_ap:.3f}",
+            f"{each.similarity_ap:.3f}",
+            f"{thresholds[each.policy_id]:.2f}",
+            f"{each.suggested:.2f}",
+            _share(each.confusion.precision),
+            _share(each.confusion.recall),
+        )
+    output().print(table)
+
+
+def measure_policies(policy_set: PolicySet, data: Path, split: str) -> list[PolicyFigures]:
+    """Return each labelled policy's figures. Raises `UsageError` when a label names no policy of the set."""
+    labels = read_policy_labels(data / "policy_labels.yaml")
+    unknown = labels.keys() - {policy.id for policy in policy_set.policies}
+    if unknown:
+        raise UsageError(f"`{data / 'policy_labels.yaml'}` names policies that are not in the set: {sorted(unknown)}")
+    files = read_labels(data / "labels.csv", split)
+    verdicts, bank = _judge_files(policy_set, files)
+    embeddings = np.stack([verdict.embedding for verdict in verdicts])
+    categories = np.array([file.category for file in files])
+    by_kind = {kind: Judge(_scored_by(bank, kind)).judge(embeddings).raw for kind in ScoreKind}
+    flagged = np.stack([verdict.flagged for verdict in verdicts])
+    return [
+        figures(
+            policy.id,
+            by_kind[ScoreKind.CONTRAST][:, place],
+            by_kind[ScoreKind.SIMILARITY][:, place],
+            flagged[:, place],
+            np.isin(categories, sorted(labels[policy.id])),
+        )
+        for place, policy in enumerate(policy_set.policies)
+        if policy.id in labels
+    ]
+
+
+def _judge_files(policy_set: PolicySet, files: list[LabelledFile]) -> tuple[list[Verdict], PromptBank]:
+    settings = load_settings(Settings)
+    bundle = Bundle.load(settings.model)
+    encoder = LocalEncoder(bundle)
+    bank = build_prompt_bank(policy_set, encoder)
+    outcomes = scan(
+        read_files([file.path for file in files], max_bytes=settings.max_image_bytes),
+        decoder=build_decoder(settings, bundle),
+        encoder=encoder,
+        judge=Judge(bank),
+        batch_size=settings.batch_size,
+        threads=os.cpu_count() or 1,
+    )
+    verdicts = []
+    for outcome in track(outcomes, "judging", total=len(files), console=progress_output(), transient=True):
+        if not isinstance(outcome, Verdict):
+            raise UsageError(f"`{outcome.record.origin.topic}` cannot be judged: {outcome.detail}")
+        verdicts.append(outcome)
+    return verdicts, bank
+
+
+def _scored_by(bank: PromptBank, kind: ScoreKind) -> PromptBank:
+    policies = tuple(dataclasses.replace(policy, score=kind) for policy in bank.policy_set.policies)
+    return dataclasses.replace(bank, policy_set=dataclasses.replace(bank.policy_set, policies=policies))
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

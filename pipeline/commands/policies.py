@@ -1,0 +1,40 @@
+"""`watchword policies`: look after the policy files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Look after policy files.", no_args_is_help=True)
+
+
+@app.command()
+def check(folder: Annotated[Path, typer.Argument(help="Folder of policy files.")] = Path("policies")) -> None:
+    """
+    Read a folder of policies and say what is wrong, as file:line:column.
+
+    Example: `watchword policies check policies`
+    """
+    from pipeline.judge.load import load_policy_set
+
+    policy_set = load_policy_set(folder)
+    for policy in policy_set.policies:
+        note = " (provisional)" if policy.provisional else ""
+        typer.echo(f"{policy.id:28}{policy.mode.value:9}{policy.score.value:11} {policy.threshold:8.3f}{note}")
+    typer.echo(f"policy set {policy_set.digest}")
+
+
+@app.command()
+def measure(
+    folder: Annotated[Path, typer.Argument(help="Folder of policy files.")] = Path("policies"),
+    data: Annotated[Path, typer.Option(help="Folder with labels.csv and policy_labels.yaml.")] = Path("samples"),
+    split: Annotated[str, typer.Option(help="Which split; `test` is for final figures only.")] = "val",
+) -> None:
+    """
+    Say how each policy does on labelled photographs, and which threshold has the best F1.
+
+    Example: `watchword policies measure policies --data samples --split val`
+    """
+    from pipeline.commands.measure import run_measure
+
+    run_measure(folder, data, split)
