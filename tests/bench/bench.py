@@ -1,0 +1,230 @@
+"""
+Ratios of the running pipeline to what this machine could do at best, all from one run.
+
+The roofline is cores ÷ (CPU a photograph takes to decode alone + to encode alone), both measured here with the worker's
+own decoder, the engine Triton runs, its batch size, and `samples/`.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import psutil
+from kafka import KafkaConsumer
+
+from pipeline.encode.bundle import Bundle
+from pipeline.encode.local import LocalEncoder
+from pipeline.events.images import ImageLimits
+from pipeline.events.policies import Background, Mode, Policy, PolicySet, PromptBank, ScoreKind
+from pipeline.ingest.decode import decode
+from pipeline.judge.score import Judge
+from pipeline.settings import BUNDLED_MODEL
+from tests.prove.prove import own_stack, say
+from tests.support.stream import REPOSITORY, Stack, Stream
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Roofline:
+    decode_s: float
+    encode_s: float
+
+    @property
+    def images_per_s(self) -> float:
+        return (os.cpu_count() or 1) / (self.decode_s + self.encode_s)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=4000, help="records of the end-to-end run (default 4000)")
+    count = parser.parse_args().images
+    images = [path.read_bytes() for path in sorted((REPOSITORY / "samples/images").rglob("*.jpg"))]
+    bundle = Bundle.load(BUNDLED_MODEL)
+    with tempfile.TemporaryDirectory(prefix="watchword-bench-") as folder, own_stack(Path(folder)) as stack:
+        place = Path(folder)
+        before = measure_roofline(bundle, images)
+        rate = bench_end_to_end(stack, place, images, count)
+        own = bench_own_cpu(stack, place, images, count)
+        bench_latency(stack, place, images, rate / 3)
+        after = measure_roofline(bundle, images)
+    # The machine is shared: the roofline is the mean of one taken before and one taken after what it is held against.
+    roofline = Roofline((before.decode_s + after.decode_s) / 2, (before.encode_s + after.encode_s) / 2)
+    say(f"decode alone {roofline.decode_s * 1e3:.2f} ms CPU, encode alone {roofline.encode_s * 1e3:.2f} ms CPU a photo")
+    say(f"roofline {roofline.images_per_s:.0f} images/s on {os.cpu_count()} cores")
+    say(f"end to end ÷ roofline: {rate / roofline.images_per_s:.2f} ({rate:.0f} images/s; bar 0.70)")
+    say(f"CPU outside the encoder ÷ CPU of decoding alone: {own / roofline.decode_s:.2f} (bar 1.5)")
+    bench_judging()
+
+
+def measure_roofline(bundle: Bundle, images: list[bytes]) -> Roofline:
+    """CPU seconds a photograph, one thread each, over a few hundred."""
+    spec, limits = bundle.pixels, ImageLimits()
+    chosen = images[:: max(1, len(images) // 512)]
+    started = time.thread_time()
+    pixels = np.stack([decode(data, spec, limits).pixels for data in chosen])
+    decode_s = (time.thread_time() - started) / len(chosen)
+    encoder = LocalEncoder(bundle, threads=1)
+    encoder.encode_images(pixels[:BATCH])
+    started = time.process_time()
+    whole = len(pixels) // BATCH * BATCH
+    for start in range(0, whole, BATCH):
+        encoder.encode_images(pixels[start : start + BATCH])
+    return Roofline(decode_s, (time.process_time() - started) / whole)
+
+
+def bench_end_to_end(stack: Stack, folder: Path, images: list[bytes], count: int) -> float:
+    """Images a second of one worker, from the times its verdicts were sent, the first tenth left out."""
+    with Stream(stack, folder) as stream:
+        stream.send(stream.image(f"e{n}", images[n % len(images)]) for n in range(count))
+        worker = stream.worker()
+        stream.wait_until_committed(count, 300)
+        peak = psutil.Process(worker.pid).memory_info().rss / 1e6
+        sent = sorted(record.timestamp_ms or 0 for record in stream.records(stream.settings.topic_verdicts))
+    say(f"worker RSS after {count} images: {peak:.0f} MB")
+    first = sent[count // 10]
+    return sum(stamp > first for stamp in sent) / ((sent[-1] - first) / 1e3)
+
+
+def bench_own_cpu(stack: Stack, folder: Path, images: list[bytes], count: int) -> float:
+    """CPU seconds an image of a worker whose encoder is a stub, everything else on, start-up left out."""
+    command = (sys.executable, "-m", "tests.bench.stub_worker")
+    with Stream(stack, folder) as stream:
+        worker = stream.worker(command)
+        process = psutil.Process(worker.pid)
+        stream.send([stream.image("first", images[0])])
+        stream.wait_until_committed(1)
+        before = process.cpu_times()
+        stream.send(stream.image(f"o{n}", images[n % len(images)]) for n in range(count))
+        stream.wait_until_committed(count + 1, 300)
+        after = process.cpu_times()
+    return (after.user + after.system - before.user - before.system) / count
+
+
+def bench_latency(stack: Stack, folder: Path, images: list[bytes], rate: float) -> None:
+    """From `ce_time` to a verdict a reader at `read_committed` holds, at a third of the full rate."""
+    count, arrived = int(rate * 30), dict[str, float]()
+    with Stream(stack, folder, WATCHWORD_HTTP_PORT="19464") as stream:
+        worker = stream.worker()
+        stream.send([stream.image("warm", images[0])])
+        stream.wait_until_committed(1)
+        reader = threading.Thread(target=_read, args=(stream, count, arrived))
+        reader.start()
+        started, clock = time.monotonic(), threading.Event()
+        sent: dict[str, float] = {}
+        lot = max(1, int(rate / 20))
+        for start in range(0, count, lot):
+            clock.wait(max(0.0, started + start / rate - time.monotonic()))
+            names = [f"l{n}" for n in range(start, min(start + lot, count))]
+            messages = [stream.image(name, images[hash(name) % len(images)]) for name in names]
+            sent.update({name: _ce_time(message.headers) for name, message in zip(names, messages, strict=True)})
+            stream.send(messages)
+        reader.join(60)
+        with urllib.request.urlopen("http://127.0.0.1:19464/metrics", timeout=5) as answer:
+            service = _chunk_service_s(answer.read().decode())
+        assert worker.running()
+    latencies = np.array([arrived[name] - sent[name] for name in sent if name in arrived])
+    p50, p99 = np.percentile(latencies, [50, 99])
+    bar = 0.5 + 3 * service
+    say(
+        f"latency at {rate:.0f} images/s, {len(latencies)} of {count} seen: "
+        f"p50 {p50 * 1e3:.0f} ms, p99 {p99 * 1e3:.0f} ms; "
+        f"a chunk's service {service * 1e3:.0f} ms; p99 ÷ (500 ms + 3 × service): {p99 / bar:.2f} (bar 1)"
+    )
+
+
+def _read(stream: Stream, count: int, arrived: dict[str, float]) -> None:
+    consumer = KafkaConsumer(
+        stream.settings.topic_verdicts,
+        bootstrap_servers=stream.stack.bootstrap_servers,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=50,
+    )
+    deadline = time.monotonic() + 90
+    while len(arrived) < count + 1 and time.monotonic() < deadline:
+        for records in consumer.poll(timeout_ms=200).values():
+            now = time.time()
+            arrived.update({record.key.decode(): now for record in records})
+    consumer.close()
+
+
+def _ce_time(headers: tuple[tuple[str, bytes], ...]) -> float:
+    return datetime.fromisoformat(dict(headers)["ce_time"].decode()).timestamp()
+
+
+def _chunk_service_s(metrics: str) -> float:
+    """The mean time of one chunk in all stages together."""
+    total = 0.0
+    for stage in ("decode", "encode", "judge", "commit"):
+        pattern = rf'watchword_stage_duration_seconds_(sum|count){{stage="{stage}"}} (\S+)'
+        found = dict(re.findall(pattern, metrics))
+        total += float(found["sum"]) / float(found["count"])
+    return total
+
+
+def bench_judging() -> None:
+    """Judging against the bare matrix product of the same shapes, alternating in one run."""
+    rng = np.random.default_rng(1)
+    dimension = 256
+    for batch in (BATCH, 256):
+        for prompts, policies in ((10, 2), (1000, 50), (10_000, 500)):
+            judge = Judge(_random_bank(rng, prompts, policies, dimension))
+            embeddings = rng.standard_normal((batch, dimension)).astype(np.float32)
+            embeddings = (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).astype(np.float16)
+            wide, matrix = embeddings.astype(np.float32), np.ascontiguousarray(judge.bank.vectors.T)
+            ratio, judged = _paired(lambda: judge.judge(embeddings), lambda: wide @ matrix)  # noqa: B023 -- called at once
+            say(
+                f"judging {batch} images by {prompts} prompts in {policies} policies: "
+                f"{judged / batch * 1e6:.1f} µs an image, "
+                f"÷ bare matrix product {ratio:.2f}{' (bar 2)' if prompts == 10_000 else ''}"
+            )
+
+
+def _paired(ours: Callable[[], object], bare: Callable[[], object], rounds: int = 41) -> tuple[float, float]:
+    """The median ratio of two functions timed in turn, and the median time of the first."""
+    ratios, times = [], []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        ours()
+        between = time.perf_counter()
+        bare()
+        ended = time.perf_counter()
+        ratios.append((between - started) / (ended - between))
+        times.append(between - started)
+    return float(np.median(ratios)), float(np.median(times))
+
+
+def _random_bank(rng: np.random.Generator, prompts: int, policies: int, dimension: int) -> PromptBank:
+    """A bank of so many prompts in all: half of each policy's are its own, half its contrast."""
+    each = prompts // policies
+    own = max(1, each // 2)
+    vectors = rng.standard_normal((prompts, dimension)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    made = tuple(
+        Policy(
+            str(n), "", ("p",) * own, ("c",) * (each - own), ("{}",), ScoreKind.CONTRAST, 50.0, "low", "", "",
+            Mode.ENFORCE, provisional=False, digest="",
+        )
+        for n in range(policies)
+    )  # fmt: skip
+    rows = [(n * each, n * each + own, (n + 1) * each) for n in range(policies)]
+    policy_set = PolicySet(made, Background((), ("{}",)), json.dumps(prompts))
+    return PromptBank(
+        policy_set, "", 20.0, vectors, (0, 0), tuple((a, b) for a, b, _ in rows), tuple((b, c) for _, b, c in rows)
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""A worker whose image encoder costs nothing: what is left is the worker's own CPU, all outputs on."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.encode.bundle import Bundle
+from pipeline.encode.local import LocalEncoder
+from pipeline.settings import Settings, load_settings
+from pipeline.stream import build
+from pipeline.telemetry import Metrics, configure_logging
+
+
+class StubEncoder:
+    """The real text tower, and one fixed embedding for every image."""
+
+    answering = True
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._local = LocalEncoder(bundle, threads=1)
+        self.model_digest, self.logit_scale = bundle.digest, bundle.manifest.logit_scale
+        self._embedding = np.full((1, bundle.manifest.dimension), bundle.manifest.dimension**-0.5, dtype=np.float32)
+
+    def check(self) -> None:
+        """Nothing to ask."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def encode_images(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.repeat(self._embedding, len(images), axis=0)
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self._local.encode_texts(texts)
+
+
+def build_stub(settings: Settings, bundle: Bundle, metrics: Metrics) -> StubEncoder:
+    return StubEncoder(bundle)
+
+
+if __name__ == "__main__":
+    build.build_encoder = build_stub  # type: ignore[assignment]  # that is the point of the stub
+    settings = load_settings(Settings)
+    configure_logging("json", "info")
+    build.run_worker(settings)

@@ -1,0 +1,82 @@
+"""What every test may ask for. The stack is real and comes up once a session, in a state folder of its own."""
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.encode.bundle import Bundle
+from pipeline.encode.local import LocalEncoder
+from pipeline.settings import BUNDLED_MODEL, StackSettings
+from pipeline.stack.local import down, stack_parts, up
+from tests.support.stream import Stack
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    return REPOSITORY / "samples"
+
+
+@pytest.fixture(scope="session")
+def policies() -> Path:
+    return REPOSITORY / "policies"
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Bundle:
+    return Bundle.load(BUNDLED_MODEL)
+
+
+@pytest.fixture(scope="session")
+def encoder(bundle: Bundle) -> LocalEncoder:
+    return LocalEncoder(bundle, threads=2)
+
+
+@pytest.fixture(scope="session")
+def revolver(samples: Path) -> bytes:
+    return sorted((samples / "images/revolver").iterdir())[0].read_bytes()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    state = tmp_path_factory.mktemp("stack")
+    ports = _free_ports(5)
+    settings = StackSettings(
+        parts=REPOSITORY / ".watchword/parts",
+        state=state,
+        kafka_port=ports[0],
+        controller_port=ports[1],
+        triton_grpc_port=ports[2],
+        triton_http_port=ports[3],
+        triton_metrics_port=ports[4],
+    )
+    parts = stack_parts(settings)
+    try:
+        up(parts, lambda line: None, settings.ready_timeout_s)
+        yield Stack(settings, parts)
+    finally:
+        down(parts, lambda line: None)
+        shutil.rmtree(state, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own settings must not reach the tests."""
+    for name in [name for name in os.environ if name.startswith("WATCHWORD_")]:
+        monkeypatch.delenv(name)
+
+
+def _free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()

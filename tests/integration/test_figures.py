@@ -1,0 +1,30 @@
+"""What the shipped model and policies are held to, measured as shipped."""
+
+from pathlib import Path
+
+from pipeline.commands.measure import measure_policies
+from pipeline.encode.bundle import Bundle
+from pipeline.judge.load import load_policy_set
+from pipeline.models.captions import BUNDLED_TABLE, Captions
+from pipeline.models.measure import measure
+
+
+def test_the_model_holds_its_bars_on_photographs_it_never_saw(samples: Path, bundle: Bundle) -> None:
+    """Zero-shot top-1 over 99 categories and mean average precision of each as a text, both at least 0.65."""
+    figures = measure(samples, bundle, Captions.load(BUNDLED_TABLE), "test")
+    assert figures.images == 1007
+    assert figures.top1 >= 0.65
+    assert figures.mean_ap >= 0.65
+
+
+def test_contrast_ranks_no_shipped_policy_worse_than_similarity_alone(samples: Path, policies: Path) -> None:
+    measured = measure_policies(load_policy_set(policies), samples, "val")
+    assert len(measured) == len(load_policy_set(policies).policies)
+    for each in measured:
+        assert each.contrast_ap >= each.similarity_ap, each.policy_id
+
+
+def test_the_card_says_what_is_measured(samples: Path, bundle: Bundle) -> None:
+    figures = measure(samples, bundle, Captions.load(BUNDLED_TABLE), "val")
+    row = f"| val | {figures.images} | {figures.top1:.3f} | {figures.mean_ap:.3f} |"
+    assert row in (bundle.folder / "CARD.md").read_text()

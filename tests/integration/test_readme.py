@@ -1,0 +1,89 @@
+"""The README's commands are run as they stand there, in its order."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.stream import Stack
+from tests.support.waiting import wait_until
+
+REPOSITORY = Path(__file__).parents[2]
+
+# What is running now.
+ELSEWHERE = {"make test"}
+EXIT_CODES = {"scan": (0, 1)}
+
+
+def commands() -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def test_links_lead_somewhere() -> None:
+    for page in [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_every_command_does_what_it_says(stack: Stack, tmp_path: Path) -> None:
+    """On a stack of its own, beside the session's: `make demo` first, then scan, the stream, the policies."""
+    ports = {"KAFKA": 39092, "CONTROLLER": 39093, "TRITON_GRPC": 38001, "TRITON_HTTP": 38000, "TRITON_METRICS": 38002}
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
+        **{f"WATCHWORD_STACK_{name}_PORT": str(port) for name, port in ports.items()},
+        "WATCHWORD_STACK_STATE": str(tmp_path / "state"),
+        "WATCHWORD_BOOTSTRAP_SERVERS": "127.0.0.1:39092",
+        "WATCHWORD_TRITON_URL": "127.0.0.1:38001",
+        "WATCHWORD_HTTP_PORT": "0",
+    }
+    worker: subprocess.Popen[bytes] | None = None
+    outputs: dict[str, str] = {}
+    try:
+        for command in commands():
+            if command in ELSEWHERE:
+                continue
+            if command.endswith("watchword run"):
+                worker = subprocess.Popen(command.split(), env=environment, cwd=REPOSITORY, stderr=subprocess.DEVNULL)
+                wait_until(lambda: _flags(environment), 60, "flags from the README's worker", 1.0)
+                continue
+            run = subprocess.run(
+                command, shell=True, env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=False
+            )
+            outputs[command] = run.stdout
+            expected = next((codes for word, codes in EXIT_CODES.items() if f"watchword {word} " in command), (0,))
+            assert run.returncode in expected, f"{command}: {run.returncode}\n{run.stdout[-2000:]}{run.stderr[-2000:]}"
+        assert worker is not None
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(60) == 0
+    finally:
+        if worker is not None and worker.poll() is None:
+            worker.kill()
+        subprocess.run(
+            [".venv/bin/watchword", "stack", "down"], env=environment, cwd=REPOSITORY, capture_output=True, check=False
+        )
+        (REPOSITORY / "report.html").unlink(missing_ok=True)
+        shutil.rmtree(tmp_path / "state", ignore_errors=True)
+    last = outputs["make demo"].strip().splitlines()[-1]
+    assert re.fullmatch(
+        r"demo: 1015 records in, 1007 verdicts, \d+ flags, 8 dead letters, 0 lost, 0 duplicated", last
+    ), last
+
+
+def _flags(environment: dict[str, str]) -> bool:
+    run = subprocess.run(
+        [".venv/bin/watchword", "read", "flags"],
+        env=environment,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return run.returncode == 0 and bool(run.stdout.strip())

@@ -1,0 +1,128 @@
+"""`watchword scan` as a person and a script use it, and the other commands that need no server."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import DeadLetterReason
+
+COMMAND = str(Path(sys.executable).with_name("watchword"))
+REPOSITORY = Path(__file__).parents[2]
+
+
+def watchword(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([COMMAND, *map(str, words)], capture_output=True, text=True, cwd=REPOSITORY, check=False)
+
+
+def lines(run: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+def test_a_flagged_image_exits_with_1_and_says_why(samples: Path) -> None:
+    [photograph, *_] = sorted((samples / "images/revolver").iterdir())
+    run = watchword("scan", photograph, "--format", "jsonl")
+    [found] = lines(run)
+    assert run.returncode == 1
+    assert found["path"] == str(photograph)
+    assert found["flags"] == ["weapons.firearms"]
+    assert found["error"] is None
+    assert isinstance(found["scores"], dict)
+    assert len(found["scores"]) == 7
+
+
+def test_nothing_flagged_exits_with_0(samples: Path) -> None:
+    run = watchword("scan", sorted((samples / "images/grand_piano").iterdir())[0])
+    assert (run.returncode, run.stdout.strip()) == (0, "1 files, 0 flagged")
+
+
+def test_a_file_that_cannot_be_judged_exits_with_2_and_keeps_its_place(tmp_path: Path, samples: Path) -> None:
+    """Nothing is skipped: every file of a folder has its line, in the order of names."""
+    (tmp_path / "a.jpg").write_bytes(b"")
+    (tmp_path / "b.txt").write_text("words")
+    (tmp_path / "c.jpg").write_bytes(sorted((samples / "images/grand_piano").iterdir())[0].read_bytes())
+    run = watchword("scan", tmp_path, "--format", "jsonl")
+    assert run.returncode == 2
+    assert [(Path(str(line["path"])).name, line["error"]) for line in lines(run)] == [
+        ("a.jpg", DeadLetterReason.EMPTY),
+        ("b.txt", DeadLetterReason.UNSUPPORTED_FORMAT),
+        ("c.jpg", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["scan", "no/such/file.jpg"], "`no/such/file.jpg`: not found"),
+        (["scan", "samples/images/ant", "--policies", "nowhere"], "`nowhere`: not a folder"),
+        (["scan", "samples/images/ant", "--format", "xml"], "it is `table` or `jsonl`"),
+        (["scan", "samples/images/ant", "--model", "docs"], "a model bundle is a folder with a manifest.json"),
+        (["stack", "logs", "nothing"], "choose `kafka` or `triton`"),
+    ],
+)
+def test_a_wrong_word_exits_with_2_and_says_what_to_do(words: list[str], said: str) -> None:
+    run = watchword(*words)
+    assert run.returncode == 2
+    assert said in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHWORD_BATCH_SIZE", "many")
+    run = watchword("settings")
+    assert run.returncode == 2
+    assert "WATCHWORD_BATCH_SIZE" in run.stderr
+
+
+def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHWORD_SASL_PASSWORD", "hunter2")
+    run = watchword("settings")
+    assert run.returncode == 0
+    assert "hunter2" not in run.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [], ["run"], ["scan"], ["produce"], ["demo"], ["stack"], ["stack", "up"], ["policies"], ["models"],
+        ["models", "train"],
+    ],
+)  # fmt: skip
+def test_every_command_has_help(words: list[str]) -> None:
+    run = watchword(*words, "--help")
+    assert run.returncode == 0
+    assert "Usage: watchword" in run.stdout
+
+
+def test_a_taken_port_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setenv("WATCHWORD_STACK_STATE", str(tmp_path))
+        monkeypatch.setenv("WATCHWORD_STACK_KAFKA_PORT", str(taken.getsockname()[1]))
+        run = watchword("stack", "up")
+    assert run.returncode == 2
+    assert "WATCHWORD_STACK_KAFKA_PORT" in run.stderr
+
+
+def test_without_java_the_error_names_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHWORD_STACK_STATE", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("WATCHWORD_STACK_KAFKA_PORT", "29092")
+    monkeypatch.setenv("WATCHWORD_STACK_CONTROLLER_PORT", "29093")
+    run = watchword("stack", "up")
+    assert run.returncode == 2
+    assert "apt-get install openjdk-17-jre-headless" in run.stderr
+
+
+def test_the_worker_needs_no_torch() -> None:
+    """What `watchword run` and `watchword scan` import does not include what only building models needs."""
+    code = (
+        "import sys, pipeline.stream.build, pipeline.commands.scan, pipeline.cli;"
+        "print([name for name in ('torch', 'transformers', 'onnx') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

@@ -1,0 +1,146 @@
+"""The long proofs, on a stack of their own. `make prove` runs them all; name some to run only those."""
+
+import argparse
+import contextlib
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import psutil
+
+from pipeline.settings import StackSettings
+from pipeline.stack.local import down, stack_parts, up
+from tests.support.chaos import Chaos, Plan
+from tests.support.stream import REPOSITORY, Stack, Stream
+from tests.support.waiting import wait_until
+
+
+def main() -> None:
+    proofs: dict[str, Callable[[Stack, Path, list[bytes]], bool]] = {
+        "chaos": prove_chaos,
+        "harness": prove_harness,
+        "outages": prove_outages,
+        "memory": prove_memory,
+    }
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="PROOF", help=f"one of {', '.join(proofs)}")
+    names = parser.parse_args().names or list(proofs)
+    if unknown := set(names) - proofs.keys():
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join(proofs)}")
+    images = [path.read_bytes() for path in sorted((REPOSITORY / "samples/images").rglob("*.jpg"))]
+    failed = []
+    with tempfile.TemporaryDirectory(prefix="watchword-prove-") as folder, own_stack(Path(folder)) as stack:
+        for name in names:
+            say(f"== {name}")
+            place = Path(folder) / name
+            place.mkdir()
+            if not proofs[name](stack, place, images):
+                failed.append(name)
+    say(f"failed: {', '.join(failed)}" if failed else "all proofs hold")
+    sys.exit(bool(failed))
+
+
+def prove_chaos(stack: Stack, folder: Path, images: list[bytes]) -> bool:
+    """Two workers, 5,000 images, ten kills, five zombies, ten joins and leaves: nothing lost, nothing doubled."""
+    plan = Plan(records=5000, kills=10, open_kills=5, stops=5, visits=10, stop_s=9.0, seed=int(time.time()))
+    with Stream(stack, folder, WATCHWORD_CHUNK_MAX_RECORDS="64") as stream:
+        toll = Chaos(stream, images, plan, say).run()
+    say(toll.line())
+    assert toll.audit is not None
+    whole = toll.audit.adds_up and toll.audit.records == plan.records
+    return whole and toll.open_kills >= plan.open_kills and not toll.ended
+
+
+def prove_harness(stack: Stack, folder: Path, images: list[bytes]) -> bool:
+    """The same harness reports doubles for workers made wrong, and none for one that is only slow."""
+    plan = Plan(records=600, kills=0, open_kills=0, stops=0, visits=5, stop_s=0)
+    right = True
+    for mode, expected in (("slow", True), ("uncommitted", False), ("generation", False)):
+        command = (sys.executable, "-m", "tests.support.broken_worker", mode)
+        with Stream(stack, folder, WATCHWORD_CHUNK_MAX_RECORDS="24") as stream:
+            toll = Chaos(stream, images, plan, say, command).run()
+        assert toll.audit is not None
+        say(f"{mode}: {toll.line()}")
+        right = right and toll.audit.adds_up == expected
+    return right
+
+
+def prove_outages(stack: Stack, folder: Path, images: list[bytes]) -> bool:
+    """Triton away for 20 s mid-run, and the broker once: the run ends whole, nothing dead-lettered for it."""
+    right = True
+    for name in ("triton", "kafka"):
+        part = stack.part(name)
+        with Stream(stack, folder) as stream:
+            sent = stream.send(stream.image(f"a{n}", images[n % len(images)]) for n in range(3000))
+            worker = stream.worker()
+            wait_until(partial(_over, stream, 300), 60, "the first commits", 0.2)
+            part.process.stop()
+            threading.Event().wait(20)
+            part.start()
+            wait_until(part.ready, 60, f"{name} ready again")
+            stream.wait_until_committed(sent, 180)
+            counted = stream.audit()
+            say(f"{name} away for 20 s: {counted.summary()}, worker {'alive' if worker.running() else 'gone'}")
+            right = right and counted.adds_up and counted.dead_letters == 0 and worker.running()
+    return right
+
+
+def _over(stream: Stream, count: int) -> bool:
+    return stream.committed() > count
+
+
+def prove_memory(stack: Stack, folder: Path, images: list[bytes]) -> bool:
+    """One worker over 50,000 images: under 700 MB, and flat."""
+    count, peaks = 50_000, list[float]()
+    with Stream(stack, folder) as stream:
+        worker = stream.worker()
+        process = psutil.Process(worker.pid)
+        sent, done = 0, 0
+        while done < count:
+            if sent < count and sent - done < 4000:
+                lot = range(sent, min(sent + 1000, count))
+                sent += stream.send(stream.image(f"m{n}", images[n % len(images)]) for n in lot)
+            threading.Event().wait(1.0)
+            done = stream.committed()
+            while len(peaks) < done * 10 // count:
+                peaks.append(process.memory_info().rss / 1e6)
+                say(f"{done} images: RSS {peaks[-1]:.0f} MB")
+        worker.signal(signal.SIGTERM)
+        worker.wait(60)
+    growth = max(peaks[5:]) / max(peaks[1:5]) - 1
+    say(f"peak RSS {max(peaks):.0f} MB; second half over first {growth:+.1%}")
+    return max(peaks) < 700 and growth < 0.10
+
+
+@contextlib.contextmanager
+def own_stack(folder: Path) -> Iterator[Stack]:
+    """A stack on ports of its own, ended with the proofs."""
+    settings = StackSettings(
+        parts=REPOSITORY / ".watchword/parts",
+        state=folder / "stack",
+        kafka_port=19092,
+        controller_port=19093,
+        triton_grpc_port=18001,
+        triton_http_port=18000,
+        triton_metrics_port=18002,
+    )
+    parts = stack_parts(settings)
+    try:
+        up(parts, say, settings.ready_timeout_s)
+        yield Stack(settings, parts)
+    finally:
+        down(parts, say)
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
