@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
+from kafka.producer.future import FutureRecordMetadata
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
 from pipeline.broker.connection import Connection, translate, translated
@@ -28,6 +29,18 @@ class Message:
     headers: Headers = ()
     partition: int | None = None
     timestamp_ms: int | None = None
+
+
+def send_message(producer: KafkaProducer, message: Message) -> FutureRecordMetadata:
+    """Hand one message to the client, which sends it in the background."""
+    return producer.send(
+        message.topic,
+        value=message.value,
+        key=message.key,
+        headers=list(message.headers),
+        partition=message.partition,
+        timestamp_ms=message.timestamp_ms,
+    )
 
 
 class TransactionalProducer:
@@ -124,17 +137,7 @@ class TransactionalProducer:
     ) -> None:
         deadline = time.monotonic() + self._commit_timeout_s
         producer.begin_transaction()
-        futures = [
-            producer.send(
-                message.topic,
-                value=message.value,
-                key=message.key,
-                headers=list(message.headers),
-                partition=message.partition,
-                timestamp_ms=message.timestamp_ms,
-            )
-            for message in messages
-        ]
+        futures = [send_message(producer, message) for message in messages]
         producer.flush(timeout=self._commit_timeout_s)
         # A commit was seen to return while a batch had expired: every record is known to be stored first.
         for future in futures:

@@ -6,7 +6,7 @@ from typing import Any, Self
 from kafka import KafkaProducer
 
 from pipeline.broker.connection import Connection, translated
-from pipeline.broker.producer import Message
+from pipeline.broker.producer import Message, send_message
 
 IN_FLIGHT = 2000
 
@@ -28,15 +28,7 @@ class Publisher:
     def send(self, message: Message) -> None:
         """Send one message. Raises `BrokerFault` when an earlier one failed."""
         with translated():
-            future = self._producer.send(
-                message.topic,
-                value=message.value,
-                key=message.key,
-                headers=list(message.headers),
-                partition=message.partition,
-                timestamp_ms=message.timestamp_ms,
-            )
-            self._pending.append(future)
+            self._pending.append(send_message(self._producer, message))
             if len(self._pending) > IN_FLIGHT:
                 self._pending.popleft().get(timeout=60)
 

@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pipeline.commands.console import output, plain_table, progress_output
 from pipeline.emit.jsonlines import JsonLinesSink
-from pipeline.emit.report import Card, dead_letter_card, verdict_card, write_report
+from pipeline.emit.report import Card, by_interest, dead_letter_card, verdict_card, write_report
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
@@ -93,8 +93,7 @@ class _Tally:
 
     def cards(self) -> list[Card]:
         """Return the cards most worth a look: flagged, unjudged, then those that came nearest."""
-        ordered = sorted(self._cards, key=lambda card: (not card.flags, not card.error, _distance(card)))
-        return ordered[:MOST_CARDS]
+        return sorted(self._cards, key=by_interest)[:MOST_CARDS]
 
     def print_table(self) -> None:
         console = output()
@@ -129,7 +128,3 @@ def _card(outcome: Verdict | DeadLetter) -> Card:
     content = outcome.image.event.content
     assert isinstance(content, bytes)  # a scan reads files, never references
     return verdict_card(outcome, thumbnail(content, THUMBNAIL_SIDE))
-
-
-def _distance(card: Card) -> float:
-    return card.bars[0][2] - card.bars[0][1] if card.bars else 0.0

@@ -46,7 +46,7 @@ def dead_letter_card(letter: DeadLetter) -> Card:
 
 def write_report(path: Path, cards: list[Card], *, images: int, policy_set: str, model: str) -> None:
     """Write the page: flagged images first, then those not judged, then the rest by how near they came."""
-    cards = sorted(cards, key=_order)
+    cards = sorted(cards, key=by_interest)
     environment = Environment(autoescape=select_autoescape(default=True, default_for_string=True))
     environment.filters["breakable"] = _breakable
     template = environment.from_string(files("pipeline.emit").joinpath(TEMPLATE).read_text())
@@ -59,7 +59,8 @@ def write_report(path: Path, cards: list[Card], *, images: int, policy_set: str,
     )
 
 
-def _order(card: Card) -> tuple[int, float]:
+def by_interest(card: Card) -> tuple[int, float]:
+    """Sort key: flagged, then not judged, then by how near the strongest score is to its threshold."""
     rank = 0 if card.flags else 1 if card.error else 2
     return rank, card.bars[0][2] - card.bars[0][1] if card.bars else 0.0
 

@@ -19,12 +19,14 @@ from pipeline.encode.triton import TritonEncoder
 from pipeline.errors import DependencyFault
 from pipeline.events.policies import PolicySet
 from pipeline.ingest.fetch import Fetcher, FetchRules
+from pipeline.judge.score import Judge
 from pipeline.settings import ENVELOPE_BYTES, Settings
 from pipeline.stream.chain import Patience
 from pipeline.stream.dead_letter_limit import DeadLetterGate
 from pipeline.stream.flow import Flow, FlowLimits
 from pipeline.stream.health import HealthServer
 from pipeline.stream.policy_watch import PolicyWatch
+from pipeline.stream.ports import ImageEncoder, Sink, Source
 from pipeline.stream.steps import Decoder
 from pipeline.stream.worker import Worker
 from pipeline.telemetry import Metrics
@@ -153,35 +155,8 @@ def run_worker(settings: Settings) -> None:
     sink = build_sink(settings, largest_record_bytes)
     _until_it_answers(sink.recover, patience)
     source = build_source(settings)
-    flow = Flow(
-        decoder=build_decoder(settings, bundle),
-        encoder=encoder,
-        current_judge=policies.current,
-        sink=sink,
-        gate=DeadLetterGate(
-            share=settings.dead_letter_share,
-            window_s=settings.dead_letter_window_s,
-            minimum=settings.dead_letter_minimum,
-            override=settings.allow_dead_letters,
-            clock=time.monotonic,
-        ),
-        limits=FlowLimits(
-            settings.chunks_in_work, settings.decode_threads, settings.batch_size, settings.requests_in_flight
-        ),
-        patience=patience,
-        metrics=metrics,
-    )
-    worker = Worker(
-        source,
-        sink,
-        flow,
-        max_records=settings.chunk_max_records,
-        max_bytes=settings.chunk_max_bytes,
-        rewind_timeout_s=settings.commit_timeout_s,
-        drain_timeout_s=settings.drain_timeout_s,
-        patience=patience,
-        metrics=metrics,
-    )
+    flow = _build_flow(settings, build_decoder(settings, bundle), encoder, policies.current, sink, patience, metrics)
+    worker = _build_worker(settings, source, sink, flow, patience, metrics)
     health = HealthServer(
         settings.http_host,
         settings.http_port,
@@ -202,6 +177,51 @@ def run_worker(settings: Settings) -> None:
         sink.close()
         encoder.close()
         health.close()
+
+
+def _build_flow(
+    settings: Settings,
+    decoder: Decoder,
+    encoder: ImageEncoder,
+    current_judge: Callable[[], Judge],
+    sink: Sink,
+    patience: Patience,
+    metrics: Metrics,
+) -> Flow:
+    return Flow(
+        decoder=decoder,
+        encoder=encoder,
+        current_judge=current_judge,
+        sink=sink,
+        gate=DeadLetterGate(
+            share=settings.dead_letter_share,
+            window_s=settings.dead_letter_window_s,
+            minimum=settings.dead_letter_minimum,
+            override=settings.allow_dead_letters,
+            clock=time.monotonic,
+        ),
+        limits=FlowLimits(
+            settings.chunks_in_work, settings.decode_threads, settings.batch_size, settings.requests_in_flight
+        ),
+        patience=patience,
+        metrics=metrics,
+    )
+
+
+def _build_worker(
+    settings: Settings, source: Source, sink: Sink, flow: Flow, patience: Patience, metrics: Metrics
+) -> Worker:
+    return Worker(
+        source,
+        sink,
+        flow,
+        max_records=settings.chunk_max_records,
+        max_bytes=settings.chunk_max_bytes,
+        rewind_timeout_s=settings.commit_timeout_s,
+        drain_timeout_s=settings.drain_timeout_s,
+        patience=patience,
+        metrics=metrics,
+    )
 
 
 def _until_it_answers(dependent: Callable[[], AnswerT], patience: Patience) -> AnswerT:

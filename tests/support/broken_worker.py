@@ -14,7 +14,7 @@ from typing import Any
 from kafka import KafkaProducer
 
 from pipeline.broker.consumer import GroupConsumer
-from pipeline.broker.producer import Message, TransactionalProducer
+from pipeline.broker.producer import Message, TransactionalProducer, send_message
 from pipeline.settings import Settings, load_settings
 from pipeline.stream import build
 from pipeline.telemetry import configure_logging
@@ -32,7 +32,7 @@ class SlowProducer(TransactionalProducer):
 
     def _transact(self, producer: KafkaProducer, messages: Iterable[Message], offsets: Any, membership: Any) -> None:
         producer.begin_transaction()
-        futures = [producer.send(m.topic, value=m.value, key=m.key, headers=list(m.headers)) for m in messages]
+        futures = [send_message(producer, m) for m in messages]
         producer.flush(timeout=10)
         for future in futures:
             future.get(timeout=10)
