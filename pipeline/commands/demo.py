@@ -16,14 +16,13 @@ from typing import Any
 import typer
 
 from pipeline.broker.connection import Connection
-from pipeline.broker.producer import Message
 from pipeline.broker.publisher import Publisher
 from pipeline.broker.reader import read_topics
 from pipeline.broker.topics import committed_and_end, ensure_topics
 from pipeline.commands.broken_images import broken_images
 from pipeline.commands.console import output, plain_table
+from pipeline.commands.produce import image_message
 from pipeline.commands.workers import WorkerProcess
-from pipeline.emit.formats import rfc3339
 from pipeline.errors import WatchwordError
 from pipeline.evaluate.audit import Audit, audit
 from pipeline.evaluate.labelled import LabelledFile, read_labels, read_policy_labels
@@ -103,16 +102,9 @@ def _send(connection: Connection, settings: Settings, samples: Path, photographs
     events += [(broken.name, broken.value, broken.content_type) for broken in broken_images(first)]
     with Publisher(connection, max_record_bytes=settings.max_record_bytes) as publisher:
         for event_id, value, content_type in events:
-            headers = {
-                "ce_specversion": "1.0",
-                "ce_id": event_id,
-                "ce_source": "demo",
-                "ce_type": "watchword.image.v1",
-                "ce_time": rfc3339(datetime.now(UTC)),
-                "content-type": content_type,
-            }
-            encoded = tuple((name, text.encode()) for name, text in headers.items())
-            publisher.send(Message(settings.topic_images, event_id.encode(), value, encoded))
+            publisher.send(
+                image_message(settings.topic_images, event_id, value, content_type, source="demo", extensions={})
+            )
     return len(events)
 
 

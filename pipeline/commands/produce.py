@@ -4,7 +4,7 @@ import json
 import mimetypes
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,7 +49,10 @@ def run_produce(
         for place in _paced(total, rate):
             file, extensions = files[place % len(files)]
             event_id = str(file) if repeat == 1 else f"{file}#{place // len(files)}"
-            publisher.send(_message(settings.topic_images, file, event_id, source, extensions, references=references))
+            value, kind = _content(file, references=references)
+            publisher.send(
+                image_message(settings.topic_images, event_id, value, kind, source=source, extensions=extensions)
+            )
             progress.advance(task)
         publisher.flush()
     console.print(f"sent {total} records to {settings.topic_images}")
@@ -68,18 +71,24 @@ def _paced(total: int, rate: float | None) -> Iterator[int]:
         yield place
 
 
-def _message(
-    topic: str, file: Path, event_id: str, source: str, extensions: dict[str, str], *, references: bool
+def _content(file: Path, *, references: bool) -> tuple[bytes, str]:
+    """Return what is sent for a file and its content type."""
+    if references:
+        return json.dumps({"uri": file.resolve().as_uri()}).encode(), "application/json"
+    return file.read_bytes(), mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+
+
+def image_message(
+    topic: str, event_id: str, value: bytes, content_type: str, *, source: str, extensions: Mapping[str, str]
 ) -> Message:
-    kind = "application/json" if references else mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-    value = json.dumps({"uri": file.resolve().as_uri()}).encode() if references else file.read_bytes()
+    """Return an image event of now, in the binary mode of CloudEvents' Kafka binding."""
     headers = {
         "ce_specversion": "1.0",
         "ce_id": event_id,
         "ce_source": source,
         "ce_type": "watchword.image.v1",
         "ce_time": rfc3339(datetime.now(UTC)),
-        "content-type": kind,
+        "content-type": content_type,
         **{f"ce_{name}": text for name, text in extensions.items()},
     }
     return Message(topic, event_id.encode(), value, tuple((name, text.encode()) for name, text in headers.items()))
