@@ -2,9 +2,14 @@
 
 import logging
 import sys
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import structlog
+from numpy.typing import ArrayLike, NDArray
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -14,6 +19,8 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
 
 from pipeline.errors import DeadLetterReason
 
@@ -33,6 +40,38 @@ class Described:
     kind: str
     labels: tuple[str, ...]
     text: str
+
+
+class BulkHistogram(Collector):
+    """A histogram by one label that counts a whole array at a time: there is a score a policy for every image."""
+
+    def __init__(self, name: str, text: str, buckets: tuple[float, ...], label: str) -> None:
+        self._name, self._text, self._label = name, text, label
+        self._bounds = np.array(buckets, dtype=np.float64)
+        self._names = [*(str(float(bound)) for bound in buckets), "+Inf"]
+        self._counts: defaultdict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(len(self._names), np.int64))
+        self._sums: defaultdict[str, float] = defaultdict(float)
+        self._lock = threading.Lock()
+
+    def observe(self, label: str, values: ArrayLike) -> None:
+        """Count `values`, float64 [N], under one value of the label."""
+        places = np.searchsorted(self._bounds, values, side="left")
+        with self._lock:
+            self._counts[label] += np.bincount(places, minlength=len(self._names))
+            self._sums[label] += float(np.sum(values))
+
+    def describe(self) -> Iterator[HistogramMetricFamily]:
+        """Yield the metric's name alone, for the registry."""
+        yield HistogramMetricFamily(self._name, self._text, labels=[self._label])
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """Yield the metric as it is now."""
+        family = HistogramMetricFamily(self._name, self._text, labels=[self._label])
+        with self._lock:
+            for label, counts in self._counts.items():
+                buckets = list(zip(self._names, np.cumsum(counts).tolist(), strict=True))
+                family.add_metric([label], buckets, self._sums[label])
+        yield family
 
 
 class Metrics:
@@ -78,7 +117,7 @@ class Metrics:
         # Records of assigned partitions that this worker has not committed yet.
         self.lag_records = self._gauge("consumer_lag_records", "Records not yet committed.", ("partition",))
         # Raw scores by policy: a drifting distribution shows before flags do.
-        self.scores = self._histogram("score", "Raw scores of committed verdicts.", SCORE_BUCKETS, ("policy",))
+        self.scores = self._bulk_histogram("score", "Raw scores of committed verdicts.", SCORE_BUCKETS, "policy")
         # Set to 1; labels name the build, the model and the policy set in force.
         self.info = self._gauge("build_info", "What is running.", ("version", "model", "policy_set"))
         # Policy edits refused; the last good set stays in force.
@@ -106,6 +145,12 @@ class Metrics:
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], labels: tuple[str, ...] = ()) -> Histogram:
         self._described.append(Described(f"watchword_{name}", "histogram", labels, text))
         return Histogram(f"watchword_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+    def _bulk_histogram(self, name: str, text: str, buckets: tuple[float, ...], label: str) -> BulkHistogram:
+        self._described.append(Described(f"watchword_{name}", "histogram", (label,), text))
+        histogram = BulkHistogram(f"watchword_{name}", text, buckets, label)
+        self.registry.register(histogram)
+        return histogram
 
 
 def configure_logging(log_format: str, level: str) -> None:

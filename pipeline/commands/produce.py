@@ -79,7 +79,7 @@ def _content(file: Path, *, references: bool) -> tuple[bytes, str]:
 
 
 def image_message(
-    topic: str, event_id: str, value: bytes, content_type: str, *, source: str, extensions: Mapping[str, str]
+    topic: str, event_id: str, value: bytes | None, content_type: str, *, source: str, extensions: Mapping[str, str]
 ) -> Message:
     """Return an image event of now, in the binary mode of CloudEvents' Kafka binding."""
     headers = {

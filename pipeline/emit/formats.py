@@ -1,11 +1,12 @@
 """Outcomes as they stand on the wire: CloudEvents in binary mode. The contract is docs/events.asyncapi.yaml."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
+
+import orjson
 
 from pipeline.events.outcomes import FLAG_NAMESPACE, DeadLetter, FlagEvent, Verdict
 from pipeline.events.records import Headers
@@ -152,7 +153,7 @@ def _output_id(kind: str, source: str, event_id: str) -> str:
 
 
 def _json_event(output_id: str, kind: str, verdict: Verdict, fields: dict[str, Any]) -> Encoded:
-    value = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    value = orjson.dumps(fields)
     headers = (*_cloud_event(output_id, kind, verdict.time), ("content-type", b"application/json"))
     return Encoded(verdict.image.event.id.encode(), value, headers)
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,25 +52,12 @@ def audit(
 ) -> Audit:
     """Compare the records of an input topic with those of the four output topics."""
     came_in = {_place(record) for record in records}
-    judged: Counter[Place] = Counter()
-    wanted_flags: Counter[tuple[Place, str]] = Counter()
-    for record in verdicts:
-        fields = json.loads(record.value or b"")
-        place = _origin(fields)
-        judged[place] += 1
-        for policy in fields["policies"]:
-            if policy["flagged"] and policy["mode"] == "enforce":
-                wanted_flags[place, policy["id"]] += 1
+    judged, called_for = _count_verdicts(verdicts)
     archived = Counter(_header(record, "origin") for record in embeddings)
     refused = Counter(_dead_letter_place(record) for record in dead_letters)
-    emitted: Counter[tuple[Place, str]] = Counter()
-    ids: Counter[str] = Counter()
-    for record in flags:
-        fields = json.loads(record.value or b"")
-        emitted[_origin(fields), fields["policy"]["id"]] += 1
-        ids[fields["flag_id"]] += 1
+    ids, emitted = _count_flags(flags)
     outcomes = judged + refused
-    expected = Counter({"/".join(map(str, place)): 1 for place in judged})
+    to_archive = {"/".join(map(str, place)) for place in judged}
     return Audit(
         records=len(came_in),
         verdicts=judged.total(),
@@ -78,17 +65,42 @@ def audit(
         flags=ids.total(),
         dead_letters=refused.total(),
         lost=tuple(sorted(came_in - outcomes.keys())),
-        duplicated=(
-            *(f"outcome of {place}" for place, count in outcomes.items() for _ in range(count - 1)),
-            *(f"flag {flag}" for flag, count in ids.items() for _ in range(count - 1)),
-            *(f"embedding of {place}" for place, count in archived.items() for _ in range(count - 1)),
-        ),
+        duplicated=(*_repeated("outcome", outcomes), *_repeated("flag", ids), *_repeated("embedding", archived)),
         stray=(
             *(f"outcome of {place}" for place in outcomes.keys() - came_in),
-            *(f"flag {flag}" for flag in emitted.keys() ^ wanted_flags.keys()),
-            *(f"embedding of {place}" for place in archived.keys() ^ expected.keys()),
+            *(f"flag of {flag}" for flag in emitted ^ called_for),
+            *(f"embedding of {place}" for place in archived.keys() ^ to_archive),
         ),
     )
+
+
+def _count_verdicts(verdicts: Iterable[Record]) -> tuple[Counter[Place], set[tuple[Place, str]]]:
+    """Return how often each place was judged, and which flags, place and policy, the verdicts call for."""
+    judged: Counter[Place] = Counter()
+    called_for: set[tuple[Place, str]] = set()
+    for record in verdicts:
+        fields = json.loads(record.value or b"")
+        place = _origin(fields)
+        judged[place] += 1
+        enforced = (each for each in fields["policies"] if each["flagged"] and each["mode"] == "enforce")
+        called_for.update((place, each["id"]) for each in enforced)
+    return judged, called_for
+
+
+def _count_flags(flags: Iterable[Record]) -> tuple[Counter[str], set[tuple[Place, str]]]:
+    """Return how often each flag id was emitted, and for which places and policies."""
+    ids: Counter[str] = Counter()
+    emitted: set[tuple[Place, str]] = set()
+    for record in flags:
+        fields = json.loads(record.value or b"")
+        ids[fields["flag_id"]] += 1
+        emitted.add((_origin(fields), fields["policy"]["id"]))
+    return ids, emitted
+
+
+def _repeated(kind: str, counts: Mapping[Any, int]) -> Iterator[str]:
+    """Yield a line for every time beyond the first."""
+    return (f"{kind} of {what}" for what, count in counts.items() for _ in range(count - 1))
 
 
 def _place(record: Record) -> Place:

@@ -73,20 +73,25 @@ class Fetcher:
     def _read_file(self, uri: str, host: str, name: str) -> bytes:
         if host not in ("", "localhost") or "\0" in name:
             raise RecordFault(DeadLetterReason.BAD_REFERENCE, f"`{uri}`: not a path on this host")
+        path = self._under_a_root(uri, name)
+        if path.exists() and not path.is_file():
+            raise RecordFault(DeadLetterReason.FETCH_FAILED, f"`{uri}` is not a regular file")
         try:
-            path = Path(name).resolve(strict=True)
-            if not any(path.is_relative_to(root.resolve()) for root in self._rules.file_roots):
-                detail = f"`{uri}` is under none of the allowed roots (WATCHWORD_FILE_ROOTS)"
-                raise RecordFault(DeadLetterReason.REFERENCE_FORBIDDEN, detail)
-            if not path.is_file():
-                raise RecordFault(DeadLetterReason.FETCH_FAILED, f"`{uri}` is not a regular file")
             with path.open("rb") as content:
                 return self._within_limit(uri, content.read(self._rules.max_bytes + 1))
         except OSError as error:
-            if not any(Path(name).is_relative_to(root) for root in self._rules.file_roots):
-                detail = f"`{uri}` is under none of the allowed roots (WATCHWORD_FILE_ROOTS)"
-                raise RecordFault(DeadLetterReason.REFERENCE_FORBIDDEN, detail) from error
             raise RecordFault(DeadLetterReason.FETCH_FAILED, f"`{uri}`: {error.strerror or error}") from error
+
+    def _under_a_root(self, uri: str, name: str) -> Path:
+        """Return the file a path leads to, every link followed, once it is known to be under an allowed root."""
+        try:
+            path = Path(name).resolve()
+        except RuntimeError as error:  # links that lead in a circle
+            raise RecordFault(DeadLetterReason.FETCH_FAILED, f"`{uri}`: {error}") from error
+        if not any(path.is_relative_to(root.resolve()) for root in self._rules.file_roots):
+            detail = f"`{uri}` is under none of the allowed roots (WATCHWORD_FILE_ROOTS)"
+            raise RecordFault(DeadLetterReason.REFERENCE_FORBIDDEN, detail)
+        return path
 
     def _within_limit(self, uri: str, content: bytes) -> bytes:
         if len(content) > self._rules.max_bytes:

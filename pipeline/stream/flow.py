@@ -1,11 +1,12 @@
 """What a chunk goes through: decode, encode, judge, commit."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import structlog
@@ -15,6 +16,7 @@ from pipeline.broker.consumer import Polled
 from pipeline.errors import CommitAborted
 from pipeline.events.images import DecodedImage
 from pipeline.events.outcomes import DeadLetter, Verdict
+from pipeline.events.records import Record
 from pipeline.judge.score import Judge
 from pipeline.stream.chain import Chain, Patience, Stage
 from pipeline.stream.dead_letter_limit import DeadLetterGate
@@ -25,16 +27,26 @@ from pipeline.telemetry import Metrics
 
 log = structlog.get_logger()
 
+ItemT = TypeVar("ItemT")
+
+# Records one decode task takes: a task each costs more in hand-over between threads than the hand-over is worth.
+DECODE_SLICE = 16
+
 
 def spans_of(polled: Polled) -> dict[int, tuple[int, int]]:
     """Return the offsets a chunk covers, as the log shows them."""
     return {span.partition: (span.start, span.end) for span in polled.spans}
 
 
+def batched(items: Sequence[ItemT], size: int) -> Iterator[Sequence[ItemT]]:
+    """Return the items in runs of `size`, the last one shorter."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
 @dataclass(frozen=True, slots=True)
 class _Decoding:
     polled: Polled
-    outcomes: list[Future[DecodedImage | DeadLetter]]
+    slices: list[Future[list[DecodedImage | DeadLetter]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +117,9 @@ class Flow:
         log.debug("chunk polled", spans=spans_of(polled), records=len(polled.records))
         self._metrics.records.inc(len(polled.records))
         self._metrics.chunk_records.observe(len(polled.records))
-        outcomes = [self._decode_pool.submit(self._decoder, record) for record in polled.records]
-        self.chain.offer(_Decoding(polled, outcomes))
+        size = min(DECODE_SLICE, max(1, len(polled.records) // self._limits.decode_threads))
+        slices = [self._decode_pool.submit(self._decode, part) for part in batched(polled.records, size)]
+        self.chain.offer(_Decoding(polled, slices))
 
     def close(self) -> None:
         """Stop everything; what is in work is dropped."""
@@ -116,17 +129,19 @@ class Flow:
 
     def _encode(self, decoding: _Decoding) -> _Encoding:
         with self._metrics.stage_seconds.labels("decode").time():
-            outcomes = [outcome.result() for outcome in decoding.outcomes]
+            outcomes = [outcome for part in decoding.slices for outcome in part.result()]
         images = [outcome for outcome in outcomes if isinstance(outcome, DecodedImage)]
         dead_letters = [outcome for outcome in outcomes if isinstance(outcome, DeadLetter)]
-        size = self._limits.batch_size
         batches = [
-            self._encode_pool.submit(self._encode_batch, self.chain.epoch, images[start : start + size])
-            for start in range(0, len(images), size)
+            self._encode_pool.submit(self._encode_batch, self.chain.epoch, batch)
+            for batch in batched(images, self._limits.batch_size)
         ]
         return _Encoding(decoding.polled, images, dead_letters, batches)
 
-    def _encode_batch(self, epoch: int, images: list[DecodedImage]) -> NDArray[np.float32] | None:
+    def _decode(self, records: Sequence[Record]) -> list[DecodedImage | DeadLetter]:
+        return [self._decoder(record) for record in records]
+
+    def _encode_batch(self, epoch: int, images: Sequence[DecodedImage]) -> NDArray[np.float32] | None:
         self._metrics.batch_images.observe(len(images))
         encode = partial(self._encoder.encode_images, stack_pixels(images))
         embeddings: NDArray[np.float32] | None = self.chain.persevere(epoch, encode)
@@ -177,8 +192,14 @@ class Flow:
         for verdict in judged.verdicts:
             if verdict.image.event.time is not None:
                 metrics.latency_seconds.observe(max(0.0, (now - verdict.image.event.time).total_seconds()))
-            pairs = zip(verdict.policy_set.policies, verdict.scores.tolist(), verdict.flagged.tolist(), strict=True)
-            for policy, score, flagged in pairs:
-                metrics.scores.labels(policy.id).observe(score)
-                if flagged:
-                    metrics.flags.labels(policy.id, policy.mode.value).inc()
+        if judged.verdicts:
+            self._count_policies(judged.verdicts)
+
+    def _count_policies(self, verdicts: Sequence[Verdict]) -> None:
+        """Count what each policy said; the verdicts of a chunk are all by one policy set."""
+        scores = np.stack([verdict.scores for verdict in verdicts])
+        flags = np.stack([verdict.flagged for verdict in verdicts]).sum(axis=0)
+        for place, policy in enumerate(verdicts[0].policy_set.policies):
+            self._metrics.scores.observe(policy.id, scores[:, place])
+            if flags[place]:
+                self._metrics.flags.labels(policy.id, policy.mode.value).inc(int(flags[place]))

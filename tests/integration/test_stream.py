@@ -85,7 +85,7 @@ def test_a_bare_image_without_headers_is_judged_under_its_place(stack: Stack, tm
 
 def test_attributes_of_the_event_come_back_with_its_flag(stack: Stack, tmp_path: Path, revolver: bytes) -> None:
     with Stream(stack, tmp_path) as stream:
-        stream.send([stream.image("one", revolver, extra={"ce_region": "eu", "ce_surface": "listing"})])
+        stream.send([stream.image("one", revolver, extensions={"region": "eu", "surface": "listing"})])
         stream.worker()
         stream.wait_until_committed(1)
         [flag] = stream.flags()

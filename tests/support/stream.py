@@ -6,7 +6,6 @@ import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,10 +15,10 @@ from pipeline.broker.producer import Message
 from pipeline.broker.publisher import Publisher
 from pipeline.broker.reader import read_topics
 from pipeline.broker.topics import committed_and_end, ensure_topics
+from pipeline.commands.produce import image_message
 from pipeline.commands.workers import COMMAND, WorkerProcess
-from pipeline.emit.formats import rfc3339
 from pipeline.evaluate.audit import Audit, audit
-from pipeline.events.records import Headers, Record
+from pipeline.events.records import Record
 from pipeline.settings import Settings, StackSettings, load_settings
 from pipeline.stack.part import Part
 from pipeline.stream.build import topics_of
@@ -101,20 +100,11 @@ class Stream:
         event_id: str,
         value: bytes | None,
         content_type: str = "image/jpeg",
-        extra: Mapping[str, str] | None = None,
+        extensions: Mapping[str, str] | None = None,
     ) -> Message:
         """Return an image event."""
-        headers = {
-            "ce_specversion": "1.0",
-            "ce_id": event_id,
-            "ce_source": "tests",
-            "ce_type": "watchword.image.v1",
-            "ce_time": rfc3339(datetime.now(UTC)),
-            "content-type": content_type,
-            **(extra or {}),
-        }
-        encoded: Headers = tuple((name, text.encode()) for name, text in headers.items())
-        return Message(self.settings.topic_images, event_id.encode(), value, encoded)
+        topic = self.settings.topic_images
+        return image_message(topic, event_id, value, content_type, source="tests", extensions=extensions or {})
 
     def committed(self) -> int:
         """Return how many input records the group has committed."""
