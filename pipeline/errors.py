@@ -11,7 +11,7 @@ Every error of the package, one tree.
     │   ├── BrokerFault       Kafka did not answer, or refused for now
     │   └── EncoderFault      Triton did not answer, or refused for now
     ├── CommitAborted         the transaction was aborted or refused: its chunks are dropped and read again
-    ├── ProducerFenced        another worker took over this `instance_id`
+    ├── ProducerFenced        another worker has this `instance_id`
     └── DeadLetterLimit       too large a share of the stream would be dead letters: stop before committing them
 """
 

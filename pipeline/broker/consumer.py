@@ -2,15 +2,19 @@
 
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 from kafka import KafkaConsumer
 from kafka.errors import IllegalStateError
 from kafka.structs import ConsumerGroupMetadata, MemberState, TopicPartition
 
 from pipeline.broker.connection import Connection, translated
-from pipeline.errors import ProducerFenced
+from pipeline.broker.group import holder_of
+from pipeline.errors import BrokerFault, ProducerFenced
 from pipeline.events.records import Origin, Record
 
 # A member in good standing whose client sends no heartbeat for so long has been fenced.
@@ -60,22 +64,24 @@ class GroupConsumer:
         isolation_level: str = "read_committed",
     ) -> None:
         self._topic = topic
-        with translated():
-            self._consumer = KafkaConsumer(
-                topic,
-                **connection.client_options(),
-                client_id=instance_id,
-                group_id=group_id,
-                group_instance_id=instance_id,
-                enable_auto_commit=False,
-                isolation_level=isolation_level,
-                auto_offset_reset="earliest",
-                session_timeout_ms=int(session_timeout_s * 1000),
-                heartbeat_interval_ms=int(session_timeout_s * 1000 / 4),
-                max_partition_fetch_bytes=max(4 << 20, max_record_bytes),
-                fetch_max_wait_ms=250,
-                allow_auto_create_topics=False,
-            )
+        self._connection, self._group_id, self._instance_id = connection, group_id, instance_id
+        # Unlike the instance id, no other process has this one: it tells who took that first.
+        self._client_id = f"{instance_id}-{uuid4().hex[:8]}"
+        self._options: dict[str, Any] = {
+            **connection.client_options(),
+            "client_id": self._client_id,
+            "group_id": group_id,
+            "group_instance_id": instance_id,
+            "enable_auto_commit": False,
+            "isolation_level": isolation_level,
+            "auto_offset_reset": "earliest",
+            "session_timeout_ms": int(session_timeout_s * 1000),
+            "heartbeat_interval_ms": int(session_timeout_s * 1000 / 4),
+            "max_partition_fetch_bytes": max(4 << 20, max_record_bytes),
+            "fetch_max_wait_ms": 250,
+            "allow_auto_create_topics": False,
+        }
+        self._consumer = self._join()
         self._generation: tuple[int, str] | None = None
         self._next: dict[TopicPartition, int] = {}
         self._held: deque[Record] = deque()
@@ -91,23 +97,24 @@ class GroupConsumer:
         """
         Return what has arrived, up to both caps (one record may exceed the bytes), or None.
 
-        Raises `BrokerFault`, and `ProducerFenced` when another member took over the instance id.
+        Raises `BrokerFault`, and `ProducerFenced` when another worker had the instance id first.
         """
-        if not self._held and not self._fetch(timeout_s, max_records):
-            return None
-        membership = self.membership()
-        if self._lost(membership):
-            return None
-        return self._take(max_records, max_bytes, membership)
+        with self._fencing():
+            if not self._held and not self._fetch(timeout_s, max_records):
+                return None
+            membership = self.membership()
+            if self._lost(membership):
+                return None
+            return self._take(max_records, max_bytes, membership)
 
     def idle(self, timeout_s: float) -> None:
         """Stay in the group without taking records: everything assigned is paused for the length of the call."""
-        with translated():
+        with self._fencing():
             self._consumer.pause(*self._consumer.assignment())
             leaked = self._consumer.poll(int(timeout_s * 1000), max_records=1)
             self._consumer.resume(*self._consumer.paused())
-        # Only a partition assigned during this very call can have yielded a record; its position has moved.
-        self.moved = self.moved or bool(leaked) or self._lost(self.membership())
+            # Only a partition assigned during this very call can have yielded a record; its position has moved.
+            self.moved = self.moved or bool(leaked) or self._lost(self.membership())
 
     def rewind(self, timeout_s: float) -> dict[int, int] | None:
         """
@@ -118,7 +125,7 @@ class GroupConsumer:
         """
         membership = self.membership()
         self._held.clear()
-        with translated():
+        with self._fencing():
             assigned = self._consumer.assignment()
             if not assigned or membership.generation_id < 0:
                 return None
@@ -154,12 +161,43 @@ class GroupConsumer:
         with translated():
             self._consumer.close(autocommit=False, timeout_ms=int(timeout_s * 1000))
 
+    def _join(self) -> KafkaConsumer:
+        with translated():
+            return KafkaConsumer(self._topic, **self._options)
+
+    @contextmanager
+    def _fencing(self) -> Iterator[None]:
+        """
+        Translate the client's errors, and look who holds the instance id when this member is told it was replaced.
+
+        The broker shows an instance id under the client id that took it first, whoever replaced it since. The worker
+        that finds its own there joins anew: either nobody else is there, because a client that lost its session may
+        ask to join twice and so replace itself, or there is a second worker, which is fenced by this, looks, finds
+        the first, and is the one to end.
+        """
+        try:
+            with translated():
+                yield
+        except ProducerFenced as fenced:
+            if holder_of(self._connection, self._group_id, self._instance_id) not in (None, self._client_id):
+                raise
+            self._join_anew()
+            raise BrokerFault(
+                f"this member was replaced, and joins anew as the first under its id ({fenced})"
+            ) from fenced
+
+    def _join_anew(self) -> None:
+        self._consumer.close(autocommit=False, timeout_ms=1000)
+        self._consumer = self._join()
+        self._held.clear()
+        self._generation, self._silent_since = None, None
+        self.moved = True
+
     def _is_assigned(self, place: TopicPartition) -> bool:
         return place in self._consumer.assignment()
 
     def _fetch(self, timeout_s: float, max_records: int) -> bool:
-        with translated():
-            polled: dict[Any, list[Any]] = self._consumer.poll(int(timeout_s * 1000), max_records=max_records)
+        polled: dict[Any, list[Any]] = self._consumer.poll(int(timeout_s * 1000), max_records=max_records)
         if self._lost(self.membership()):
             return False
         self._held.extend(to_record(found) for records in polled.values() for found in records)

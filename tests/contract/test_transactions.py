@@ -12,7 +12,7 @@ from pipeline.broker.producer import Message, TransactionalProducer
 from pipeline.broker.publisher import Publisher
 from pipeline.broker.reader import read_topics
 from pipeline.broker.topics import Topic, committed_and_end, ensure_topics
-from pipeline.errors import CommitAborted
+from pipeline.errors import BrokerFault, CommitAborted, ProducerFenced
 from tests.support.stream import Stack
 from tests.support.waiting import wait_until
 
@@ -164,4 +164,46 @@ def test_a_commit_that_gets_no_answer_is_given_up_in_time(stack: Stack) -> None:
     bench.commit(producer, polled, (Span(0, 0, 5),), b"after")
     assert bench.values() == [b"after"]
     producer.close()
+    consumer.close(1)
+
+
+def poll_until_it_raises(consumer: GroupConsumer, kind: type[Exception]) -> None:
+    def raised() -> bool:
+        try:
+            consumer.poll(0.2, 100, 1 << 20)
+            if consumer.moved:
+                consumer.rewind(10)
+        except kind:
+            return True
+        return False
+
+    wait_until(raised, 40, f"{kind.__name__}")
+
+
+def test_of_two_members_under_one_instance_id_the_second_is_fenced(stack: Stack) -> None:
+    bench = Bench(stack)
+    first = bench.consumer()
+    poll_all(first)
+    second = bench.consumer()
+    poll_all(second)
+    poll_until_it_raises(first, BrokerFault)
+    poll_all(first)
+    poll_until_it_raises(second, ProducerFenced)
+    first.close(1)
+    second.close(1)
+
+
+def test_a_member_its_own_second_join_replaced_joins_anew(stack: Stack) -> None:
+    """A client that lost its session may join twice; the worker is told by a fault to try again, and goes on."""
+    bench = Bench(stack)
+    consumer = bench.consumer()
+    poll_all(consumer)
+    again = bench.consumer()
+    again._options["client_id"] = consumer._client_id
+    again._join_anew()
+    poll_all(again)
+    again.close(1)
+    poll_until_it_raises(consumer, BrokerFault)
+    assert consumer.moved
+    assert poll_all(consumer).spans[0].start == 0
     consumer.close(1)
