@@ -6,19 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 from kafka import KafkaConsumer
 from kafka.errors import IllegalStateError
 from kafka.structs import ConsumerGroupMetadata, MemberState, TopicPartition
 
 from pipeline.broker.connection import Connection, translated
-from pipeline.broker.group import holder_of
 from pipeline.errors import BrokerFault, ProducerFenced
 from pipeline.events.records import Origin, Record
 
 # A member in good standing whose client sends no heartbeat for so long has been fenced.
 SILENCE_S = 2.0
+
+# How long a poll waits at least while a join is on its way.
+JOIN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,10 @@ class GroupConsumer:
         isolation_level: str = "read_committed",
     ) -> None:
         self._topic = topic
-        self._connection, self._group_id, self._instance_id = connection, group_id, instance_id
-        # Unlike the instance id, no other process has this one: it tells who took that first.
-        self._client_id = f"{instance_id}-{uuid4().hex[:8]}"
+        self._session_timeout_s = session_timeout_s
         self._options: dict[str, Any] = {
             **connection.client_options(),
-            "client_id": self._client_id,
+            "client_id": instance_id,
             "group_id": group_id,
             "group_instance_id": instance_id,
             "enable_auto_commit": False,
@@ -82,6 +81,7 @@ class GroupConsumer:
             "allow_auto_create_topics": False,
         }
         self._consumer = self._join()
+        self._fenced_at: float | None = None
         self._generation: tuple[int, str] | None = None
         self._next: dict[TopicPartition, int] = {}
         self._held: deque[Record] = deque()
@@ -97,7 +97,7 @@ class GroupConsumer:
         """
         Return what has arrived, up to both caps (one record may exceed the bytes), or None.
 
-        Raises `BrokerFault`, and `ProducerFenced` when another worker had the instance id first.
+        Raises `BrokerFault`, and `ProducerFenced` when another worker has the instance id too.
         """
         with self._fencing():
             if not self._held and not self._fetch(timeout_s, max_records):
@@ -111,7 +111,7 @@ class GroupConsumer:
         """Stay in the group without taking records: everything assigned is paused for the length of the call."""
         with self._fencing():
             self._consumer.pause(*self._consumer.assignment())
-            leaked = self._consumer.poll(int(timeout_s * 1000), max_records=1)
+            leaked = self._client_poll(timeout_s, max_records=1)
             self._consumer.resume(*self._consumer.paused())
             # Only a partition assigned during this very call can have yielded a record; its position has moved.
             self.moved = self.moved or bool(leaked) or self._lost(self.membership())
@@ -168,23 +168,22 @@ class GroupConsumer:
     @contextmanager
     def _fencing(self) -> Iterator[None]:
         """
-        Translate the client's errors, and look who holds the instance id when this member is told it was replaced.
+        Translate the client's errors; told that it was replaced, this member joins anew the first time.
 
-        The broker shows an instance id under the client id that took it first, whoever replaced it since. The worker
-        that finds its own there joins anew: either nobody else is there, because a client that lost its session may
-        ask to join twice and so replace itself, or there is a second worker, which is fenced by this, looks, finds
-        the first, and is the one to end.
+        A client that lost its session may ask to join twice, and its second asking then fences its first: nobody else
+        is there, and joining anew is all it takes. Between two workers under one instance id each joining fences the
+        other, so one of them is soon fenced again, and ends.
         """
         try:
             with translated():
                 yield
         except ProducerFenced as fenced:
-            if holder_of(self._connection, self._group_id, self._instance_id) not in (None, self._client_id):
+            now, before = time.monotonic(), self._fenced_at
+            if before is not None and now - before < 2 * self._session_timeout_s:
                 raise
             self._join_anew()
-            raise BrokerFault(
-                f"this member was replaced, and joins anew as the first under its id ({fenced})"
-            ) from fenced
+            self._fenced_at = now
+            raise BrokerFault(f"this member was replaced in its group and joins anew ({fenced})") from fenced
 
     def _join_anew(self) -> None:
         self._consumer.close(autocommit=False, timeout_ms=1000)
@@ -197,11 +196,24 @@ class GroupConsumer:
         return place in self._consumer.assignment()
 
     def _fetch(self, timeout_s: float, max_records: int) -> bool:
-        polled: dict[Any, list[Any]] = self._consumer.poll(int(timeout_s * 1000), max_records=max_records)
+        polled = self._client_poll(timeout_s, max_records)
         if self._lost(self.membership()):
             return False
         self._held.extend(to_record(found) for records in polled.values() for found in records)
         return bool(self._held)
+
+    def _client_poll(self, timeout_s: float, max_records: int) -> dict[Any, list[Any]]:
+        """
+        Poll, and see a join through that outlasted an earlier poll.
+
+        kafka-python 3.0.12 forgets one when it was new metadata that asked for it: the member is then neither in the
+        group nor on its way, without a heartbeat or an error. Asking for the join again makes the poll wait for it.
+        """
+        if self.membership().state == MemberState.REBALANCING:
+            self._consumer._coordinator.request_rejoin()  # noqa: SLF001
+            timeout_s = max(timeout_s, JOIN_S)
+        polled: dict[Any, list[Any]] = self._consumer.poll(int(timeout_s * 1000), max_records=max_records)
+        return polled
 
     def _lost(self, membership: ConsumerGroupMetadata) -> bool:
         self._check_heartbeat(membership)

@@ -180,30 +180,61 @@ def poll_until_it_raises(consumer: GroupConsumer, kind: type[Exception]) -> None
     wait_until(raised, 40, f"{kind.__name__}")
 
 
-def test_of_two_members_under_one_instance_id_the_second_is_fenced(stack: Stack) -> None:
+def test_one_of_two_members_under_one_instance_id_is_told(stack: Stack) -> None:
+    """Each that is replaced joins anew once, which replaces the other; the one replaced again gives up."""
     bench = Bench(stack)
-    first = bench.consumer()
-    poll_all(first)
-    second = bench.consumer()
-    poll_all(second)
-    poll_until_it_raises(first, BrokerFault)
-    poll_all(first)
-    poll_until_it_raises(second, ProducerFenced)
-    first.close(1)
-    second.close(1)
+    members = [bench.consumer(), bench.consumer()]
+    poll_all(members[0])
+
+    def one_gave_up() -> bool:
+        for member in members:
+            try:
+                keep_going(member)
+            except ProducerFenced:
+                return True
+        return False
+
+    wait_until(one_gave_up, 90, "one of the two to give up")
+    for member in members:
+        member.close(1)
 
 
-def test_a_member_its_own_second_join_replaced_joins_anew(stack: Stack) -> None:
+def test_a_member_that_replaced_itself_joins_anew(stack: Stack) -> None:
     """A client that lost its session may join twice; the worker is told by a fault to try again, and goes on."""
     bench = Bench(stack)
-    consumer = bench.consumer()
+    consumer, again = bench.consumer(), bench.consumer()
     poll_all(consumer)
-    again = bench.consumer()
-    again._options["client_id"] = consumer._client_id
-    again._join_anew()
     poll_all(again)
     again.close(1)
-    poll_until_it_raises(consumer, BrokerFault)
+    faults: list[BrokerFault] = []
+    wait_until(lambda: bool(faults) or keep_going(consumer, faults), 40, "the fault")
     assert consumer.moved
     assert poll_all(consumer).spans[0].start == 0
     consumer.close(1)
+
+
+def test_a_join_that_outlasts_a_poll_is_seen_through(stack: Stack) -> None:
+    """
+    Polls too short for a join come to an assignment all the same.
+
+    kafka-python 3.0.12 forgets such a join when new metadata had asked for it, and then waits for ever without one.
+    """
+    for _ in range(5):
+        bench = Bench(stack)
+        consumer = bench.consumer()
+        wait_until(lambda: consumer.rewind(10) is not None or consumer.idle(0.001), 30, "an assignment")  # noqa: B023 -- called at once
+        consumer.close(1)
+
+
+def keep_going(consumer: GroupConsumer, faults: list[BrokerFault] | None = None) -> bool:
+    """One turn of a worker's loop; returns False, and notes a fault."""
+    try:
+        if consumer.moved:
+            consumer.rewind(10)
+            consumer.idle(0.2)
+        else:
+            consumer.poll(0.2, 100, 1 << 20)
+    except BrokerFault as fault:
+        if faults is not None:
+            faults.append(fault)
+    return False
