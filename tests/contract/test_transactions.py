@@ -3,6 +3,7 @@
 import threading
 import uuid
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -220,10 +221,16 @@ def test_a_join_that_outlasts_a_poll_is_seen_through(stack: Stack) -> None:
     kafka-python 3.0.12 forgets such a join when new metadata had asked for it, and then waits for ever without one.
     """
     for _ in range(5):
-        bench = Bench(stack)
-        consumer = bench.consumer()
-        wait_until(lambda: consumer.rewind(10) is not None or consumer.idle(0.001), 30, "an assignment")  # noqa: B023 -- called at once
+        consumer = Bench(stack).consumer()
+        wait_until(partial(rewound_or_idle, consumer), 30, "an assignment")
         consumer.close(1)
+
+
+def rewound_or_idle(consumer: GroupConsumer) -> bool:
+    if consumer.rewind(10) is not None:
+        return True
+    consumer.idle(0.001)
+    return False
 
 
 def keep_going(consumer: GroupConsumer, faults: list[BrokerFault] | None = None) -> bool:
