@@ -181,6 +181,21 @@ def poll_until_it_raises(consumer: GroupConsumer, kind: type[Exception]) -> None
     wait_until(raised, 40, f"{kind.__name__}")
 
 
+def test_a_producer_given_up_leaves_no_thread_behind(stack: Stack) -> None:
+    """With records not yet sent, the client's own close raises and leaves its thread running, for ever and hard."""
+    bench = Bench(stack)
+    producer = bench.producer()
+    assert producer._producer is not None
+    producer._producer.begin_transaction()
+    producer._producer.send(bench.out, b"not yet sent")
+    producer.close()
+
+    def running() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name.startswith(bench.name)]
+
+    wait_until(lambda: not running(), 10, "the end of its threads")
+
+
 def test_one_of_two_members_under_one_instance_id_is_told(stack: Stack) -> None:
     """Each that is replaced joins anew once, which replaces the other; the one replaced again gives up."""
     bench = Bench(stack)
