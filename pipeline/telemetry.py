@@ -43,14 +43,17 @@ class Described:
 
 
 class BulkHistogram(Collector):
-    """A histogram by one label that counts a whole array at a time: there is a score a policy for every image."""
+    """
+    A histogram by one label that counts a whole array at a time: there is a score a policy for every image.
+
+    It has no sum: where values may be negative, that would not be a counter.
+    """
 
     def __init__(self, name: str, text: str, buckets: tuple[float, ...], label: str) -> None:
         self._name, self._text, self._label = name, text, label
         self._bounds = np.array(buckets, dtype=np.float64)
         self._names = [*(str(float(bound)) for bound in buckets), "+Inf"]
         self._counts: defaultdict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(len(self._names), np.int64))
-        self._sums: defaultdict[str, float] = defaultdict(float)
         self._lock = threading.Lock()
 
     def observe(self, label: str, values: ArrayLike) -> None:
@@ -58,7 +61,6 @@ class BulkHistogram(Collector):
         places = np.searchsorted(self._bounds, values, side="left")
         with self._lock:
             self._counts[label] += np.bincount(places, minlength=len(self._names))
-            self._sums[label] += float(np.sum(values))
 
     def describe(self) -> Iterator[HistogramMetricFamily]:
         """Yield the metric's name alone, for the registry."""
@@ -70,7 +72,8 @@ class BulkHistogram(Collector):
         with self._lock:
             for label, counts in self._counts.items():
                 buckets = list(zip(self._names, np.cumsum(counts).tolist(), strict=True))
-                family.add_metric([label], buckets, self._sums[label])
+                family.add_metric([label], buckets, None)
+                family.add_sample(f"{self._name}_count", {self._label: label}, buckets[-1][1])
         yield family
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+from kafka.structs import TopicPartition
 
 from pipeline.broker.connection import Connection
 from pipeline.broker.consumer import GroupConsumer, Polled, Span
@@ -182,12 +183,13 @@ def poll_until_it_raises(consumer: GroupConsumer, kind: type[Exception]) -> None
 
 
 def test_a_producer_given_up_leaves_no_thread_behind(stack: Stack) -> None:
-    """With records not yet sent, the client's own close raises and leaves its thread running, for ever and hard."""
+    """With records it cannot send, the client's own close raises and leaves its thread running."""
     bench = Bench(stack)
     producer = bench.producer()
     assert producer._producer is not None
+    producer._producer._accumulator.muted.add(TopicPartition(bench.out, 0))
     producer._producer.begin_transaction()
-    producer._producer.send(bench.out, b"not yet sent")
+    producer._producer.send(bench.out, b"never sent")
     producer.close()
 
     def running() -> list[str]:
