@@ -1,11 +1,12 @@
 # `make demo` runs the main job, `make test` everything that is checked. Each sets up what it needs, once.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench prove docs stack-down lock clean
+.PHONY: help demo test check bench prove docs training stack-down lock clean
 
 SOURCES := pyproject.toml requirements/uv.txt
 WORKER := .venv/.worker
 TESTING := .venv/.testing
+TRAINING := .venv-training/.done
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +41,14 @@ bench: $(WORKER) ## Ratios against this machine's own roofline, in one run
 prove: $(TESTING) ## The long proofs: kills by the dozen, outages, 50,000 images
 	@.venv/bin/python -m tests.prove.prove
 
+# An environment of its own: only training may know the sentence encoder.
+$(TRAINING): $(SOURCES) requirements/test.txt requirements/teacher.txt
+	@deploy/setup/venv requirements/test.txt .venv-training
+	@deploy/setup/venv requirements/teacher.txt .venv-training
+	@touch $@
+
+training: $(TRAINING) ## The environment that trains with a sentence encoder: .venv-training
+
 stack-down: ## End the local stack
 	@.venv/bin/watchword stack down
 
@@ -51,4 +60,4 @@ lock: $(WORKER) ## Resolve the lock files anew
 	@deploy/setup/lock
 
 clean: ## Remove environments and the stack's state
-	rm -rf .venv .watchword
+	rm -rf .venv .venv-training .watchword

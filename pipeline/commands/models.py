@@ -1,11 +1,14 @@
 """`watchword models`: train a model and write its bundle. Needs the `models` extra."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from pipeline.errors import UsageError
+
+# As in pipeline.models.bundled, which is imported only when it is run: it brings torch.
+TextSource = Literal["captions", "sentences"]
 
 app = typer.Typer(
     help="Train models and write their bundles (needs `pip install watchword[models]`).", no_args_is_help=True
@@ -16,22 +19,39 @@ app = typer.Typer(
 def train(
     data: Annotated[Path, typer.Argument(help="Folder with labels.csv (file, category, split) and the images.")],
     bundle: Annotated[Path, typer.Option(help="Where the model bundle goes.")],
-    run: Annotated[Path, typer.Option(help="Where checkpoint and metrics of the run go.")] = Path(".watchword/train"),
-    minutes: Annotated[float | None, typer.Option(min=0.1, help="How long to train in all.  [default: 79]")] = None,
+    captions: Annotated[
+        Path | None, typer.Option(help="Caption table (categories, groups, templates); the shipped one when not given.")
+    ] = None,
+    text: Annotated[
+        TextSource,
+        typer.Option(help="`captions`: both towers learn from them; `sentences`: from a sentence encoder as well."),
+    ] = "captions",
+    run: Annotated[Path, typer.Option(help="Where states and metrics of the runs go.")] = Path(".watchword/train"),
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="How long to train in all.  [default: 75 or 79]")
+    ] = None,
     ranks: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 2,
     name: Annotated[str, typer.Option(help="The bundle's name.")] = "caltech-small",
+    *,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with runs that were interrupted.")] = False,
 ) -> None:
     """
-    Train both towers contrastively on labelled photographs and write a bundle with its card.
+    Train a CLIP on labelled photographs and write a bundle with its card.
+
+    With `--text sentences` the text tower is distilled from a sentence encoder and the image tower tuned to it, so
+    that policies may use words no caption has. `make training` installs that encoder.
 
     Example: `watchword models train ../shared/data/caltech101 --bundle out/caltech-small --minutes 79`
     """
     try:
-        from pipeline.models.bundled import train_bundle
+        from pipeline.models.bundled import BUNDLED, train_bundle
+        from pipeline.models.captions import BUNDLED_TABLE, Captions
     except ModuleNotFoundError as error:
         raise UsageError(f"`{error.name}` is missing; pip install 'watchword[models]'") from error
 
-    train_bundle(data, bundle, run, name=name, minutes=minutes, ranks=ranks)
+    plan = BUNDLED[text]
+    plan = plan.within(minutes or plan.minutes, ranks)
+    train_bundle(data, Captions.load(captions or BUNDLED_TABLE), bundle, run, name=name, plan=plan, resume=resume)
 
 
 @app.command()

@@ -1,70 +1,115 @@
-"""Train, export and measure in one go: how the bundled model was made."""
+"""Train, export and measure in one go: how a bundled model is made."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
 from rich.console import Console
+from tokenizers import Tokenizer
 
 from pipeline.encode.bundle import Bundle, Manifest
-from pipeline.models.captions import BUNDLED_TABLE, Captions
+from pipeline.models.captions import Captions
+from pipeline.models.distil import distil_text_tower
+from pipeline.models.dual_encoder import DualEncoder
 from pipeline.models.export import export_bundle
+from pipeline.models.joint import train_towers
+from pipeline.models.locked import tune_image_tower
 from pipeline.models.measure import Figures, measure
-from pipeline.models.train import Recipe, train
+from pipeline.models.recipe import ImageRecipe, Schedule, TextRecipe
+from pipeline.models.sentence_space import SentenceSpace
+from pipeline.models.teacher import SentenceEncoder, installed_teacher
 
 NOTICE = """Caltech-101, Li, Andreetto, Ranzato and Perona (2022), CaltechDATA record mzrjq-6wc02, CC BY 4.0.
 An excerpt of 99 categories, without the two face categories and the background category."""
 
-
-# The bundled model was trained in two runs: the second goes on from the first's weights, at full size, mixed less.
-STAGES = (
-    Recipe(minutes=34, batch=96, learning_rate=2e-3, warmup_share=0.05),
-    Recipe(
-        minutes=45,
-        batch=96,
-        learning_rate=1.5e-3,
-        warmup_share=0.03,
-        resolutions=(96,),
-        smallest_area=0.35,
-        mix_probability=0.4,
-        seed=11,
-    ),
-)
+# What the text tower learns from: photographs and captions alone, or a sentence encoder as well.
+TextSource = Literal["captions", "sentences"]
 
 
-def train_bundle(data: Path, folder: Path, run: Path, *, name: str, minutes: float | None, ranks: int) -> None:
-    """Train on `data` in the bundled model's stages, write the bundle with its card, and say how good it is."""
-    captions = Captions.load(BUNDLED_TABLE)
-    share = minutes / sum(stage.minutes for stage in STAGES) if minutes else 1.0
-    start_from: Path | None = None
-    for number, stage in enumerate(STAGES, 1):
-        place = run / f"stage-{number}"
-        train(data, captions, replace(stage, minutes=stage.minutes * share, ranks=ranks), place, start_from=start_from)
-        start_from = place
-    finish_bundle(data, folder, place, name=name)
+@dataclass(frozen=True)
+class Plan:
+    """The runs that make a bundle. `text` is not used when both towers learn from captions."""
+
+    source: TextSource
+    image: ImageRecipe
+    text: TextRecipe
+
+    @property
+    def minutes(self) -> float:
+        """How long all runs take together."""
+        return self.image.schedule.minutes + (self.text.schedule.minutes if self.source == "sentences" else 0)
+
+    def within(self, minutes: float, ranks: int) -> "Plan":
+        """Return the plan with every run's time changed in the same ratio."""
+        ratio = minutes / self.minutes
+
+        def fit(schedule: Schedule) -> Schedule:
+            return replace(schedule, minutes=schedule.minutes * ratio, ranks=ranks)
+
+        image = replace(self.image, schedule=fit(self.image.schedule))
+        return replace(self, image=image, text=replace(self.text, schedule=fit(self.text.schedule)))
 
 
-def finish_bundle(data: Path, folder: Path, run: Path, *, name: str) -> None:
-    """Write the bundle of a finished run, measured as shipped."""
-    captions = Captions.load(BUNDLED_TABLE)
-    manifest = export_bundle(run, folder, name)
+BUNDLED: dict[TextSource, Plan] = {
+    "captions": Plan("captions", ImageRecipe(schedule=Schedule(minutes=79)), TextRecipe()),
+    "sentences": Plan("sentences", ImageRecipe(schedule=Schedule(minutes=60)), TextRecipe()),
+}
+
+
+def train_bundle(
+    data: Path, captions: Captions, folder: Path, run: Path, *, name: str, plan: Plan, resume: bool = False
+) -> None:
+    """Train on `data` as planned, write the bundle with its card, and say how good it is."""
+    make = _from_sentences if plan.source == "sentences" else _from_captions
+    model, tokenizer = make(data, captions, run, plan, resume=resume)
+    manifest = export_bundle(model, tokenizer, folder, name=name, image_size=plan.image.image_size)
     bundle = Bundle.load(folder)
     figures = {split: measure(data, bundle, captions, split) for split in ("val", "test")}
-    (folder / "CARD.md").write_text(_card(manifest, captions, figures))
+    (folder / "CARD.md").write_text(_card(manifest, captions, figures, plan))
     for split, each in figures.items():
         Console(stderr=True).print(f"{split}: top-1 {each.top1:.3f}, mean average precision {each.mean_ap:.3f}")
 
 
-def _card(manifest: Manifest, captions: Captions, figures: dict[str, Figures]) -> str:
+def _from_captions(
+    data: Path, captions: Captions, run: Path, plan: Plan, *, resume: bool
+) -> tuple[DualEncoder, Tokenizer]:
+    return train_towers(data, captions, plan.image, run / "towers", resume=resume)
+
+
+def _from_sentences(
+    data: Path, captions: Captions, run: Path, plan: Plan, *, resume: bool
+) -> tuple[DualEncoder, Tokenizer]:
+    space = SentenceSpace.fit(SentenceEncoder(installed_teacher()), captions, plan.image.dimension)
+    text, tokenizer = distil_text_tower(space, captions, plan.text, run / "text", resume=resume)
+    image, log_scale = tune_image_tower(data, captions, space.embed, plan.image, run / "image", resume=resume)
+    model = DualEncoder(image, text)
+    model.log_scale.data.fill_(log_scale)
+    return model.eval(), tokenizer
+
+
+_ORIGINS: dict[TextSource, str] = {
+    "captions": """trained together from scratch by the symmetric contrastive loss (Radford et al. 2021)""",
+    "sentences": """trained apart: the text tower distilled from all-MiniLM-L6-v2 (a sentence encoder,
+Apache-2.0 by its card), the image tower tuned to that encoder's vectors (locked-text tuning, Zhai et al. 2022)""",
+}
+_LIMITS: dict[TextSource, str] = {
+    "captions": """It has seen {count} kinds of things and the words of their captions, nothing else. A prompt with
+other words gets a vector, but not a meaningful one.""",
+    "sentences": """Its photographs show {count} kinds of things and nothing else. Its text tower has learnt what words
+mean from a sentence encoder, and with it that encoder's biases; what no photograph showed it can name but not see.""",
+}
+
+
+def _card(manifest: Manifest, captions: Captions, figures: dict[str, Figures], plan: Plan) -> str:
     rows = "\n".join(f"| {split} | {f.images} | {f.top1:.3f} | {f.mean_ap:.3f} |" for split, f in figures.items())
     worst = ", ".join(f"{category} {ap:.2f}" for category, ap in figures["val"].worst)
-    runs = "\n".join(f"- {', '.join(f'{key} {value}' for key, value in asdict(stage).items())}" for stage in STAGES)
     count = len(captions.categories)
     return f"""# {manifest.name}
 
-A small CLIP: an image tower (SE-ResNet, {manifest.image_size} px) and a text tower (transformer over byte-pair tokens),
-trained together from scratch by the symmetric contrastive loss, so that photographs and sentences share one space of
-{manifest.dimension} dimensions. It is here so that the pipeline runs and is tested on a real model; it is not fit to
-moderate anyone's uploads.
+A small CLIP: an image tower (SE-ResNet, {manifest.image_size} px) and a text tower (transformer),
+{_ORIGINS[plan.source]},
+so that photographs and sentences share one space of {manifest.dimension} dimensions. It is here so that the pipeline
+runs and is tested on a real model; it is not fit to moderate anyone's uploads.
 
 ## Figures, as shipped
 
@@ -77,18 +122,29 @@ Nothing was trained, tuned or chosen on `test`. The lowest average precisions on
 
 ## Data
 
-{NOTICE} Trained on the split `train`
-(3,449 photographs), with captions made from names, synonyms and groups of the categories in sixteen templates.
+{NOTICE} Trained on the split `train`, with captions made from
+names, synonyms and groups of the categories in {len(captions.templates)} templates.
 
 ## What it cannot do
 
-It has seen {count} kinds of things and the words of their captions, nothing else. A prompt with other
-words gets a vector, but not a meaningful one. It has seen no people. Photographs of one category in Caltech-101
+{_LIMITS[plan.source].format(count=count)} It has seen no people. Photographs of one category in Caltech-101
 resemble each other in background, pose and framing more than photographs in the wild do, so its figures flatter it.
 
 ## Made by
 
-`watchword models train`, in two runs on two cores, the second from the weights of the first:
+`watchword models train --text {plan.source}` on two cores:
 
-{runs}
+{_runs(plan)}
 """
+
+
+def _runs(plan: Plan) -> str:
+    runs = {"image": asdict(plan.image)}
+    if plan.source == "sentences":
+        runs = {"text": asdict(plan.text), **runs}
+    return "\n".join(f"- {name}: {_flat(recipe)}" for name, recipe in runs.items())
+
+
+def _flat(settings: dict[str, Any]) -> str:
+    schedule = settings.pop("schedule")
+    return ", ".join(f"{key} {value}" for key, value in {**schedule, **settings}.items())

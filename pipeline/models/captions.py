@@ -12,6 +12,8 @@ from ruamel.yaml import YAML
 from pipeline.errors import UsageError
 
 BUNDLED_TABLE = Path(__file__).parent / "tables" / "caltech101.yaml"
+# What people might write instead, by category: for figures only.
+BUNDLED_PARAPHRASES = BUNDLED_TABLE.with_name("caltech101-paraphrases.yaml")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Trained towers to a model bundle: two ONNX graphs that hold the encoder contract, tokenizer and manifest."""
 
 import json
-import shutil
 from pathlib import Path
 
 import onnx
@@ -12,7 +11,7 @@ from torch.nn import functional
 
 from pipeline.encode.bundle import MANIFEST, Manifest, file_digest
 from pipeline.models.dual_encoder import MAXIMUM_LOGIT_SCALE, DualEncoder
-from pipeline.models.train import Recipe, build_towers, normalise
+from pipeline.models.vision import normalise
 
 OPSET = 18
 
@@ -40,31 +39,22 @@ class _TextGraph(nn.Module):
         return functional.normalize(self.tower(input_ids), dim=-1)
 
 
-def load_checkpoint(run: Path) -> tuple[DualEncoder, Tokenizer, Recipe]:
-    """Return the averaged towers of a training run, its tokenizer and its recipe."""
-    saved = torch.load(run / "checkpoint.pt", weights_only=True)
-    recipe = Recipe(**saved["recipe"])
-    tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
-    model = build_towers(recipe, tokenizer)
-    model.load_state_dict(saved["model"])
-    return model.eval(), tokenizer, recipe
-
-
-def export_bundle(run: Path, folder: Path, name: str) -> Manifest:
-    """Write the run's model to `folder` as a bundle and return its manifest."""
-    model, _, recipe = load_checkpoint(run)
+def export_bundle(model: DualEncoder, tokenizer: Tokenizer, folder: Path, *, name: str, image_size: int) -> Manifest:
+    """Write towers and tokenizer to `folder` as a bundle and return its manifest. The tokenizer pads to the context."""
     folder.mkdir(parents=True, exist_ok=True)
-    images = torch.zeros(2, recipe.image_size, recipe.image_size, 3, dtype=torch.uint8)
-    input_ids = torch.zeros(2, recipe.context, dtype=torch.int64)
+    assert tokenizer.padding is not None
+    context = tokenizer.padding["length"]
+    images = torch.zeros(2, image_size, image_size, 3, dtype=torch.uint8)
+    input_ids = torch.zeros(2, context, dtype=torch.int64)
     _export(_ImageGraph(model.image), images, "images", "image_embeds", folder / "image.onnx")
     _export(_TextGraph(model.text), input_ids, "input_ids", "text_embeds", folder / "text.onnx")
-    shutil.copy(run / "tokenizer.json", folder / "tokenizer.json")
+    tokenizer.save(str(folder / "tokenizer.json"))
     manifest = Manifest(
         name=name,
-        image_size=recipe.image_size,
+        image_size=image_size,
         resize="squash",
-        dimension=recipe.dimension,
-        context=recipe.context,
+        dimension=model.image.project.out_features,
+        context=context,
         logit_scale=float(model.log_scale.detach().exp().clamp(max=MAXIMUM_LOGIT_SCALE)),
         files={file: file_digest(folder / file) for file in ("image.onnx", "text.onnx", "tokenizer.json")},
     )

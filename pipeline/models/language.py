@@ -34,15 +34,25 @@ class TextTower(nn.Module):
     Map token ids to embeddings.
 
     Input: int64 [N, L], padded with `pad_id`; output: float [N, `dimension`], not yet unit length. The tokens that are
-    not padding are averaged.
+    not padding are averaged. With `embedding`, tokens are looked up in so many dimensions and widened from there (Lan
+    et al. 2020, section 3.1): a large vocabulary is most of a small tower.
     """
 
     def __init__(
-        self, vocabulary: int, dimension: int, *, context: int, pad_id: int, width: int = 192, depth: int = 3
+        self,
+        vocabulary: int,
+        dimension: int,
+        *,
+        context: int,
+        pad_id: int,
+        width: int = 192,
+        depth: int = 3,
+        embedding: int | None = None,
     ) -> None:
         super().__init__()
         self.pad_id = pad_id
-        self.tokens = nn.Embedding(vocabulary, width)
+        self.tokens = nn.Embedding(vocabulary, embedding or width)
+        self.widen = nn.Linear(embedding, width, bias=False) if embedding else nn.Identity()
         self.positions = nn.Parameter(torch.randn(context, width) * 0.01)
         self.layers = nn.ModuleList(Layer(width, heads=4, dropout=0.1) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
@@ -51,7 +61,7 @@ class TextTower(nn.Module):
 
     def forward(self, input_ids: Tensor) -> Tensor:
         present = input_ids != self.pad_id
-        x = self.tokens(input_ids) + self.positions[: input_ids.shape[1]]
+        x = self.widen(self.tokens(input_ids)) + self.positions[: input_ids.shape[1]]
         for layer in self.layers:
             x = layer(x, present)
         weights = present.to(x.dtype).unsqueeze(-1)

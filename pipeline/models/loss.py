@@ -14,13 +14,19 @@ def multi_positive_loss(logits: Tensor, matches: Tensor) -> Tensor:
     instead of being each other's negatives (Khosla et al. 2020, equation 2, on both axes). Rows and columns without a
     match are left out.
     """
-    return (_one_way(logits, matches) + _one_way(logits.T, matches.T)) / 2
+    return (cross_entropy_to(logits, matches) + cross_entropy_to(logits.T, matches.T)) / 2
 
 
-def _one_way(logits: Tensor, matches: Tensor) -> Tensor:
+def cross_entropy_to(logits: Tensor, matches: Tensor, smoothing: float = 0.0) -> Tensor:
+    """
+    Return the mean cross-entropy of each row's softmax to its matches made a distribution, a scalar.
+
+    `logits`, `matches`: float [rows, columns]. Rows without a match are left out. `smoothing` (Szegedy et al. 2016,
+    section 7) is the share of the target spread over all columns.
+    """
     mass = matches.sum(1)
     kept = mass > 0
     if not bool(kept.any()):
         return torch.zeros((), device=logits.device)
     targets = matches[kept] / mass[kept].unsqueeze(1)
-    return functional.cross_entropy(logits[kept], targets)
+    return functional.cross_entropy(logits[kept], targets, label_smoothing=smoothing)

@@ -3,6 +3,13 @@
 import torch
 from torch import Tensor, nn
 
+MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+
+
+def normalise(images: Tensor) -> Tensor:
+    """Map float [N, 3, H, W] from 0..1 to what the image tower is trained on."""
+    return (images - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(1, 3, 1, 1)
+
 
 class SqueezeExcitation(nn.Module):
     """Channel attention (Hu et al. 2018, section 3)."""
@@ -48,7 +55,7 @@ class ImageTower(nn.Module):
     Input: float [N, 3, H, W]; output: float [N, `dimension`], not yet unit length.
     """
 
-    def __init__(self, dimension: int, dropout: float = 0.1) -> None:
+    def __init__(self, dimension: int, dropout: float) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(3, 32, 3, 2, 1, bias=False),

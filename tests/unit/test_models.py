@@ -15,10 +15,12 @@ from pipeline.encode.local import LocalEncoder
 from pipeline.errors import UsageError
 from pipeline.models.augment import Augmentation, erase, jitter_colour, mix, warp
 from pipeline.models.captions import BUNDLED_TABLE, Captions, with_article
-from pipeline.models.export import export_bundle, load_checkpoint
+from pipeline.models.export import export_bundle
+from pipeline.models.joint import train_towers
 from pipeline.models.loss import multi_positive_loss
 from pipeline.models.measure import measure
-from pipeline.models.train import Recipe, normalise, train
+from pipeline.models.recipe import ImageRecipe, Schedule
+from pipeline.models.vision import normalise
 
 
 def test_no_name_stands_for_two_categories(tmp_path: Path) -> None:
@@ -91,13 +93,13 @@ def test_a_short_run_learns_and_its_bundle_computes_what_the_towers_do(tmp_path:
         "groups: {vehicle: [Motorbikes, airplanes]}\ntemplates: ['{}', 'a photo of a {}']\n"
     )
     captions = Captions.load(tmp_path / "table.yaml")
-    recipe = Recipe(minutes=0.4, batch=16, resolutions=(32,), vocabulary=300, context=12, warmup_share=0.1)
-    train(tmp_path, captions, recipe, tmp_path / "run")
-    export_bundle(tmp_path / "run", tmp_path / "bundle", "tiny")
+    schedule = Schedule(minutes=0.4, batch=16, warmup_share=0.1)
+    recipe = ImageRecipe(schedule=schedule, resolutions=(32,), vocabulary=300, context=12)
+    model, tokenizer = train_towers(tmp_path, captions, recipe, tmp_path / "run")
+    export_bundle(model, tokenizer, tmp_path / "bundle", name="tiny", image_size=32)
     bundle = Bundle.load(tmp_path / "bundle")
     assert measure(tmp_path, bundle, captions, "val").top1 > 0.5
 
-    model, _, _ = load_checkpoint(tmp_path / "run")
     images = np.random.default_rng(1).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
     with torch.no_grad():
         scaled = normalise(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)

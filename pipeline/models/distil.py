@@ -1,0 +1,130 @@
+"""Distilling a small text tower from a sentence encoder: for every phrase, the direction the encoder gives it."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.models.captions import Captions, with_article
+from pipeline.models.language import TextTower
+from pipeline.models.phrases import draw_phrases
+from pipeline.models.recipe import TextRecipe
+from pipeline.models.sentence_space import SentenceSpace
+from pipeline.models.train import Job, Rank, train
+
+HELD_OUT = 0.05
+WATCH_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Phrases:
+    """`input_ids`: int64 [N, L], padded with 0; `vectors`: float32 [N, D], unit length."""
+
+    input_ids: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+
+    def rows(self, start: int, stop: int | None = None) -> "Phrases":
+        """Return some of the phrases."""
+        return Phrases(self.input_ids[start:stop], self.vectors[start:stop])
+
+
+def distil_text_tower(
+    space: SentenceSpace, captions: Captions, recipe: TextRecipe, out: Path, *, resume: bool = False
+) -> tuple[TextTower, Tokenizer]:
+    """Train a text tower towards the encoder's vectors; return it, averaged, with the tokenizer it shares with it."""
+    tokenizer = Tokenizer.from_str(space.teacher.tokenizer.to_str())
+    tokenizer.enable_truncation(recipe.context)
+    tokenizer.enable_padding(length=recipe.context)
+    phrases = draw_phrases(tokenizer.get_vocab(), recipe.phrases, seed=recipe.schedule.seed)
+    np.random.default_rng(recipe.schedule.seed).shuffle(phrases)
+    held = int(len(phrases) * HELD_OUT)
+    texts = phrases + _captions(captions)
+    input_ids = np.array([encoding.ids for encoding in tokenizer.encode_batch(texts)], dtype=np.int64)
+    known = Phrases(input_ids, space.embed(texts))
+    tokens = _principal(space.teacher.token_vectors(), recipe.embedding)
+    build = partial(_build, recipe, known.vectors.shape[1], tokens)
+    job = Job(
+        recipe.schedule,
+        build,
+        partial(PhraseBatches, known.rows(held), recipe.schedule.batch),
+        partial(_unseen_cosine, known.rows(0, held)),
+        out,
+    )
+    average = train(job, resume=resume)
+    distilled = build(Rank(0, 1, recipe.schedule.seed))
+    distilled.load_state_dict(average)
+    return distilled.text.eval(), tokenizer
+
+
+class DistilObjective(nn.Module):
+    """One minus the cosine between the tower's vectors and the encoder's."""
+
+    def __init__(self, text: TextTower) -> None:
+        super().__init__()
+        self.text = text
+
+    def forward(self, input_ids: Tensor, vectors: Tensor) -> Tensor:
+        """`input_ids`: int64 [N, L]; `vectors`: float [N, D], unit length. Returns a scalar."""
+        embeds = functional.normalize(self.text(input_ids).float(), dim=-1)
+        return 1 - (embeds * vectors).sum(1).mean()
+
+
+class PhraseBatches:
+    """Draws phrases of similar length, so that little of a batch is padding."""
+
+    def __init__(self, phrases: Phrases, batch: int, rank: Rank) -> None:
+        lengths = (phrases.input_ids != 0).sum(axis=1)
+        order = np.argsort(lengths, kind="stable")[rank.number :: rank.count]
+        self._input_ids, self._vectors = phrases.input_ids[order], phrases.vectors[order]
+        self._random, self._batch = np.random.default_rng(rank.seed), batch
+
+    def draw(self, progress: float) -> tuple[Tensor, ...]:  # noqa: ARG002 -- what is drawn does not change with it
+        """Return int64 [N, L] and float32 [N, D]."""
+        start = int(self._random.integers(0, max(1, len(self._input_ids) - 4 * self._batch)))
+        places = start + self._random.permutation(min(4 * self._batch, len(self._input_ids) - start))[: self._batch]
+        input_ids = self._input_ids[places]
+        longest = int((input_ids != 0).sum(axis=1).max())
+        return torch.from_numpy(input_ids[:, :longest]), torch.from_numpy(self._vectors[places])
+
+
+def _build(recipe: TextRecipe, dimension: int, tokens: NDArray[np.float32], rank: Rank) -> DistilObjective:  # noqa: ARG001 -- all ranks start alike
+    torch.manual_seed(recipe.schedule.seed)
+    text = TextTower(
+        len(tokens),
+        dimension,
+        context=recipe.context,
+        pad_id=0,
+        width=recipe.width,
+        depth=recipe.depth,
+        embedding=recipe.embedding,
+    )
+    text.tokens.weight.data.copy_(torch.from_numpy(tokens))
+    return DistilObjective(text)
+
+
+def _captions(captions: Captions) -> list[str]:
+    phrases = [name for names in captions.names.values() for name in names] + list(captions.groups)
+    return [with_article(template.format(phrase)) for phrase in phrases for template in captions.templates]
+
+
+def _principal(vectors: NDArray[np.float32], dimension: int) -> NDArray[np.float32]:
+    """Return the first principal components of token vectors, float32 [V, `dimension`], of the encoder's own spread."""
+    centred = vectors - vectors.mean(axis=0)
+    _, directions = np.linalg.eigh(np.cov(centred.T.astype(np.float64)))
+    return np.asarray(centred @ directions[:, ::-1][:, :dimension], dtype=np.float32)
+
+
+@torch.no_grad()
+def _unseen_cosine(held: Phrases, module: nn.Module) -> dict[str, float]:
+    assert isinstance(module, DistilObjective)
+    lost = 0.0
+    for start in range(0, len(held.input_ids), WATCH_BATCH):
+        part = held.rows(start, start + WATCH_BATCH)
+        lost += float(module(torch.from_numpy(part.input_ids), torch.from_numpy(part.vectors))) * len(part.input_ids)
+    return {"unseen_cosine": 1 - lost / len(held.input_ids)}

@@ -1,0 +1,53 @@
+"""Training both towers from scratch (Radford et al. 2021)."""
+
+from functools import partial
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+
+from pipeline.events.images import PixelSpec
+from pipeline.models.captions import Captions
+from pipeline.models.dataset import load_split
+from pipeline.models.dual_encoder import DualEncoder
+from pipeline.models.image_batches import CANVAS, ImageBatches
+from pipeline.models.language import TextTower
+from pipeline.models.objective import JointObjective
+from pipeline.models.recipe import ImageRecipe
+from pipeline.models.tokenizer import PAD, fit_tokenizer
+from pipeline.models.train import Job, Rank, train
+from pipeline.models.vision import ImageTower
+from pipeline.models.watch import PrototypeTop1
+
+
+def train_towers(
+    data: Path, captions: Captions, recipe: ImageRecipe, out: Path, *, resume: bool = False
+) -> tuple[DualEncoder, Tokenizer]:
+    """Train on `data`'s split `train` and return the averaged towers with their tokenizer."""
+    tokenizer = fit_tokenizer(captions.every(), vocabulary=recipe.vocabulary, context=recipe.context)
+    images = load_split(data, "train", PixelSpec(CANVAS, "squash"), captions.categories)
+    watched = load_split(data, "val", PixelSpec(recipe.image_size, "squash"), captions.categories)
+    job = Job(
+        recipe.schedule,
+        partial(_objective, recipe, captions, tokenizer.to_str()),
+        partial(ImageBatches, images, recipe),
+        PrototypeTop1(watched),
+        out,
+    )
+    model = _towers(recipe, tokenizer)
+    average = train(job, resume=resume)
+    model.load_state_dict({name.removeprefix("model."): value for name, value in average.items()})
+    return model.eval(), tokenizer
+
+
+def _objective(recipe: ImageRecipe, captions: Captions, tokenizer_json: str, rank: Rank) -> JointObjective:
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    return JointObjective(_towers(recipe, tokenizer), tokenizer, captions, recipe, rank.seed)
+
+
+def _towers(recipe: ImageRecipe, tokenizer: Tokenizer) -> DualEncoder:
+    torch.manual_seed(recipe.schedule.seed)
+    pad_id = tokenizer.token_to_id(PAD)
+    assert pad_id is not None
+    text = TextTower(tokenizer.get_vocab_size(), recipe.dimension, context=recipe.context, pad_id=pad_id)
+    return DualEncoder(ImageTower(recipe.dimension, recipe.dropout), text)

@@ -1,0 +1,41 @@
+"""Tuning an image tower to locked texts (Zhai et al. 2022)."""
+
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from pipeline.events.images import PixelSpec
+from pipeline.models.captions import Captions
+from pipeline.models.dataset import load_split
+from pipeline.models.image_batches import CANVAS, ImageBatches
+from pipeline.models.objective import LockedTextObjective
+from pipeline.models.recipe import ImageRecipe
+from pipeline.models.text_bank import Embed, TextBank
+from pipeline.models.train import Job, Rank, train
+from pipeline.models.vision import ImageTower
+from pipeline.models.watch import PrototypeTop1
+
+
+def tune_image_tower(
+    data: Path, captions: Captions, embed: Embed, recipe: ImageRecipe, out: Path, *, resume: bool = False
+) -> tuple[ImageTower, float]:
+    """
+    Train an image tower on `data`'s split `train`; return it, averaged, and the log of its logit scale.
+
+    `embed` maps N texts to float32 [N, `recipe.dimension`], unit length; it stays as it is.
+    """
+    bank = TextBank.build(captions, embed)
+    images = load_split(data, "train", PixelSpec(CANVAS, "squash"), captions.categories)
+    watched = load_split(data, "val", PixelSpec(recipe.image_size, "squash"), captions.categories)
+    objective = partial(_objective, recipe, bank)
+    job = Job(recipe.schedule, objective, partial(ImageBatches, images, recipe), PrototypeTop1(watched), out)
+    average = train(job, resume=resume)
+    tuned = objective(Rank(0, 1, recipe.schedule.seed))
+    tuned.load_state_dict(average)
+    return tuned.image.eval(), float(tuned.log_scale.detach())
+
+
+def _objective(recipe: ImageRecipe, bank: TextBank, rank: Rank) -> LockedTextObjective:
+    torch.manual_seed(recipe.schedule.seed)
+    return LockedTextObjective(ImageTower(recipe.dimension, recipe.dropout), bank, recipe, rank.seed)

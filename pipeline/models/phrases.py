@@ -1,0 +1,56 @@
+"""Phrases of all kinds, to fit a text space on and to distil a text tower with."""
+
+import random
+from collections.abc import Iterator
+
+from pipeline.models.captions import with_article
+
+# What people write around a word when they describe a picture or a rule.
+FRAMES = (
+    "{}",
+    "a {}",
+    "a photo of a {}",
+    "a picture of {}",
+    "the {}",
+    "{} and {}",
+    "{} with {}",
+    "a {} next to a {}",
+    "{} on a {}",
+    "people with a {}",
+    "a {} {}",
+    "a {} {} in the {}",
+    "someone holding a {}",
+    "{} for sale",
+    "a drawing of a {}",
+    "an advertisement for {}",
+    "a close-up of a {}",
+    "{} {}",
+    "a small {} {}",
+    "an old {}",
+)
+SHORTEST_WORD = 3
+
+
+def words_of(vocabulary: dict[str, int]) -> list[str]:
+    """Return the whole words of a WordPiece vocabulary, the most common first: its ids are by frequency."""
+    whole = (word for word, _ in sorted(vocabulary.items(), key=lambda entry: entry[1]))
+    return [word for word in whole if word.isascii() and word.isalpha() and len(word) >= SHORTEST_WORD]
+
+
+def draw_phrases(vocabulary: dict[str, int], count: int, seed: int) -> list[str]:
+    """Return `count` different phrases: every word alone first, then words drawn into frames."""
+    words, rng = words_of(vocabulary), random.Random(seed)  # noqa: S311 -- phrases are no secret
+    phrases = dict.fromkeys(words[:count])
+    for phrase in _framed(words, rng):
+        if len(phrases) >= count:
+            break
+        phrases[phrase] = None
+    return list(phrases)
+
+
+def _framed(words: list[str], rng: random.Random) -> Iterator[str]:
+    while True:
+        frame = rng.choice(FRAMES)
+        # Common words more often than rare ones, as in what people write.
+        drawn = [words[int(len(words) * rng.random() ** 1.5)] for _ in range(frame.count("{}"))]
+        yield with_article(frame.format(*drawn))

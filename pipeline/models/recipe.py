@@ -1,0 +1,54 @@
+"""Everything that decides what a training run learns, besides its data."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast a run learns. Minutes are wall-clock; `batch` is a rank's own."""
+
+    minutes: float = 25.0
+    ranks: int = 2
+    batch: int = 96
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    warmup_share: float = 0.05
+    ema: float = 0.998
+    seed: int = 7
+
+
+@dataclass(frozen=True)
+class ImageRecipe:
+    """A run that trains the image tower, alone or with the text tower."""
+
+    schedule: Schedule = field(default_factory=Schedule)
+    dimension: int = 256
+    resolutions: tuple[int, ...] = (64, 80, 96)
+    smallest_area: float = 0.3
+    mix_probability: float = 0.5
+    dropout: float = 0.1
+    # Against locked texts
+    smoothing: float = 0.1
+    from_text_weight: float = 0.3
+    nearness_weight: float = 1.0
+    # Both towers
+    group_weight: float = 0.2
+    context: int = 32
+    vocabulary: int = 2048
+
+    @property
+    def image_size(self) -> int:
+        """The size the towers are shipped at: the last resolution."""
+        return self.resolutions[-1]
+
+
+@dataclass(frozen=True)
+class TextRecipe:
+    """A run that distils a text tower from a sentence encoder."""
+
+    schedule: Schedule = field(default_factory=lambda: Schedule(minutes=15, batch=192, learning_rate=1.5e-3))
+    phrases: int = 48_000
+    embedding: int = 128
+    width: int = 256
+    depth: int = 3
+    context: int = 32

@@ -1,0 +1,34 @@
+"""A sentence encoder and the space cut from it: what photographs and a small text tower are both trained towards."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.models.captions import Captions
+from pipeline.models.phrases import draw_phrases
+from pipeline.models.teacher import SentenceEncoder
+from pipeline.models.text_space import TextSpace
+
+FIT_PHRASES = 12_000
+
+
+@dataclass(frozen=True)
+class SentenceSpace:
+    """Maps texts to unit vectors of `space`."""
+
+    teacher: SentenceEncoder
+    space: TextSpace
+
+    @classmethod
+    def fit(cls, teacher: SentenceEncoder, captions: Captions, dimension: int) -> Self:
+        """Fit the space on phrases of all kinds and on the captions' names, so that it has room for both."""
+        phrases = draw_phrases(teacher.tokenizer.get_vocab(), FIT_PHRASES, seed=1)
+        names = [name for names in captions.names.values() for name in names] + list(captions.groups)
+        return cls(teacher, TextSpace.fit(teacher.embed(phrases + names), dimension))
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Map N texts to float32 [N, D], unit length."""
+        return self.space.project(self.teacher.embed(texts))

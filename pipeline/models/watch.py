@@ -1,0 +1,32 @@
+"""How good an image objective is while it trains: the nearest category prototype of each photograph."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from pipeline.models.dataset import LabelledImages
+from pipeline.models.objective import Objective
+from pipeline.models.vision import normalise
+
+BATCH = 128
+
+
+@dataclass(frozen=True)
+class PrototypeTop1:
+    """The share of `images` whose nearest prototype is their own category's, and the temperature."""
+
+    images: LabelledImages
+
+    @torch.no_grad()
+    def __call__(self, module: nn.Module) -> dict[str, float]:
+        """Measure a module that is an `Objective`."""
+        assert isinstance(module, Objective)
+        prototypes, right = module.prototypes(), 0
+        for start in range(0, len(self.images.labels), BATCH):
+            pixels = torch.from_numpy(self.images.pixels[start : start + BATCH]).permute(0, 3, 1, 2).float() / 255
+            with torch.autocast("cpu", torch.bfloat16):
+                embeds = module.image(normalise(pixels).contiguous(memory_format=torch.channels_last)).float()
+            labels = torch.from_numpy(self.images.labels[start : start + BATCH])
+            right += int((embeds @ prototypes.T).argmax(1).eq(labels).sum())
+        return {"val_top1": right / len(self.images.labels), "logit_scale": float(module.log_scale.detach().exp())}

@@ -1,0 +1,166 @@
+"""Training towards a sentence encoder: its space, captions in it, the image tower's loss, the small text tower."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from ruamel.yaml import YAML
+from tokenizers import Tokenizer, models, pre_tokenizers
+from torch.nn import functional
+
+from pipeline.models.captions import BUNDLED_PARAPHRASES, BUNDLED_TABLE, Captions
+from pipeline.models.distil import PhraseBatches, Phrases, distil_text_tower
+from pipeline.models.objective import LockedTextObjective
+from pipeline.models.phrases import draw_phrases
+from pipeline.models.recipe import ImageRecipe, Schedule, TextRecipe
+from pipeline.models.sentence_space import SentenceSpace
+from pipeline.models.teacher import SentenceEncoder
+from pipeline.models.text_bank import TextBank
+from pipeline.models.text_space import TextSpace
+from pipeline.models.train import Rank
+from pipeline.models.vision import ImageTower
+
+EMPTY_WORDS = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "of",
+        "on",
+        "in",
+        "at",
+        "by",
+        "for",
+        "from",
+        "with",
+        "to",
+        "and",
+        "or",
+        "is",
+        "are",
+        "that",
+        "there",
+        "this",
+        "one",
+        "it",
+        "its",
+    ]
+)
+WORDS = [f"{a}{b}{c}" for a in "bcdfgh" for b in "aeiou" for c in "lmnrst"]
+
+
+class BagOfWords(SentenceEncoder):
+    """Stands in for the sentence encoder: a fixed random vector a word, added up."""
+
+    def __init__(self) -> None:
+        vocabulary = {word: place for place, word in enumerate(["[PAD]", "[UNK]", *WORDS, "thing", "photo"])}
+        self.tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+        self.tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+        self._vectors = np.random.default_rng(1).standard_normal((len(vocabulary), 32)).astype(np.float32)
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        sums = [self._vectors[encoding.ids].sum(axis=0) for encoding in self.tokenizer.encode_batch(list(texts))]
+        return np.asarray(np.stack(sums) / np.linalg.norm(sums, axis=1, keepdims=True), dtype=np.float32)
+
+    def token_vectors(self) -> NDArray[np.float32]:
+        return self._vectors
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Captions:
+    path = tmp_path / "table.yaml"
+    path.write_text(
+        "categories: {bal: [bal, bal thing], cel: [cel], dir: [dir]}\ngroups: {thing: [bal, cel]}\n"
+        "templates: ['{}', 'photo {}']\n"
+    )
+    return Captions.load(path)
+
+
+def content_words(text: str) -> set[str]:
+    return set(re.findall(r"[a-z]+", text.lower().replace("'s", ""))) - EMPTY_WORDS
+
+
+def test_no_paraphrase_shares_a_content_word_with_a_training_caption() -> None:
+    captions = Captions.load(BUNDLED_TABLE)
+    known = set().union(*(content_words(caption) for caption in captions.every()))
+    paraphrases = YAML(typ="safe").load(BUNDLED_PARAPHRASES)
+    assert sum(len(texts) for texts in paraphrases.values()) >= 50
+    assert paraphrases.keys() <= set(captions.categories)
+    for texts in paraphrases.values():
+        for text in texts:
+            assert not content_words(text) & known, text
+
+
+def test_the_space_is_centred_and_its_vectors_are_unit_length() -> None:
+    rng = np.random.default_rng(2)
+    vectors = (rng.standard_normal((500, 16)) * np.linspace(3, 0.1, 16) + 5).astype(np.float32)
+    space = TextSpace.fit(vectors, 8)
+    projected = space.project(vectors)
+    np.testing.assert_allclose(np.linalg.norm(projected, axis=1), 1, rtol=1e-5)
+    assert np.abs(projected.mean(axis=0)).max() < 0.1
+
+
+def test_phrases_are_as_many_as_asked_all_different_and_the_same_every_time() -> None:
+    vocabulary = {word: place for place, word in enumerate(["[PAD]", "##ing", "of", *WORDS])}
+    phrases = draw_phrases(vocabulary, 400, seed=3)
+    assert len(phrases) == len(set(phrases)) == 400
+    assert phrases == draw_phrases(vocabulary, 400, seed=3)
+    assert not any("#" in phrase or "[" in phrase for phrase in phrases)
+
+
+def test_a_bank_knows_whose_each_caption_is(table: Captions) -> None:
+    """Names are their category's alone; a group's caption is shared, and says less of each."""
+    bank = TextBank.build(table, BagOfWords().embed)
+    assert bank.vectors.shape == (2, 5, 32)
+    np.testing.assert_allclose(bank.owners[:, :4], [[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    assert 0 < bank.owners[0, 4] == bank.owners[1, 4] < 1
+    assert bank.owners[2, 4] == 0
+    np.testing.assert_allclose(np.linalg.norm(bank.plain, axis=1), 1, rtol=1e-5)
+
+
+def test_the_locked_loss_is_least_for_images_at_their_own_texts(table: Captions) -> None:
+    bank = TextBank.build(table, BagOfWords().embed)
+    objective = LockedTextObjective(ImageTower(32, 0.0), bank, ImageRecipe(dimension=32), seed=1)
+    matches = torch.eye(3)
+    right = objective._loss(torch.from_numpy(bank.centres), matches)
+    wrong = objective._loss(torch.from_numpy(bank.centres[[1, 2, 0]]), matches)
+    assert right.item() < wrong.item()
+
+
+def test_only_the_image_tower_learns_from_locked_texts(table: Captions) -> None:
+    bank = TextBank.build(table, BagOfWords().embed)
+    objective = LockedTextObjective(ImageTower(32, 0.0), bank, ImageRecipe(dimension=32), seed=1)
+    names = {name.split(".")[0] for name, _ in objective.named_parameters()}
+    assert names == {"image", "log_scale"}
+    assert not {"vectors", "owners", "plain", "centres"} & objective.state_dict().keys()
+
+
+def test_a_batch_of_phrases_is_cut_to_its_longest() -> None:
+    input_ids = np.zeros((64, 12), dtype=np.int64)
+    for place in range(64):
+        input_ids[place, : 1 + place // 8] = 7
+    vectors = np.eye(64, dtype=np.float32)
+    drawn, targets = PhraseBatches(Phrases(input_ids, vectors), 8, Rank(0, 1, 5)).draw(0.0)
+    assert drawn.shape[0] == targets.shape[0] == 8
+    assert bool((drawn != 0).any(0).all())
+
+
+@pytest.mark.slow
+def test_a_distilled_tower_comes_near_the_encoder_on_phrases_it_never_saw(tmp_path: Path, table: Captions) -> None:
+    """And a run that was interrupted goes on from where it was."""
+    space = SentenceSpace.fit(BagOfWords(), table, 16)
+    schedule = Schedule(minutes=0.25, ranks=1, batch=64, learning_rate=3e-3)
+    recipe = TextRecipe(schedule=schedule, phrases=2000, embedding=16, width=64, depth=1, context=8)
+    text, tokenizer = distil_text_tower(space, table, recipe, tmp_path / "run")
+    again, _ = distil_text_tower(space, table, recipe, tmp_path / "run", resume=True)
+    phrases = ["bal ces dir", "fol gun", "a small hat hal"]
+    input_ids = torch.tensor([encoding.ids for encoding in tokenizer.encode_batch(phrases)])
+    with torch.no_grad():
+        got = functional.normalize(text(input_ids), dim=-1)
+        same = functional.normalize(again(input_ids), dim=-1)
+    assert float((got * torch.from_numpy(space.embed(phrases))).sum(1).min()) > 0.5
+    torch.testing.assert_close(got, same, atol=0.05, rtol=0)
