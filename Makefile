@@ -35,7 +35,7 @@ check: $(TESTING) ## Lint, types and structure alone
 	@.venv/bin/mypy --no-error-summary
 	@.venv/bin/lint-imports --no-logo > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 
-bench: $(WORKER) ## Ratios against this machine's own roofline, in one run
+bench: $(TESTING) ## Ratios against this machine's own roofline, in one run
 	@.venv/bin/python -m tests.bench.bench
 
 prove: $(TESTING) ## The long proofs: kills by the dozen, outages, 50,000 images

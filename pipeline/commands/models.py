@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.errors import UsageError
+from pipeline.commands.extras import models_extra
 
 # As in pipeline.models.bundled, which is imported only when it is run: it brings torch.
 TextSource = Literal["captions", "sentences"]
@@ -43,11 +43,9 @@ def train(
 
     Example: `watchword models train ../shared/data/caltech101 --bundle out/caltech-small --minutes 79`
     """
-    try:
+    with models_extra():
         from pipeline.models.bundled import BUNDLED, train_bundle
         from pipeline.models.captions import BUNDLED_TABLE, Captions
-    except ModuleNotFoundError as error:
-        raise UsageError(f"`{error.name}` is missing; pip install 'watchword[models]'") from error
 
     plan = BUNDLED[text]
     plan = plan.within(minutes or plan.minutes, ranks)
@@ -73,3 +71,48 @@ def measure(
     typer.echo(
         f"{split}: {figures.images} images, top-1 {figures.top1:.4f}, mean average precision {figures.mean_ap:.4f}"
     )
+
+
+@app.command()
+def parity(
+    reference: Annotated[Path, typer.Argument(help="Model bundle that is right by definition.")],
+    candidate: Annotated[Path, typer.Argument(help="Another engine of the same model.")],
+    images: Annotated[list[Path], typer.Option(help="Images and folders to judge with both.")],
+    policies: Annotated[Path, typer.Option(help="Folder of policy files.")] = Path("policies"),
+    flip_rate: Annotated[float, typer.Option(help="Share of images whose verdict by a policy may change.")] = 0.005,
+    cosine: Annotated[float, typer.Option(help="Least cosine of the lowest hundredth of embeddings.")] = 0.97,
+    format: Annotated[str, typer.Option(help="`table` or `json`.")] = "table",  # noqa: A002 -- the option's name
+) -> None:
+    """
+    Compare two engines of one model by their embeddings and, above all, by the verdicts that flip.
+
+    Exit codes: 0 the candidate may be used, 1 it is refused, 2 error.
+
+    Example: `watchword models parity pipeline/bundles/caltech-small out/int8 --images samples/images`
+    """
+    from pipeline.commands.parity import run_parity
+    from pipeline.models.parity import Limits
+
+    limits = Limits(flip_rate=flip_rate, cosine=cosine)
+    raise typer.Exit(run_parity(reference, candidate, images, policies, limits, output_format=format))
+
+
+@app.command()
+def quantise(
+    source: Annotated[Path, typer.Argument(help="Model bundle in float32.")],
+    bundle: Annotated[Path, typer.Option(help="Where the int8 bundle goes.")],
+    images: Annotated[list[Path], typer.Option(help="Images and folders: a sample of the stream.")],
+    policies: Annotated[Path, typer.Option(help="Folder of policy files.")] = Path("policies"),
+    flip_rate: Annotated[float, typer.Option(help="Share of images whose verdict by a policy may change.")] = 0.005,
+) -> None:
+    """
+    Make an int8 engine of a bundle, its scales fixed from half of the images and its verdicts checked on the others.
+
+    An engine that judges differently is refused, and nothing is left of it. Needs the `models` extra.
+
+    Example: `watchword models quantise pipeline/bundles/caltech-small --bundle out/int8 --images samples/images`
+    """
+    from pipeline.commands.parity import run_quantise
+    from pipeline.models.parity import Limits
+
+    run_quantise(source, bundle, images, policies, Limits(flip_rate=flip_rate))

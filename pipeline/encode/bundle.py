@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -11,6 +11,24 @@ from pipeline.errors import BundleError
 from pipeline.events.images import PixelSpec
 
 MANIFEST = "manifest.json"
+
+
+class Derivation(BaseModel):
+    """
+    Which bundle an engine was made from, and how near it came to that bundle's verdicts.
+
+    `cosine_p1`: what the lowest hundredth of cosines to the parent's embeddings reached; `flip_rate`: the share of
+    verdicts that changed; both over `images` and the policies of `policy_set`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    parent: str
+    precision: Literal["int8"]
+    policy_set: str
+    images: int
+    cosine_p1: float
+    flip_rate: float
 
 
 class Manifest(BaseModel):
@@ -33,12 +51,20 @@ class Manifest(BaseModel):
     text_tower: str = "text.onnx"
     tokenizer: str = "tokenizer.json"
     files: dict[str, str]
+    derived: Derivation | None = None
 
     @property
     def digest(self) -> str:
         """The model digest, hexadecimal."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        canonical = json.dumps(self._fields(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def write(self, folder: Path) -> None:
+        """Write the manifest of the bundle in `folder`."""
+        (folder / MANIFEST).write_text(json.dumps(self._fields(), indent=2) + "\n")
+
+    def _fields(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude_none=True)
 
 
 class Bundle:

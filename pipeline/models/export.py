@@ -1,6 +1,5 @@
 """Trained towers to a model bundle: two ONNX graphs that hold the encoder contract, tokenizer and manifest."""
 
-import json
 from pathlib import Path
 
 import onnx
@@ -9,7 +8,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.encode.bundle import MANIFEST, Manifest, file_digest
+from pipeline.encode.bundle import Manifest, file_digest
 from pipeline.models.dual_encoder import MAXIMUM_LOGIT_SCALE, DualEncoder
 from pipeline.models.vision import normalise
 
@@ -58,7 +57,7 @@ def export_bundle(model: DualEncoder, tokenizer: Tokenizer, folder: Path, *, nam
         logit_scale=float(model.log_scale.detach().exp().clamp(max=MAXIMUM_LOGIT_SCALE)),
         files={file: file_digest(folder / file) for file in ("image.onnx", "text.onnx", "tokenizer.json")},
     )
-    (folder / MANIFEST).write_text(json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n")
+    manifest.write(folder)
     return manifest
 
 

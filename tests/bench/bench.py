@@ -26,11 +26,12 @@ from kafka import KafkaConsumer
 from numpy.typing import NDArray
 
 from pipeline.encode.bundle import Bundle
-from pipeline.encode.local import LocalEncoder
+from pipeline.encode.local import LocalEncoder, open_session
 from pipeline.events.images import ImageLimits
 from pipeline.events.policies import Background, Mode, Policy, PolicySet, PromptBank, ScoreKind
 from pipeline.ingest.decode import decode
 from pipeline.judge.score import Judge
+from pipeline.models.quantise import quantise_image_tower
 from pipeline.settings import BUNDLED_MODEL
 from tests.prove.prove import own_stack, say
 from tests.support.stream import REPOSITORY, Stack, Stream
@@ -67,6 +68,7 @@ def main() -> None:
     say(f"roofline {roofline.images_per_s:.0f} images/s on {os.cpu_count()} cores")
     say(f"end to end ÷ roofline: {rate / roofline.images_per_s:.2f} ({rate:.0f} images/s; bar 0.70)")
     bench_judging()
+    bench_int8(bundle, images)
 
 
 def measure_roofline(bundle: Bundle, images: list[bytes]) -> Roofline:
@@ -217,6 +219,17 @@ def bench_judging() -> None:
                 f"{judged / batch * 1e6:.1f} µs an image, "
                 f"÷ bare matrix product {ratio:.2f}{' (bar 2)' if prompts == 10_000 else ''}"
             )
+
+
+def bench_int8(bundle: Bundle, images: list[bytes]) -> None:
+    """The int8 image tower against the shipped one, alternating in one run, one thread."""
+    pixels, _ = decode_alone(bundle, images[:: max(1, len(images) // 256)])
+    with tempfile.TemporaryDirectory() as folder:
+        quantise_image_tower(bundle.image_tower, Path(folder) / "int8.onnx", pixels)
+        shipped, int8 = open_session(bundle.image_tower, 1), open_session(Path(folder) / "int8.onnx", 1)
+        given = {"images": pixels[:BATCH]}
+        ratio, seconds = _paired(lambda: shipped.run(None, given), lambda: int8.run(None, given))
+    say(f"int8 ÷ float32 images/s, batch {BATCH}: {ratio:.2f} (bar 2; float32 {BATCH / seconds:.0f} images/s a thread)")
 
 
 def _paired(ours: Callable[[], object], bare: Callable[[], object], rounds: int = 41) -> tuple[float, float]:

@@ -1,0 +1,15 @@
+"""What needs packages that a worker's install does not have."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipeline.errors import UsageError
+
+
+@contextmanager
+def models_extra() -> Iterator[None]:
+    """Import inside this; a missing package is told as the extra that brings it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UsageError(f"`{error.name}` is missing; pip install 'watchword[models]'") from error

@@ -1,0 +1,73 @@
+"""`watchword models parity` and `quantise`: what an engine changes, for people and for scripts."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from pipeline.commands.console import output, plain_table, progress_output
+from pipeline.commands.extras import models_extra
+from pipeline.encode.bundle import Bundle
+from pipeline.errors import UsageError
+from pipeline.ingest.folder import list_files
+from pipeline.judge.load import load_policy_set
+from pipeline.models.parity import Limits, Parity, compare
+
+MOST_FLIPS = 20
+
+
+def run_parity(
+    reference: Path, candidate: Path, images: list[Path], policies: Path, limits: Limits, *, output_format: str
+) -> int:
+    """Compare and print; returns the exit code."""
+    if output_format not in ("table", "json"):
+        raise UsageError(f"`--format {output_format}`: it is `table` or `json`")
+    files, policy_set = list_files(images), load_policy_set(policies)
+    found = compare(Bundle.load(reference), Bundle.load(candidate), files, policy_set)
+    refusals = found.refusals(limits)
+    if output_format == "json":
+        fields = {**asdict(found), "flip_rates": found.flip_rates(), "refusals": refusals}
+        output().print(json.dumps(fields, default=str))
+    else:
+        _print_table(found)
+        for line in refusals or ["the candidate may be used"]:
+            output().print(line)
+    return 1 if refusals else 0
+
+
+def run_quantise(source: Path, folder: Path, images: list[Path], policies: Path, limits: Limits) -> None:
+    """Write the int8 bundle and say how near it is."""
+    with models_extra():
+        from pipeline.models.int8_bundle import write_int8_bundle
+
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"`{folder}` is not empty; name a new folder")
+    files = list_files(images)
+    progress_output().print(f"int8 of `{source}`: scales from {len(files[::2])} files, checked on {len(files[1::2])}")
+    manifest, found = write_int8_bundle(
+        Bundle.load(source),
+        folder,
+        calibration=files[::2],
+        held_out=files[1::2],
+        policy_set=load_policy_set(policies),
+        limits=limits,
+    )
+    _print_table(found)
+    output().print(f"`{folder}`: model {manifest.digest}")
+
+
+def _print_table(found: Parity) -> None:
+    console, table = output(), plain_table("policy", "flips", "share of images")
+    rates = found.flip_rates()
+    for policy, rate in rates.items():
+        table.add_row(policy, str(sum(flip.policy_id == policy for flip in found.flips)), f"{rate:.2%}")
+    console.print(table)
+    for flip in found.flips[:MOST_FLIPS]:
+        scores = f"{flip.reference_score:.3f} -> {flip.candidate_score:.3f}"
+        console.print(f"{flip.policy_id}: {flip.file}: {scores}, threshold {flip.threshold:.3f}")
+    if len(found.flips) > MOST_FLIPS:
+        console.print(f"and {len(found.flips) - MOST_FLIPS} more flips")
+    console.print(
+        f"{found.images} images, {found.unreadable} unreadable; cosine min {found.cosine_min:.4f}, "
+        f"p1 {found.cosine_p1:.4f}, median {found.cosine_median:.4f}; texts min {found.text_cosine_min:.4f}; "
+        f"from batch to batch {found.batch_difference:.1e}"
+    )

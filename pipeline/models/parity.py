@@ -1,0 +1,191 @@
+"""The gate between two engines of one model: not only how near their embeddings are, but which verdicts differ."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.encode.bundle import Bundle
+from pipeline.encode.local import LocalEncoder
+from pipeline.encode.prompt_bank import build_prompt_bank
+from pipeline.errors import RecordFault, UsageError
+from pipeline.events.images import ImageLimits
+from pipeline.events.policies import PolicySet
+from pipeline.ingest.decode import decode
+from pipeline.judge.score import Judge, Scores
+
+BATCH = 32
+# The sizes of batch one image must come out of alike (docs/encoder-contract.md).
+BATCH_SIZES = (1, 8, 32)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    What an engine may differ by.
+
+    `flip_rate`: the share of images whose verdict by one policy may change. `cosine`: the least that the lowest
+    hundredth of the embeddings may reach. `batch_difference`: of an embedding from one batch to another.
+    """
+
+    flip_rate: float = 0.005
+    cosine: float = 0.97
+    batch_difference: float = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """One image whose verdict by one policy is not the reference's."""
+
+    policy_id: str
+    file: Path
+    threshold: float
+    reference_score: float
+    candidate_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """What a comparison saw. Cosines are of the candidate's embedding and the reference's of the same image or text."""
+
+    images: int
+    unreadable: int
+    policies: tuple[str, ...]
+    cosine_min: float
+    cosine_p1: float
+    cosine_median: float
+    text_cosine_min: float
+    batch_difference: float
+    flips: tuple[Flip, ...]
+
+    @property
+    def flip_rate(self) -> float:
+        """The share of all verdicts that flipped."""
+        return len(self.flips) / (self.images * len(self.policies))
+
+    def flip_rates(self) -> dict[str, float]:
+        """Return the share of images whose verdict flipped, by policy."""
+        counts = Counter(flip.policy_id for flip in self.flips)
+        return {policy: counts[policy] / self.images for policy in self.policies}
+
+    def refusals(self, limits: Limits) -> list[str]:
+        """Return why the candidate must not be used; empty when it may."""
+        found = [
+            f"`{policy}`: {rate:.2%} of verdicts flip, {limits.flip_rate:.2%} are allowed"
+            for policy, rate in self.flip_rates().items()
+            if rate > limits.flip_rate
+        ]
+        # Written so that what is not a number is refused too.
+        if not self.cosine_p1 >= limits.cosine:
+            found.append(f"the lowest hundredth of cosines reaches {self.cosine_p1:.4f}, {limits.cosine} is required")
+        if not self.batch_difference <= limits.batch_difference:
+            found.append(f"an embedding changes by {self.batch_difference:.1e} with the batch it is in")
+        return found
+
+
+def compare(reference: Bundle, candidate: Bundle, files: Sequence[Path], policy_set: PolicySet) -> Parity:
+    """
+    Judge `files` with both and compare.
+
+    Files that cannot be decoded are counted and left out. Raises `UsageError` when the two cannot be compared or no
+    file can be read.
+    """
+    if reference.manifest.dimension != candidate.manifest.dimension:
+        raise UsageError(
+            f"`{reference.folder}` has {reference.manifest.dimension} dimensions, `{candidate.folder}` "
+            f"{candidate.manifest.dimension}: these are different models, not engines of one"
+        )
+    before, after = _Engine(reference, policy_set), _Engine(candidate, policy_set)
+    readable, ours, theirs = _embed(files, before, after)
+    scores, changed = before.judge(ours), after.judge(theirs)
+    cosines = _cosines(ours, theirs)
+    return Parity(
+        images=len(readable),
+        unreadable=len(files) - len(readable),
+        policies=tuple(policy.id for policy in policy_set.policies),
+        cosine_min=float(cosines.min()),
+        cosine_p1=float(np.percentile(cosines, 1)),
+        cosine_median=float(np.median(cosines)),
+        text_cosine_min=float(_cosines(before.judge_bank, after.judge_bank).min()),
+        batch_difference=after.batch_difference(readable[: max(BATCH_SIZES)]),
+        flips=_flips(readable, policy_set, scores, changed),
+    )
+
+
+class _Engine:
+    """One bundle in process, with a policy set encoded by it."""
+
+    def __init__(self, bundle: Bundle, policy_set: PolicySet) -> None:
+        self._bundle = bundle
+        self._encoder = LocalEncoder(bundle)
+        self._judge = Judge(build_prompt_bank(policy_set, self._encoder))
+
+    @property
+    def judge_bank(self) -> NDArray[np.float32]:
+        return self._judge.bank.vectors
+
+    def decode(self, data: bytes) -> NDArray[np.uint8]:
+        return decode(data, self._bundle.pixels, ImageLimits()).pixels
+
+    def encode(self, pixels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        return self._encoder.encode_images(np.stack(pixels))
+
+    def judge(self, embeddings: NDArray[np.float32]) -> Scores:
+        return self._judge.judge(embeddings.astype(np.float16))
+
+    def batch_difference(self, files: Sequence[Path]) -> float:
+        """Return the largest difference of any number of an embedding between batches of several sizes."""
+        pixels = np.stack([self.decode(file.read_bytes()) for file in files])
+        order = np.random.default_rng(1).permutation(len(pixels))
+        found = []
+        for size in BATCH_SIZES:
+            embeds = np.empty((len(pixels), self._bundle.manifest.dimension), dtype=np.float32)
+            for start in range(0, len(order), size):
+                places = order[start : start + size]
+                embeds[places] = self._encoder.encode_images(pixels[places])
+            found.append(embeds)
+        return float(np.max(np.abs(np.stack(found) - found[0])))
+
+
+def _embed(
+    files: Sequence[Path], before: _Engine, after: _Engine
+) -> tuple[list[Path], NDArray[np.float32], NDArray[np.float32]]:
+    """Return the files that can be read, and what each engine makes of them, float32 [N, D]."""
+    readable: list[Path] = []
+    embeds: tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]] = ([], [])
+    for start in range(0, len(files), BATCH):
+        batch = []
+        for file in files[start : start + BATCH]:
+            try:
+                data = file.read_bytes()
+                batch.append((before.decode(data), after.decode(data)))
+            except RecordFault:
+                continue
+            readable.append(file)
+        if batch:
+            for engine, pixels, found in zip((before, after), zip(*batch, strict=True), embeds, strict=True):
+                found.append(engine.encode(pixels))
+    if not readable:
+        raise UsageError("none of the files is an image that can be read")
+    return readable, np.concatenate(embeds[0]), np.concatenate(embeds[1])
+
+
+def _cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return np.asarray((a * b).sum(axis=1) / lengths, dtype=np.float32)
+
+
+def _flips(files: Sequence[Path], policy_set: PolicySet, before: Scores, after: Scores) -> tuple[Flip, ...]:
+    return tuple(
+        Flip(
+            policy_set.policies[p].id,
+            files[i],
+            policy_set.policies[p].threshold,
+            float(before.raw[i, p]),
+            float(after.raw[i, p]),
+        )
+        for i, p in np.argwhere(before.flagged != after.flagged)
+    )

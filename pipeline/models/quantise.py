@@ -1,0 +1,93 @@
+"""
+Towers in int8, their scales fixed beforehand.
+
+A scale taken from the batch at hand would make an image's embedding depend on its neighbours, and a verdict must not.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+BATCH = 16
+# Smaller constants cost nothing and lose the most.
+LEAST_WEIGHTS = 4096
+
+
+def quantise_image_tower(source: Path, target: Path, images: NDArray[np.uint8]) -> None:
+    """
+    Write `source` with int8 weights, a scale a channel, and uint8 activations, scales fixed from `images`.
+
+    `images`: uint8 [N, H, W, 3], as the tower takes them: a sample of what it will see.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        model = onnx.load(prepared)
+        del model.graph.value_info[:]
+        onnx.save(model, prepared)
+        quantize_static(
+            str(prepared),
+            str(target),
+            _Calibration(images),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+            op_types_to_quantize=["Conv", "Add", "Relu", "MaxPool", "AveragePool", "GlobalAveragePool"],
+        )
+
+
+def quantise_weights(source: Path, target: Path) -> None:
+    """Write `source` with its large constants in int8, a scale a row or column; it computes in float32 as before."""
+    model = onnx.load(source)
+    graph = model.graph
+    axes = {name: axis for node in graph.node for name, axis in _weight_axes(node)}
+    for tensor in [each for each in graph.initializer if each.name in axes]:
+        values = numpy_helper.to_array(tensor)
+        if values.ndim != 2 or values.size < LEAST_WEIGHTS or values.dtype != np.float32:  # noqa: PLR2004 -- a matrix
+            continue
+        graph.initializer.remove(tensor)
+        _replace(graph, tensor.name, values, axes[tensor.name])
+    onnx.checker.check_model(model)
+    onnx.save(model, target)
+
+
+class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
+    """Hands the sample over in batches."""
+
+    def __init__(self, images: NDArray[np.uint8]) -> None:
+        self._batches: Iterator[NDArray[np.uint8]] = (images[i : i + BATCH] for i in range(0, len(images), BATCH))
+
+    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+        batch = next(self._batches, None)
+        return None if batch is None else {"images": batch}
+
+
+def _weight_axes(node: onnx.NodeProto) -> Sequence[tuple[str, int]]:
+    """Return which input of a node is a matrix of weights, and along which of its axes each has a scale of its own."""
+    if node.op_type == "Gather":
+        return [(node.input[0], 0)]
+    if node.op_type == "MatMul":
+        return [(node.input[1], 1)]
+    if node.op_type == "Gemm":
+        transposed = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
+        return [(node.input[1], 0 if transposed else 1)]
+    return []
+
+
+def _replace(graph: onnx.GraphProto, name: str, values: NDArray[np.float32], axis: int) -> None:
+    """Put an int8 matrix and its dequantisation where a float32 one was."""
+    scales = np.maximum(np.abs(values).max(axis=1 - axis), 1e-12).astype(np.float32) / 127
+    whole = np.clip(np.rint(values / np.expand_dims(scales, 1 - axis)), -127, 127).astype(np.int8)
+    graph.initializer.append(numpy_helper.from_array(whole, f"{name}_int8"))
+    graph.initializer.append(numpy_helper.from_array(scales, f"{name}_scale"))
+    node = helper.make_node("DequantizeLinear", [f"{name}_int8", f"{name}_scale"], [name], axis=axis)
+    graph.node.insert(0, node)

@@ -1,0 +1,156 @@
+"""Engines of the shipped model: the int8 one is let through, damaged ones are refused, on real photographs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+from onnxruntime.quantization import QuantType, quantize_dynamic, quantize_static
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from pipeline.encode.bundle import Bundle, file_digest
+from pipeline.errors import UsageError
+from pipeline.evaluate.labelled import read_labels
+from pipeline.events.policies import PolicySet
+from pipeline.judge.load import load_policy_set
+from pipeline.models.int8_bundle import write_int8_bundle
+from pipeline.models.parity import Limits, Parity, compare
+from pipeline.models.quantise import _Calibration
+
+SHIPPED_BYTES = 12_000_000
+
+
+@pytest.fixture(scope="module")
+def photographs(samples: Path) -> list[Path]:
+    """Every third photograph of `val`: enough to see damage, and quick."""
+    return [row.path for row in read_labels(samples / "labels.csv", "val")][::3]
+
+
+@pytest.fixture(scope="module")
+def policy_set(policies: Path) -> PolicySet:
+    return load_policy_set(policies)
+
+
+@pytest.fixture(scope="module")
+def int8(
+    tmp_path_factory: pytest.TempPathFactory, samples: Path, bundle: Bundle, policy_set: PolicySet
+) -> tuple[Bundle, Parity]:
+    folder = tmp_path_factory.mktemp("engines") / "int8"
+    calibration = [row.path for row in read_labels(samples / "labels.csv", "val")]
+    held_out = [row.path for row in read_labels(samples / "labels.csv", "test")]
+    _, parity = write_int8_bundle(
+        bundle, folder, calibration=calibration, held_out=held_out, policy_set=policy_set, limits=Limits()
+    )
+    return Bundle.load(folder), parity
+
+
+@pytest.mark.slow
+def test_int8_flips_at_most_one_verdict_in_two_hundred(int8: tuple[Bundle, Parity], bundle: Bundle) -> None:
+    """Of `test`, which it was not calibrated on; and an embedding does not depend on its batch at all."""
+    engine, parity = int8
+    assert parity.images == 1007
+    assert parity.flip_rate <= 0.005
+    assert parity.batch_difference <= 1e-5
+    assert engine.manifest.derived is not None
+    assert engine.manifest.derived.parent == bundle.digest
+    assert engine.digest != bundle.digest
+    assert engine.image_tower.stat().st_size + engine.text_tower.stat().st_size < SHIPPED_BYTES
+
+
+def test_a_bundle_is_on_a_par_with_itself(bundle: Bundle, photographs: list[Path], policy_set: PolicySet) -> None:
+    parity = compare(bundle, bundle, photographs[:64], policy_set)
+    assert not parity.flips
+    assert parity.cosine_min == pytest.approx(1, abs=1e-6)
+    assert not parity.refusals(Limits())
+
+
+Damage = Callable[[Path, Path, np.ndarray], None]
+
+
+def swapped_channels(source: Path, target: Path, _: np.ndarray) -> None:
+    model = onnx.load(source)
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            if name == "images":
+                node.input[place] = "images_bgr"
+    model.graph.initializer.append(numpy_helper.from_array(np.array([2, 1, 0]), "bgr"))
+    model.graph.node.insert(0, helper.make_node("Gather", ["images", "bgr"], ["images_bgr"], axis=3))
+    onnx.save(model, target)
+
+
+def overflowing(source: Path, target: Path, _: np.ndarray) -> None:
+    """What a layer computes is over half precision's range, as it happens when all is cast to it."""
+    model = onnx.load(source)
+    name = next(node.input[1] for node in model.graph.node if node.op_type == "Conv")
+    tensor = next(each for each in model.graph.initializer if each.name == name)
+    with np.errstate(over="ignore"):
+        values = (numpy_helper.to_array(tensor) * 1e6).astype(np.float16).astype(np.float32)
+    tensor.CopyFrom(numpy_helper.from_array(values, name))
+    onnx.save(model, target)
+
+
+def everything_per_tensor(source: Path, target: Path, dark: np.ndarray) -> None:
+    """Every operation in int8, one scale a tensor, calibrated on what the stream is not."""
+    quantize_static(str(source), str(target), _Calibration(dark), per_channel=False)
+
+
+def dynamic_scales(source: Path, target: Path, _: np.ndarray) -> None:
+    """Scales taken from the batch at hand."""
+    model = onnx.load(source)
+    del model.graph.value_info[:]
+    quantize_dynamic(model, str(target), weight_type=QuantType.QUInt8)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (swapped_channels, "verdicts flip"),
+        (overflowing, "lowest hundredth of cosines"),
+        (everything_per_tensor, "lowest hundredth of cosines"),
+        (dynamic_scales, "changes by"),
+    ],
+)
+def test_a_damaged_engine_is_refused(
+    damage: Damage, reason: str, tmp_path: Path, bundle: Bundle, photographs: list[Path], policy_set: PolicySet
+) -> None:
+    dark = np.full((4, bundle.pixels.size, bundle.pixels.size, 3), 8, dtype=np.uint8)
+    damage(bundle.image_tower, tmp_path / "image.onnx", dark)
+    for name in ("text.onnx", "tokenizer.json"):
+        (tmp_path / name).symlink_to(bundle.folder / name)
+    files = {**bundle.manifest.files, "image.onnx": file_digest(tmp_path / "image.onnx")}
+    bundle.manifest.model_copy(update={"files": files}).write(tmp_path)
+    refusals = compare(bundle, Bundle.load(tmp_path), photographs, policy_set).refusals(Limits())
+    assert any(reason in line for line in refusals), refusals
+
+
+def test_an_engine_that_is_refused_leaves_nothing(
+    tmp_path: Path, bundle: Bundle, photographs: list[Path], policy_set: PolicySet
+) -> None:
+    with pytest.raises(UsageError, match="refused"):
+        write_int8_bundle(
+            bundle,
+            tmp_path / "int8",
+            calibration=photographs[:16],
+            held_out=photographs[16:48],
+            policy_set=policy_set,
+            limits=Limits(cosine=0.999999),
+        )
+    assert not (tmp_path / "int8").exists()
+
+
+def test_the_command_line_says_what_flips_and_exits_by_it(
+    int8: tuple[Bundle, Parity], bundle: Bundle, photographs: list[Path], policies: Path
+) -> None:
+    engine, _ = int8
+    arguments = ["models", "parity", str(bundle.folder), str(engine.folder), "--policies", str(policies)]
+    arguments += [part for photograph in photographs for part in ("--images", str(photograph))]
+    let_through = CliRunner().invoke(app, [*arguments, "--flip-rate", "0.02"])
+    assert let_through.exit_code == 0, let_through.output
+    assert "the candidate may be used" in let_through.output
+    assert "weapons.firearms" in let_through.output
+    refused = CliRunner().invoke(app, [*arguments, "--cosine", "0.99999"])
+    assert refused.exit_code == 1
+    assert "is required" in refused.output
