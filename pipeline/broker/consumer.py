@@ -18,8 +18,9 @@ from pipeline.events.records import Origin, Record
 # A member in good standing whose client sends no heartbeat for so long has been fenced.
 SILENCE_S = 2.0
 
-# How long a poll waits at least while a join is on its way.
-JOIN_S = 0.5
+# How long a call stays for a join that is on its way, in polls of so long.
+JOIN_S = 3.0
+JOIN_POLL_MS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,8 @@ class GroupConsumer:
         self._held.clear()
         with self._fencing():
             assigned = self._consumer.assignment()
-            if not assigned or membership.generation_id < 0:
+            # While it joins, a member may have its new generation and still its old assignment.
+            if not assigned or membership.generation_id < 0 or membership.state != MemberState.STABLE:
                 return None
             positions = {}
             for place in sorted(assigned):
@@ -204,16 +206,22 @@ class GroupConsumer:
 
     def _client_poll(self, timeout_s: float, max_records: int) -> dict[Any, list[Any]]:
         """
-        Poll, and see a join through that outlasted an earlier poll.
+        Poll, and stay while a join is on its way.
 
-        kafka-python 3.0.12 forgets one when it was new metadata that asked for it: the member is then neither in the
-        group nor on its way, without a heartbeat or an error. Asking for the join again makes the poll wait for it.
+        kafka-python 3.0.12 drops a join that ends between two polls and begins another, and that of a group's leader
+        makes everyone join again: with other work between its polls a group can go round for ever. And it forgets a
+        join that new metadata asked for when the poll ends first: the member is then neither in the group nor on its
+        way, without a heartbeat or an error, unless the join is asked for again.
         """
-        if self.membership().state == MemberState.REBALANCING:
-            self._consumer._coordinator.request_rejoin()  # noqa: SLF001
-            timeout_s = max(timeout_s, JOIN_S)
         polled: dict[Any, list[Any]] = self._consumer.poll(int(timeout_s * 1000), max_records=max_records)
+        deadline = time.monotonic() + JOIN_S
+        while not polled and self._joining() and time.monotonic() < deadline:
+            self._consumer._coordinator.request_rejoin()  # noqa: SLF001
+            polled = self._consumer.poll(JOIN_POLL_MS, max_records=max_records)
         return polled
+
+    def _joining(self) -> bool:
+        return bool(self.membership().state == MemberState.REBALANCING)
 
     def _lost(self, membership: ConsumerGroupMetadata) -> bool:
         self._check_heartbeat(membership)

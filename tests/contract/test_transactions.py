@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from kafka.structs import TopicPartition
+from kafka.structs import MemberState, TopicPartition
 
 from pipeline.broker.connection import Connection
 from pipeline.broker.consumer import GroupConsumer, Polled, Span
@@ -33,12 +33,12 @@ class Bench:
             for n in range(10):
                 publisher.send(Message(self.topic, None, b"%d" % n, partition=n % 2))
 
-    def consumer(self) -> GroupConsumer:
+    def consumer(self, instance_id: str | None = None) -> GroupConsumer:
         return GroupConsumer(
             self.connection,
             topic=self.topic,
             group_id=self.name,
-            instance_id=self.name,
+            instance_id=instance_id or self.name,
             session_timeout_s=6,
             max_record_bytes=1 << 20,
         )
@@ -241,6 +241,45 @@ def test_a_join_that_outlasts_a_poll_is_seen_through(stack: Stack) -> None:
         consumer = Bench(stack).consumer()
         wait_until(partial(rewound_or_idle, consumer), 30, "an assignment")
         consumer.close(1)
+
+
+def test_going_back_while_others_join_does_not_keep_the_group_going_round(stack: Stack) -> None:
+    """
+    A member that goes back to what is committed, again and again, lets its own join end first.
+
+    The broker answers one request of a connection at a time: asked for offsets meanwhile, it answers once the join has
+    ended, between two polls; the client then begins another, and everyone's with it, for ever.
+    """
+    bench = Bench(stack)
+    leader, follower = bench.consumer(f"{bench.name}-1"), bench.consumer(f"{bench.name}-2")
+    poll_all(leader)
+    enough = threading.Event()
+
+    def go_back(member: GroupConsumer) -> None:
+        while not enough.wait(0.01):
+            member.rewind(10)
+            member.idle(0.2)
+
+    threads = [threading.Thread(target=go_back, args=(member,)) for member in (leader, follower)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(lambda: at_rest([leader, follower]), 45, "both at rest")
+    finally:
+        enough.set()
+        for thread in threads:
+            thread.join()
+    for member in (leader, follower):
+        member.close(1)
+
+
+def at_rest(members: list[GroupConsumer]) -> bool:
+    """Tell whether all are in one generation, and stay there for a while."""
+    before = [member.membership() for member in members]
+    threading.Event().wait(6.0)
+    after = [member.membership() for member in members]
+    generations = {each.generation_id for each in (*before, *after)}
+    return len(generations) == 1 and all(each.state == MemberState.STABLE for each in after)
 
 
 def rewound_or_idle(consumer: GroupConsumer) -> bool:
