@@ -71,6 +71,48 @@ def scan(
 
 
 @app.command()
+def classify(
+    images: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
+    labels: Annotated[str, typer.Option(help="What an image may be, with commas between.")],
+    model: Annotated[Path | None, typer.Option(help="Model bundle.  [default: the one that ships]")] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many labels to show for each image.")] = 3,
+    format: Annotated[str, typer.Option(help="`table` or `jsonl`.")] = "table",  # noqa: A002 -- the option's name
+    html: Annotated[Path | None, typer.Option(help="Also write a page with the pictures.")] = None,
+) -> None:
+    """
+    Say which of a few labels fits an image best; one of them always does, so this is no moderation.
+
+    Exit codes: 0 done, 2 an error or a file that could not be read.
+
+    Example: `watchword classify samples/images/revolver --labels "a revolver,a stapler,a hand drill"`
+    """
+    from pipeline.commands.zero_shot import run_classify
+
+    raise typer.Exit(run_classify(images, labels, model=model, top=top, output_format=format, html=html))
+
+
+@app.command()
+def search(
+    text: Annotated[str, typer.Argument(help="What to look for, as a sentence.")],
+    images: Annotated[list[Path], typer.Option(help="Images, and folders of images.")],
+    model: Annotated[Path | None, typer.Option(help="Model bundle.  [default: the one that ships]")] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many images to show.")] = 12,
+    format: Annotated[str, typer.Option(help="`table` or `jsonl`.")] = "table",  # noqa: A002 -- the option's name
+    html: Annotated[Path | None, typer.Option(help="Also write a page with the pictures.")] = None,
+) -> None:
+    """
+    Find the images nearest to a sentence.
+
+    Exit codes: 0 done, 2 an error or a file that could not be read.
+
+    Example: `watchword search "a photo of a leopard" --images samples/images --html found.html`
+    """
+    from pipeline.commands.zero_shot import run_search
+
+    raise typer.Exit(run_search(text, images, model=model, top=top, output_format=format, html=html))
+
+
+@app.command()
 def produce(
     paths: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
     labels: Annotated[Path | None, typer.Option(help="Only files of this labels.csv, under its folder.")] = None,

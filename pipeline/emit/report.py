@@ -48,7 +48,7 @@ def write_report(path: Path, cards: list[Card], *, images: int, policy_set: str,
     """Write the page: flagged images first, then those not judged, then the rest by how near they came."""
     cards = sorted(cards, key=by_interest)
     environment = Environment(autoescape=select_autoescape(default=True, default_for_string=True))
-    environment.filters["breakable"] = _breakable
+    environment.filters["breakable"] = breakable
     template = environment.from_string(files("pipeline.emit").joinpath(TEMPLATE).read_text())
     flagged = sum(bool(card.flags) for card in cards)
     unjudged = sum(card.error is not None for card in cards)
@@ -65,7 +65,7 @@ def by_interest(card: Card) -> tuple[int, float]:
     return rank, card.bars[0][2] - card.bars[0][1] if card.bars else 0.0
 
 
-def _breakable(text: str) -> str:
+def breakable(text: str) -> str:
     """Let a long id or path break after its separators and nowhere else."""
     return re.sub(r"([/._-])", "\\1\u200b", text)
 

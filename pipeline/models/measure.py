@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.evaluate.ranking import average_precision
-from pipeline.models.captions import Captions
+from pipeline.evaluate.zero_shot import label_vectors
+from pipeline.models.captions import Captions, with_article
 from pipeline.models.dataset import load_split
 
 BATCH = 32
@@ -45,7 +46,6 @@ def measure(data: Path, bundle: Bundle, captions: Captions, split: str) -> Figur
 
 def category_vectors(encoder: LocalEncoder, captions: Captions) -> NDArray[np.float32]:
     """Return each category's plain name, averaged over the templates, float32 [categories, D], unit length."""
-    prompts = [captions.plain(category) for category in captions.categories]
-    vectors = encoder.encode_texts([text for texts in prompts for text in texts])
-    means = vectors.reshape(len(prompts), -1, vectors.shape[1]).mean(axis=1)
-    return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), dtype=np.float32)
+    names = [captions.names[category][0] for category in captions.categories]
+    templates = [*captions.templates]
+    return label_vectors(names, templates, lambda texts: encoder.encode_texts([with_article(text) for text in texts]))

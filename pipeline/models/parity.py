@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
-from pipeline.errors import RecordFault, UsageError
+from pipeline.errors import UsageError
+from pipeline.evaluate.embed import Embedded, embed_files
 from pipeline.events.images import ImageLimits
 from pipeline.events.policies import PolicySet
 from pipeline.ingest.decode import decode
 from pipeline.judge.score import Judge, Scores
 
-BATCH = 32
 # The sizes of batch one image must come out of alike (docs/encoder-contract.md).
 BATCH_SIZES = (1, 8, 32)
 
@@ -99,7 +99,8 @@ def compare(reference: Bundle, candidate: Bundle, files: Sequence[Path], policy_
             f"{candidate.manifest.dimension}: these are different models, not engines of one"
         )
     before, after = _Engine(reference, policy_set), _Engine(candidate, policy_set)
-    readable, ours, theirs = _embed(files, before, after)
+    readable, ours = before.embed(files)
+    _, theirs = after.embed(readable)
     scores, changed = before.judge(ours), after.judge(theirs)
     cosines = _cosines(ours, theirs)
     return Parity(
@@ -130,8 +131,13 @@ class _Engine:
     def decode(self, data: bytes) -> NDArray[np.uint8]:
         return decode(data, self._bundle.pixels, ImageLimits()).pixels
 
-    def encode(self, pixels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        return self._encoder.encode_images(np.stack(pixels))
+    def embed(self, files: Sequence[Path]) -> tuple[list[Path], NDArray[np.float32]]:
+        """Return the files that can be read and their embeddings, float32 [N, D]."""
+        outcomes = embed_files(files, self._encoder, self._bundle.pixels, ImageLimits())
+        found = [outcome for outcome in outcomes if isinstance(outcome, Embedded)]
+        if not found:
+            raise UsageError("none of the files is an image that can be read")
+        return [each.file for each in found], np.stack([each.embedding for each in found])
 
     def judge(self, embeddings: NDArray[np.float32]) -> Scores:
         return self._judge.judge(embeddings.astype(np.float16))
@@ -148,29 +154,6 @@ class _Engine:
                 embeds[places] = self._encoder.encode_images(pixels[places])
             found.append(embeds)
         return float(np.max(np.abs(np.stack(found) - found[0])))
-
-
-def _embed(
-    files: Sequence[Path], before: _Engine, after: _Engine
-) -> tuple[list[Path], NDArray[np.float32], NDArray[np.float32]]:
-    """Return the files that can be read, and what each engine makes of them, float32 [N, D]."""
-    readable: list[Path] = []
-    embeds: tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]] = ([], [])
-    for start in range(0, len(files), BATCH):
-        batch = []
-        for file in files[start : start + BATCH]:
-            try:
-                data = file.read_bytes()
-                batch.append((before.decode(data), after.decode(data)))
-            except RecordFault:
-                continue
-            readable.append(file)
-        if batch:
-            for engine, pixels, found in zip((before, after), zip(*batch, strict=True), embeds, strict=True):
-                found.append(engine.encode(pixels))
-    if not readable:
-        raise UsageError("none of the files is an image that can be read")
-    return readable, np.concatenate(embeds[0]), np.concatenate(embeds[1])
 
 
 def _cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,19 +3,13 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
-
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -29,16 +23,9 @@ def report(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> Path:
     return folder / "report.html"
 
 
-@pytest.fixture(params=[390, 1280], ids=["phone", "desktop"])
-def browser(request: pytest.FixtureRequest, tmp_path: Path, report: Path) -> Iterator[Chrome]:
-    options = ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path}", f"--window-size={request.param},1000"):
-        options.add_argument(flag)
-    driver = Chrome(options, Service("/usr/bin/chromedriver"))
-    driver.get(report.as_uri())
-    yield driver
-    driver.quit()
+@pytest.fixture
+def browser(visit: Callable[[Path], Chrome], report: Path) -> Chrome:
+    return visit(report)
 
 
 def test_pictures_are_blurred_until_clicked(browser: Chrome) -> None:

@@ -1,0 +1,60 @@
+"""Files to embeddings, those that cannot be read among them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import RecordFault
+from pipeline.events.images import ImageLimits, PixelSpec
+from pipeline.ingest.decode import decode
+
+BATCH = 32
+
+
+class ImageTower(Protocol):
+    """Maps uint8 [N, H, W, 3], RGB, to float32 [N, D], unit length. Blocks until it is done."""
+
+    def encode_images(self, images: NDArray[np.uint8]) -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A file and its embedding, float32 [D], unit length."""
+
+    file: Path
+    embedding: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file that is no image this project reads, and why."""
+
+    file: Path
+    reason: str
+
+
+def embed_files(
+    files: Sequence[Path], tower: ImageTower, spec: PixelSpec, limits: ImageLimits
+) -> Iterator[Embedded | Unreadable]:
+    """Yield every file in its order, embedded in batches. Raises `OSError` for a file that cannot be opened."""
+    remaining = iter(files)
+    while batch := [_decode(file, spec, limits) for file in islice(remaining, BATCH)]:
+        readable = [pixels for _, pixels in batch if isinstance(pixels, np.ndarray)]
+        embeds = iter(tower.encode_images(np.stack(readable)) if readable else ())
+        for file, pixels in batch:
+            yield Unreadable(file, pixels) if isinstance(pixels, str) else Embedded(file, next(embeds))
+
+
+def _decode(file: Path, spec: PixelSpec, limits: ImageLimits) -> tuple[Path, NDArray[np.uint8] | str]:
+    """Return the file with its pixels, or with the reason there are none."""
+    with file.open("rb") as content:
+        data = content.read(limits.max_bytes + 1)
+    try:
+        return file, decode(data, spec, limits).pixels
+    except RecordFault as fault:
+        return file, str(fault)
