@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.settings import BUNDLED_MODEL, StackSettings
 from pipeline.stack.local import down, stack_parts, up
+from tests.support.ports import free_ports
 from tests.support.stream import Stack
 
 REPOSITORY = Path(__file__).parents[1]
@@ -45,7 +45,7 @@ def revolver(samples: Path) -> bytes:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     state = tmp_path_factory.mktemp("stack")
-    ports = _free_ports(5)
+    ports = free_ports(5)
     settings = StackSettings(
         parts=REPOSITORY / ".watchword/parts",
         state=state,
@@ -69,14 +69,3 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own settings must not reach the tests."""
     for name in [name for name in os.environ if name.startswith("WATCHWORD_")]:
         monkeypatch.delenv(name)
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -64,8 +64,10 @@ class GroupConsumer:
         session_timeout_s: float,
         max_record_bytes: int,
         isolation_level: str = "read_committed",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topic = topic
+        self._clock = clock
         self._session_timeout_s = session_timeout_s
         self._options: dict[str, Any] = {
             **connection.client_options(),
@@ -82,6 +84,7 @@ class GroupConsumer:
             "allow_auto_create_topics": False,
         }
         self._consumer = self._join()
+        self._seen_at = clock()
         self._fenced_at: float | None = None
         self._generation: tuple[int, str] | None = None
         self._next: dict[TopicPartition, int] = {}
@@ -174,18 +177,29 @@ class GroupConsumer:
 
         A client that lost its session may ask to join twice, and its second asking then fences its first: nobody else
         is there, and joining anew is all it takes. Between two workers under one instance id each joining fences the
-        other, so one of them is soon fenced again, and ends.
+        other, so one of them is soon fenced again, and ends. One that was itself away for long (a stopped process, a
+        suspended machine) has lost its session once more, and what fenced it before says nothing about it.
         """
+        self._notice_absence()
         try:
             with translated():
                 yield
         except ProducerFenced as fenced:
-            now, before = time.monotonic(), self._fenced_at
+            self._notice_absence()
+            now, before = self._clock(), self._fenced_at
             if before is not None and now - before < 2 * self._session_timeout_s:
                 raise
             self._join_anew()
             self._fenced_at = now
             raise BrokerFault(f"this member was replaced in its group and joins anew ({fenced})") from fenced
+        finally:
+            self._notice_absence()
+
+    def _notice_absence(self) -> None:
+        now = self._clock()
+        if now - self._seen_at > self._session_timeout_s / 2:
+            self._fenced_at = None
+        self._seen_at = now
 
     def _join_anew(self) -> None:
         self._consumer.close(autocommit=False, timeout_ms=1000)
@@ -214,8 +228,8 @@ class GroupConsumer:
         way, without a heartbeat or an error, unless the join is asked for again.
         """
         polled: dict[Any, list[Any]] = self._consumer.poll(int(timeout_s * 1000), max_records=max_records)
-        deadline = time.monotonic() + JOIN_S
-        while not polled and self._joining() and time.monotonic() < deadline:
+        deadline = self._clock() + JOIN_S
+        while not polled and self._joining() and self._clock() < deadline:
             self._consumer._coordinator.request_rejoin()  # noqa: SLF001
             polled = self._consumer.poll(JOIN_POLL_MS, max_records=max_records)
         return polled
@@ -238,7 +252,7 @@ class GroupConsumer:
         where it leaves its mark. A join in progress may look the same for a moment.
         """
         silent = membership.state == MemberState.STABLE and not self._consumer._coordinator._heartbeat_enabled  # noqa: SLF001
-        now = time.monotonic()
+        now = self._clock()
         if not silent:
             self._silent_since = None
         elif self._silent_since is None:

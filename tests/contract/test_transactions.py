@@ -1,6 +1,7 @@
 """The broker adapter against the real broker: what one transaction does, and what it must not do to the next."""
 
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from functools import partial
@@ -33,7 +34,7 @@ class Bench:
             for n in range(10):
                 publisher.send(Message(self.topic, None, b"%d" % n, partition=n % 2))
 
-    def consumer(self, instance_id: str | None = None) -> GroupConsumer:
+    def consumer(self, instance_id: str | None = None, clock: Callable[[], float] = time.monotonic) -> GroupConsumer:
         return GroupConsumer(
             self.connection,
             topic=self.topic,
@@ -41,6 +42,7 @@ class Bench:
             instance_id=instance_id or self.name,
             session_timeout_s=6,
             max_record_bytes=1 << 20,
+            clock=clock,
         )
 
     def producer(self) -> TransactionalProducer:
@@ -225,9 +227,25 @@ def test_a_member_that_replaced_itself_joins_anew(stack: Stack) -> None:
     poll_all(again)
     again.close(1)
     faults: list[BrokerFault] = []
-    wait_until(lambda: bool(faults) or keep_going(consumer, faults), 40, "the fault")
+    wait_until(partial(fault_or_keep_going, consumer, faults), 40, "the fault")
     assert consumer.moved
     assert poll_all(consumer).spans[0].start == 0
+    consumer.close(1)
+
+
+def test_a_member_stopped_again_and_again_joins_anew_each_time(stack: Stack) -> None:
+    """Each stop past the session loses it and may end in one fencing of itself; only other workers' are counted."""
+    bench = Bench(stack)
+    away_s = 0.0
+    consumer = bench.consumer(clock=lambda: time.monotonic() + away_s)
+    for _ in range(3):
+        away_s += 3.5
+        poll_all(consumer)
+        again = bench.consumer()
+        poll_all(again)
+        again.close(1)
+        faults: list[BrokerFault] = []
+        wait_until(partial(fault_or_keep_going, consumer, faults), 40, "the fault")
     consumer.close(1)
 
 
@@ -301,3 +319,7 @@ def keep_going(consumer: GroupConsumer, faults: list[BrokerFault] | None = None)
         if faults is not None:
             faults.append(fault)
     return False
+
+
+def fault_or_keep_going(consumer: GroupConsumer, faults: list[BrokerFault]) -> bool:
+    return bool(faults) or keep_going(consumer, faults)

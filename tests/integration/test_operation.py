@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -14,6 +13,7 @@ from pipeline.broker.topics import Topic, ensure_topics
 from pipeline.commands.broken_images import broken_images
 from pipeline.stack.local import status, up
 from pipeline.stack.process import BackgroundProcess
+from tests.support.ports import free_ports
 from tests.support.stream import Stack, Stream
 from tests.support.waiting import wait_until
 
@@ -38,9 +38,7 @@ def value(metrics: str, line: str) -> float:
 
 def test_health_readiness_and_metrics_tell_what_happened(stack: Stack, tmp_path: Path, revolver: bytes) -> None:
     """Ready once partitions, model and policies are there; the counters are those of the topics."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    [port] = free_ports(1)
     broken = list(broken_images(revolver))
     with Stream(stack, tmp_path, WATCHWORD_HTTP_PORT=str(port)) as stream:
         stream.worker()

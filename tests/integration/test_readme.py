@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import free_ports
 from tests.support.stream import Stack
 from tests.support.waiting import wait_until
 
@@ -35,13 +36,14 @@ def test_links_lead_somewhere() -> None:
 @pytest.mark.timeout(600)
 def test_every_command_does_what_it_says(stack: Stack, tmp_path: Path) -> None:
     """On a stack of its own, beside the session's: `make demo` first, then scan, the stream, the policies."""
-    ports = {"KAFKA": 39092, "CONTROLLER": 39093, "TRITON_GRPC": 38001, "TRITON_HTTP": 38000, "TRITON_METRICS": 38002}
+    names = ("KAFKA", "CONTROLLER", "TRITON_GRPC", "TRITON_HTTP", "TRITON_METRICS")
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
         **{f"WATCHWORD_STACK_{name}_PORT": str(port) for name, port in ports.items()},
         "WATCHWORD_STACK_STATE": str(tmp_path / "state"),
-        "WATCHWORD_BOOTSTRAP_SERVERS": "127.0.0.1:39092",
-        "WATCHWORD_TRITON_URL": "127.0.0.1:38001",
+        "WATCHWORD_BOOTSTRAP_SERVERS": f"127.0.0.1:{ports['KAFKA']}",
+        "WATCHWORD_TRITON_URL": f"127.0.0.1:{ports['TRITON_GRPC']}",
         "WATCHWORD_HTTP_PORT": "0",
     }
     worker: subprocess.Popen[bytes] | None = None
