@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pipeline.commands import models, policies, stack
-from pipeline.errors import DeadLetterLimit, ProducerFenced, UsageError, WatchwordError
+from pipeline.errors import DeadLetterLimit, InstanceTaken, UsageError, WatchwordError
 
 EXIT_USAGE = 2
 EXIT_DEAD_LETTER_LIMIT = 3
@@ -189,7 +189,7 @@ def main() -> None:
         _stop(error, EXIT_USAGE)
     except DeadLetterLimit as error:
         _stop(error, EXIT_DEAD_LETTER_LIMIT)
-    except ProducerFenced as error:
+    except InstanceTaken as error:
         _stop(f"another worker runs under this WATCHWORD_INSTANCE_ID; give each worker its own ({error})", EXIT_FENCED)
     except WatchwordError as error:
         _stop(error, 1)

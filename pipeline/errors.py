@@ -11,7 +11,7 @@ Every error of the package, one tree.
     │   ├── BrokerFault       Kafka did not answer, or refused for now
     │   └── EncoderFault      Triton did not answer, or refused for now
     ├── CommitAborted         the transaction was aborted or refused: its chunks are dropped and read again
-    ├── ProducerFenced        another worker has this `instance_id`
+    ├── InstanceTaken        another worker has this `instance_id`
     └── DeadLetterLimit       too large a share of the stream would be dead letters: stop before committing them
 """
 
@@ -77,8 +77,8 @@ class CommitAborted(WatchwordError):
     """A chunk's transaction did not commit; the stream must go back to what is committed."""
 
 
-class ProducerFenced(WatchwordError):
-    """A newer producer with the same transactional id exists."""
+class InstanceTaken(WatchwordError):
+    """Another member of the group has taken this `instance_id`, again and again."""
 
 
 class DeadLetterLimit(WatchwordError):

@@ -9,7 +9,7 @@ from typing import Any
 from kafka import errors as kafka_errors
 from pydantic import SecretStr
 
-from pipeline.errors import BrokerFault, CommitAborted, ProducerFenced, UsageError
+from pipeline.errors import BrokerFault, CommitAborted, InstanceTaken, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Connection:
 
 # The most specific first: the first that matches decides.
 _MAPPED: tuple[tuple[tuple[type[Exception], ...], type[Exception]], ...] = (
-    ((kafka_errors.FencedInstanceIdError,), ProducerFenced),
+    ((kafka_errors.FencedInstanceIdError,), InstanceTaken),
     (
         (
             kafka_errors.AuthorizationError,

@@ -12,7 +12,7 @@ from kafka.errors import IllegalStateError
 from kafka.structs import ConsumerGroupMetadata, MemberState, TopicPartition
 
 from pipeline.broker.connection import Connection, translated
-from pipeline.errors import BrokerFault, ProducerFenced
+from pipeline.errors import BrokerFault, InstanceTaken
 from pipeline.events.records import Origin, Record
 
 # A member in good standing whose client sends no heartbeat for so long has been fenced.
@@ -101,7 +101,7 @@ class GroupConsumer:
         """
         Return what has arrived, up to both caps (one record may exceed the bytes), or None.
 
-        Raises `BrokerFault`, and `ProducerFenced` when another worker has the instance id too.
+        Raises `BrokerFault`, and `InstanceTaken` when another worker has the instance id too.
         """
         with self._fencing():
             if not self._held and not self._fetch(timeout_s, max_records):
@@ -184,7 +184,7 @@ class GroupConsumer:
         try:
             with translated():
                 yield
-        except ProducerFenced as fenced:
+        except InstanceTaken as fenced:
             self._notice_absence()
             now, before = self._clock(), self._fenced_at
             if before is not None and now - before < 2 * self._session_timeout_s:
@@ -246,7 +246,7 @@ class GroupConsumer:
 
     def _check_heartbeat(self, membership: ConsumerGroupMetadata) -> None:
         """
-        Raise `ProducerFenced` once the client has given up its heartbeat as a member in good standing.
+        Raise `InstanceTaken` once the client has given up its heartbeat as a member in good standing.
 
         When another member joins under this instance id the client only logs it and falls silent, so it is looked for
         where it leaves its mark. A join in progress may look the same for a moment.
@@ -258,7 +258,7 @@ class GroupConsumer:
         elif self._silent_since is None:
             self._silent_since = now
         elif now - self._silent_since > SILENCE_S:
-            raise ProducerFenced("another member of the group joined under the same instance id")
+            raise InstanceTaken("another member of the group joined under the same instance id")
 
     def _take(self, max_records: int, max_bytes: int, membership: ConsumerGroupMetadata) -> Polled:
         records: list[Record] = []

@@ -14,7 +14,7 @@ from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartiti
 
 from pipeline.broker.connection import Connection, translate, translated
 from pipeline.broker.consumer import Span
-from pipeline.errors import BrokerFault, CommitAborted, ProducerFenced, UsageError, WatchwordError
+from pipeline.errors import BrokerFault, CommitAborted, UsageError, WatchwordError
 from pipeline.events.records import Headers
 
 ResultT = TypeVar("ResultT")
@@ -112,7 +112,8 @@ class TransactionalProducer:
         Send `messages` and the end of `spans` of `topic` in one transaction.
 
         Raises `CommitAborted` when it did not, or may not have, committed: call `recover` and read again from what is
-        committed.
+        committed. Refused because the member was replaced in its group, it is aborted like any other: whether it
+        replaced itself or another worker did is for the member to find out.
         """
         producer = self._producer
         if producer is None:
@@ -120,7 +121,7 @@ class TransactionalProducer:
         offsets = {TopicPartition(topic, span.partition): OffsetAndMetadata(span.end, "", -1) for span in spans}
         try:
             self._in_time(lambda: self._transact(producer, messages, offsets, membership))
-        except (UsageError, ProducerFenced):
+        except UsageError:
             self._give_up(producer)
             raise
         except WatchwordError as error:

@@ -135,7 +135,7 @@ def run_worker(settings: Settings) -> None:
     Run one worker until SIGTERM or SIGINT.
 
     Waits for broker and Triton to answer. Raises `UsageError` for what only a person can mend, `PolicyError` with
-    places, `DeadLetterLimit` and `ProducerFenced`.
+    places, `DeadLetterLimit` and `InstanceTaken`.
     """
     log.info("settings", **settings.shown())
     # A chunk's matrix product is small; the library's other threads would spin for it on cores that decode.

@@ -16,7 +16,7 @@ class Source(Protocol):
 
     `poll` may block up to its timeout and returns None when nothing arrived. Once `moved` is true it returns None until
     `rewind`, called when no chunk is in work, has gone back to what is committed; `rewind` returns each partition's
-    position, or None: call again after `idle`. All raise `BrokerFault` (call again) and `ProducerFenced` (stop).
+    position, or None: call again after `idle`. All raise `BrokerFault` (call again) and `InstanceTaken` (stop).
     """
 
     moved: bool

@@ -61,7 +61,7 @@ class Worker:
         return time.monotonic() - self._turned < STUCK_S
 
     def run(self) -> None:
-        """Work until stopped. Raises what a stage raised, `DeadLetterLimit` and `ProducerFenced` among it."""
+        """Work until stopped. Raises what a stage raised, `DeadLetterLimit` and `InstanceTaken` among it."""
         self._chain.start()
         while not self._stopping.is_set():
             self._turned = time.monotonic()

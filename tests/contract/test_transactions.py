@@ -15,7 +15,7 @@ from pipeline.broker.producer import Message, TransactionalProducer
 from pipeline.broker.publisher import Publisher
 from pipeline.broker.reader import read_topics
 from pipeline.broker.topics import Topic, committed_and_end, ensure_topics
-from pipeline.errors import BrokerFault, CommitAborted, ProducerFenced
+from pipeline.errors import BrokerFault, CommitAborted, InstanceTaken
 from tests.support.stream import Stack
 from tests.support.waiting import wait_until
 
@@ -210,12 +210,27 @@ def test_one_of_two_members_under_one_instance_id_is_told(stack: Stack) -> None:
         for member in members:
             try:
                 keep_going(member)
-            except ProducerFenced:
+            except InstanceTaken:
                 return True
         return False
 
     wait_until(one_gave_up, 90, "one of the two to give up")
     for member in members:
+        member.close(1)
+
+
+def test_a_commit_of_a_member_that_was_replaced_is_aborted(stack: Stack) -> None:
+    """The producer cannot tell by whom it was replaced, so the worker reads again and its consumer finds out."""
+    bench = Bench(stack)
+    consumer, again, producer = bench.consumer(), bench.consumer(), bench.producer()
+    polled = poll_all(consumer)
+    poll_all(again)
+    with pytest.raises(CommitAborted, match="FencedInstanceIdError"):
+        bench.commit(producer, polled, polled.spans, b"replaced")
+    assert bench.values() == []
+    assert bench.committed() == {0: 0, 1: 0}
+    producer.close()
+    for member in (consumer, again):
         member.close(1)
 
 

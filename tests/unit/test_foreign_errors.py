@@ -6,7 +6,7 @@ import pytest
 from kafka import errors as kafka_errors
 
 from pipeline.broker.connection import translate
-from pipeline.errors import BrokerFault, CommitAborted, ProducerFenced, UsageError
+from pipeline.errors import BrokerFault, CommitAborted, InstanceTaken, UsageError
 
 CLIENTS = [
     kind for _, kind in inspect.getmembers(kafka_errors, inspect.isclass) if issubclass(kind, kafka_errors.KafkaError)
@@ -16,13 +16,13 @@ CLIENTS = [
 @pytest.mark.parametrize("kind", CLIENTS, ids=lambda kind: kind.__name__)
 def test_every_error_of_the_client_has_one_of_ours(kind: type[kafka_errors.KafkaError]) -> None:
     error = kind({}) if kind is kafka_errors.LogTruncationError else kind()
-    assert type(translate(error)) in (BrokerFault, CommitAborted, ProducerFenced, UsageError)
+    assert type(translate(error)) in (BrokerFault, CommitAborted, InstanceTaken, UsageError)
 
 
 @pytest.mark.parametrize(
     ("kind", "ours"),
     [
-        (kafka_errors.FencedInstanceIdError, ProducerFenced),
+        (kafka_errors.FencedInstanceIdError, InstanceTaken),
         (kafka_errors.IllegalGenerationError, CommitAborted),
         (kafka_errors.InvalidProducerEpochError, CommitAborted),
         (kafka_errors.TopicAuthorizationFailedError, UsageError),
