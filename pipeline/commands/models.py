@@ -7,7 +7,7 @@ import typer
 
 from pipeline.commands.extras import models_extra
 
-# As in pipeline.models.bundled, which is imported only when it is run: it brings torch.
+# As in pipeline.models.training.bundled, which is imported only when it is run: it brings torch.
 TextSource = Literal["captions", "sentences"]
 
 app = typer.Typer(
@@ -28,7 +28,8 @@ def train(
     ] = "captions",
     run: Annotated[Path, typer.Option(help="Where states and metrics of the runs go.")] = Path(".watchword/train"),
     minutes: Annotated[
-        float | None, typer.Option(min=0.1, help="How long to train in all.  [default: 75 or 79]")
+        float | None,
+        typer.Option(min=0.1, help="How long to train in all, in processor time of a rank.  [default: 75 or 79]"),
     ] = None,
     ranks: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 2,
     name: Annotated[str, typer.Option(help="The bundle's name.")] = "caltech-small",
@@ -44,8 +45,8 @@ def train(
     Example: `watchword models train ../shared/data/caltech101 --bundle out/caltech-small --minutes 79`
     """
     with models_extra():
-        from pipeline.models.bundled import BUNDLED, train_bundle
         from pipeline.models.captions import BUNDLED_TABLE, Captions
+        from pipeline.models.training.bundled import BUNDLED, train_bundle
 
     plan = BUNDLED[text]
     plan = plan.within(minutes or plan.minutes, ranks)
@@ -91,7 +92,7 @@ def parity(
     Example: `watchword models parity pipeline/bundles/caltech-small out/int8 --images samples/images`
     """
     from pipeline.commands.parity import run_parity
-    from pipeline.models.parity import Limits
+    from pipeline.models.engines.parity import Limits
 
     limits = Limits(flip_rate=flip_rate, cosine=cosine)
     raise typer.Exit(run_parity(reference, candidate, images, policies, limits, output_format=format))
@@ -113,6 +114,6 @@ def quantise(
     Example: `watchword models quantise pipeline/bundles/caltech-small --bundle out/int8 --images samples/images`
     """
     from pipeline.commands.parity import run_quantise
-    from pipeline.models.parity import Limits
+    from pipeline.models.engines.parity import Limits
 
     run_quantise(source, bundle, images, policies, Limits(flip_rate=flip_rate))

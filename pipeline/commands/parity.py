@@ -10,7 +10,7 @@ from pipeline.encode.bundle import Bundle
 from pipeline.errors import UsageError
 from pipeline.ingest.folder import list_files
 from pipeline.judge.load import load_policy_set
-from pipeline.models.parity import Limits, Parity, compare
+from pipeline.models.engines.parity import Limits, Parity, compare
 
 MOST_FLIPS = 20
 
@@ -37,7 +37,7 @@ def run_parity(
 def run_quantise(source: Path, folder: Path, images: list[Path], policies: Path, limits: Limits) -> None:
     """Write the int8 bundle and say how near it is."""
     with models_extra():
-        from pipeline.models.int8_bundle import write_int8_bundle
+        from pipeline.models.engines.int8_bundle import write_int8_bundle
 
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"`{folder}` is not empty; name a new folder")

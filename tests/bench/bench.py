@@ -31,7 +31,7 @@ from pipeline.events.images import ImageLimits
 from pipeline.events.policies import Background, Mode, Policy, PolicySet, PromptBank, ScoreKind
 from pipeline.ingest.decode import decode
 from pipeline.judge.score import Judge
-from pipeline.models.quantise import quantise_image_tower
+from pipeline.models.engines.quantise import quantise_image_tower
 from pipeline.settings import BUNDLED_MODEL
 from tests.prove.prove import own_stack, say
 from tests.support.stream import REPOSITORY, Stack, Stream

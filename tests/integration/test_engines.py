@@ -16,9 +16,9 @@ from pipeline.errors import UsageError
 from pipeline.evaluate.labelled import read_labels
 from pipeline.events.policies import PolicySet
 from pipeline.judge.load import load_policy_set
-from pipeline.models.int8_bundle import write_int8_bundle
-from pipeline.models.parity import Limits, Parity, compare
-from pipeline.models.quantise import _Calibration
+from pipeline.models.engines.int8_bundle import write_int8_bundle
+from pipeline.models.engines.parity import Limits, Parity, compare
+from pipeline.models.engines.quantise import _Calibration
 
 SHIPPED_BYTES = 12_000_000
 

@@ -13,16 +13,16 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch.nn import functional
 
 from pipeline.models.captions import BUNDLED_PARAPHRASES, BUNDLED_TABLE, Captions
-from pipeline.models.distil import PhraseBatches, Phrases, distil_text_tower
-from pipeline.models.objective import LockedTextObjective
-from pipeline.models.phrases import draw_phrases
-from pipeline.models.recipe import ImageRecipe, Schedule, TextRecipe
-from pipeline.models.sentence_space import SentenceSpace
-from pipeline.models.teacher import SentenceEncoder
-from pipeline.models.text_bank import TextBank
-from pipeline.models.text_space import TextSpace
-from pipeline.models.train import Rank
-from pipeline.models.vision import ImageTower
+from pipeline.models.training.distil import PhraseBatches, Phrases, distil_text_tower
+from pipeline.models.training.objective import LockedTextObjective
+from pipeline.models.training.phrases import draw_phrases
+from pipeline.models.training.recipe import ImageRecipe, Schedule, TextRecipe
+from pipeline.models.training.sentence_space import SentenceSpace
+from pipeline.models.training.teacher import SentenceEncoder
+from pipeline.models.training.text_bank import TextBank
+from pipeline.models.training.text_space import TextSpace
+from pipeline.models.training.train import Rank
+from pipeline.models.training.vision import ImageTower
 
 EMPTY_WORDS = frozenset(
     [

@@ -13,14 +13,14 @@ from torch.nn import functional
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.errors import UsageError
-from pipeline.models.augment import Augmentation, erase, jitter_colour, mix, warp
 from pipeline.models.captions import BUNDLED_TABLE, Captions, with_article
-from pipeline.models.export import export_bundle
-from pipeline.models.joint import train_towers
-from pipeline.models.loss import multi_positive_loss
 from pipeline.models.measure import measure
-from pipeline.models.recipe import ImageRecipe, Schedule
-from pipeline.models.vision import normalise
+from pipeline.models.training.augment import Augmentation, erase, jitter_colour, mix, warp
+from pipeline.models.training.export import export_bundle
+from pipeline.models.training.joint import train_towers
+from pipeline.models.training.loss import multi_positive_loss
+from pipeline.models.training.recipe import ImageRecipe, Schedule
+from pipeline.models.training.vision import normalise
 
 
 def test_no_name_stands_for_two_categories(tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ import torch
 from pipeline.events.images import PixelSpec
 from pipeline.models.captions import Captions
 from pipeline.models.dataset import load_split
-from pipeline.models.image_batches import CANVAS, ImageBatches
-from pipeline.models.objective import LockedTextObjective
-from pipeline.models.recipe import ImageRecipe
-from pipeline.models.text_bank import Embed, TextBank
-from pipeline.models.train import Job, Rank, train
-from pipeline.models.vision import ImageTower
-from pipeline.models.watch import PrototypeTop1
+from pipeline.models.training.image_batches import CANVAS, ImageBatches
+from pipeline.models.training.objective import LockedTextObjective
+from pipeline.models.training.recipe import ImageRecipe
+from pipeline.models.training.text_bank import Embed, TextBank
+from pipeline.models.training.train import Job, Rank, train
+from pipeline.models.training.vision import ImageTower
+from pipeline.models.training.watch import PrototypeTop1
 
 
 def tune_image_tower(

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.models.captions import Captions, with_article
-from pipeline.models.language import TextTower
-from pipeline.models.phrases import draw_phrases
-from pipeline.models.recipe import TextRecipe
-from pipeline.models.sentence_space import SentenceSpace
-from pipeline.models.train import Job, Rank, train
+from pipeline.models.training.language import TextTower
+from pipeline.models.training.phrases import draw_phrases
+from pipeline.models.training.recipe import TextRecipe
+from pipeline.models.training.sentence_space import SentenceSpace
+from pipeline.models.training.train import Job, Rank, train
 
 HELD_OUT = 0.05
 WATCH_BATCH = 256

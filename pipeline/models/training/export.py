@@ -2,17 +2,15 @@
 
 from pathlib import Path
 
-import onnx
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.encode.bundle import Manifest, file_digest
-from pipeline.models.dual_encoder import MAXIMUM_LOGIT_SCALE, DualEncoder
-from pipeline.models.vision import normalise
-
-OPSET = 18
+from pipeline.models.onnx_export import export_tower
+from pipeline.models.training.dual_encoder import MAXIMUM_LOGIT_SCALE, DualEncoder
+from pipeline.models.training.vision import normalise
 
 
 class _ImageGraph(nn.Module):
@@ -45,8 +43,8 @@ def export_bundle(model: DualEncoder, tokenizer: Tokenizer, folder: Path, *, nam
     context = tokenizer.padding["length"]
     images = torch.zeros(2, image_size, image_size, 3, dtype=torch.uint8)
     input_ids = torch.zeros(2, context, dtype=torch.int64)
-    _export(_ImageGraph(model.image), images, "images", "image_embeds", folder / "image.onnx")
-    _export(_TextGraph(model.text), input_ids, "input_ids", "text_embeds", folder / "text.onnx")
+    export_tower(_ImageGraph(model.image), images, "images", "image_embeds", folder / "image.onnx")
+    export_tower(_TextGraph(model.text), input_ids, "input_ids", "text_embeds", folder / "text.onnx")
     tokenizer.save(str(folder / "tokenizer.json"))
     manifest = Manifest(
         name=name,
@@ -59,30 +57,3 @@ def export_bundle(model: DualEncoder, tokenizer: Tokenizer, folder: Path, *, nam
     )
     manifest.write(folder)
     return manifest
-
-
-def strip_notes(model: onnx.ModelProto) -> None:
-    """Drop what the exporter notes beside the graph: stack traces with the paths of the machine it ran on."""
-    graph = model.graph
-    for noted in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        del noted.metadata_props[:]
-        noted.doc_string = ""
-
-
-def _export(graph: nn.Module, example: Tensor, given: str, made: str, path: Path) -> None:
-    program = torch.onnx.export(
-        graph.eval(),
-        (example,),
-        input_names=[given],
-        output_names=[made],
-        dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
-        opset_version=OPSET,
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-    )
-    assert program is not None
-    model = program.model_proto
-    strip_notes(model)
-    onnx.checker.check_model(model)
-    onnx.save(model, path)

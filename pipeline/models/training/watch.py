@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from pipeline.models.dataset import LabelledImages
-from pipeline.models.objective import Objective
-from pipeline.models.vision import normalise
+from pipeline.models.training.objective import Objective
+from pipeline.models.training.vision import normalise
 
 BATCH = 128
 

@@ -11,8 +11,8 @@ from pipeline.errors import RecordFault, UsageError
 from pipeline.events.images import ImageLimits
 from pipeline.events.policies import PolicySet
 from pipeline.ingest.decode import decode
-from pipeline.models.parity import Limits, Parity, compare
-from pipeline.models.quantise import quantise_image_tower, quantise_weights
+from pipeline.models.engines.parity import Limits, Parity, compare
+from pipeline.models.engines.quantise import quantise_image_tower, quantise_weights
 
 CARD = "CARD.md"
 # More photographs do not change the scales much; fewer leave outliers to chance.

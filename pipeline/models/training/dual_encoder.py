@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.models.language import TextTower
-from pipeline.models.vision import ImageTower
+from pipeline.models.training.language import TextTower
+from pipeline.models.training.vision import ImageTower
 
 MAXIMUM_LOGIT_SCALE = 100.0  # Radford et al. 2021, section 2.5
 

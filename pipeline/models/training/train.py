@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.models.recipe import Schedule
+from pipeline.models.training.recipe import Schedule
 
 REPORT_EVERY = 0.04
 CLIP_NORM = 5.0
@@ -101,12 +101,12 @@ class _Trainer:
             self._restore(torch.load(self.out / "state.pt", weights_only=True))
 
     def run(self) -> None:
-        started, spoken, loss = time.monotonic() - self.trained_s, self._progress(), math.nan
+        started, spoken, loss = time.process_time() - self.trained_s, self._progress(), math.nan
         while (progress := self._agree(self._progress())) < 1:
             loss = self._learn(progress)
             self._follow()
             self.step += 1
-            self.trained_s = time.monotonic() - started
+            self.trained_s = time.process_time() - started
             if self.leads and progress - spoken >= REPORT_EVERY:
                 spoken = progress
                 self._report(progress, loss)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.models.captions import Captions
-from pipeline.models.phrases import draw_phrases
-from pipeline.models.teacher import SentenceEncoder
-from pipeline.models.text_space import TextSpace
+from pipeline.models.training.phrases import draw_phrases
+from pipeline.models.training.teacher import SentenceEncoder
+from pipeline.models.training.text_space import TextSpace
 
 FIT_PHRASES = 12_000
 

@@ -9,15 +9,15 @@ from tokenizers import Tokenizer
 
 from pipeline.encode.bundle import Bundle, Manifest
 from pipeline.models.captions import Captions
-from pipeline.models.distil import distil_text_tower
-from pipeline.models.dual_encoder import DualEncoder
-from pipeline.models.export import export_bundle
-from pipeline.models.joint import train_towers
-from pipeline.models.locked import tune_image_tower
 from pipeline.models.measure import Figures, measure
-from pipeline.models.recipe import ImageRecipe, Schedule, TextRecipe
-from pipeline.models.sentence_space import SentenceSpace
-from pipeline.models.teacher import SentenceEncoder, installed_teacher
+from pipeline.models.training.distil import distil_text_tower
+from pipeline.models.training.dual_encoder import DualEncoder
+from pipeline.models.training.export import export_bundle
+from pipeline.models.training.joint import train_towers
+from pipeline.models.training.locked import tune_image_tower
+from pipeline.models.training.recipe import ImageRecipe, Schedule, TextRecipe
+from pipeline.models.training.sentence_space import SentenceSpace
+from pipeline.models.training.teacher import SentenceEncoder, installed_teacher
 
 NOTICE = """Caltech-101, Li, Andreetto, Ranzato and Perona (2022), CaltechDATA record mzrjq-6wc02, CC BY 4.0.
 An excerpt of 99 categories, without the two face categories and the background category."""

@@ -9,15 +9,15 @@ from tokenizers import Tokenizer
 from pipeline.events.images import PixelSpec
 from pipeline.models.captions import Captions
 from pipeline.models.dataset import load_split
-from pipeline.models.dual_encoder import DualEncoder
-from pipeline.models.image_batches import CANVAS, ImageBatches
-from pipeline.models.language import TextTower
-from pipeline.models.objective import JointObjective
-from pipeline.models.recipe import ImageRecipe
-from pipeline.models.tokenizer import PAD, fit_tokenizer
-from pipeline.models.train import Job, Rank, train
-from pipeline.models.vision import ImageTower
-from pipeline.models.watch import PrototypeTop1
+from pipeline.models.training.dual_encoder import DualEncoder
+from pipeline.models.training.image_batches import CANVAS, ImageBatches
+from pipeline.models.training.language import TextTower
+from pipeline.models.training.objective import JointObjective
+from pipeline.models.training.recipe import ImageRecipe
+from pipeline.models.training.tokenizer import PAD, fit_tokenizer
+from pipeline.models.training.train import Job, Rank, train
+from pipeline.models.training.vision import ImageTower
+from pipeline.models.training.watch import PrototypeTop1
 
 
 def train_towers(

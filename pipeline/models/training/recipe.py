@@ -5,7 +5,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast a run learns. Minutes are wall-clock; `batch` is a rank's own."""
+    """
+    How long and how fast a run learns.
+
+    Minutes are of a rank's own processor time, so that what else the machine does changes how long a run takes, not
+    what it learns. `batch` is a rank's own.
+    """
 
     minutes: float = 25.0
     ranks: int = 2

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.models.captions import Captions
-from pipeline.models.dual_encoder import MAXIMUM_LOGIT_SCALE, DualEncoder
-from pipeline.models.loss import cross_entropy_to, multi_positive_loss
-from pipeline.models.recipe import ImageRecipe
-from pipeline.models.text_bank import TextBank
-from pipeline.models.vision import ImageTower
+from pipeline.models.training.dual_encoder import MAXIMUM_LOGIT_SCALE, DualEncoder
+from pipeline.models.training.loss import cross_entropy_to, multi_positive_loss
+from pipeline.models.training.recipe import ImageRecipe
+from pipeline.models.training.text_bank import TextBank
+from pipeline.models.training.vision import ImageTower
 
 
 class Objective(nn.Module):

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.augment import Augmentation, erase, jitter_colour, mix, warp
 from pipeline.models.dataset import LabelledImages
-from pipeline.models.recipe import ImageRecipe
-from pipeline.models.train import Rank
-from pipeline.models.vision import normalise
+from pipeline.models.training.augment import Augmentation, erase, jitter_colour, mix, warp
+from pipeline.models.training.recipe import ImageRecipe
+from pipeline.models.training.train import Rank
+from pipeline.models.training.vision import normalise
 
 # Photographs are kept at this size, and every crop is taken from it.
 CANVAS = 128
