@@ -74,6 +74,27 @@ def measure(
     )
 
 
+@app.command(name="import")
+def import_(
+    source: Annotated[str, typer.Argument(help="A model's folder, or its id on the Hugging Face hub.")],
+    bundle: Annotated[Path, typer.Option(help="Where the model bundle goes.")],
+    images: Annotated[list[Path], typer.Option(help="Images and folders to compare on; a few dozen are enough.")],
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit, of a hub id.")] = None,
+    name: Annotated[str | None, typer.Option(help="The bundle's name.  [default: the source's]")] = None,
+) -> None:
+    """
+    Make a bundle of a CLIP, SigLIP or SigLIP 2 that `transformers` loads.
+
+    Both towers, the resizing and the tokenizer are made to compute what the source's own do; images and texts are then
+    encoded by both, and a bundle that differs is refused. Needs the `models` extra.
+
+    Example: `watchword models import openai/clip-vit-base-patch32 --bundle out/clip-b32 --images samples/images`
+    """
+    from pipeline.commands.importing import run_import
+
+    run_import(source, bundle, images, revision=revision, name=name)
+
+
 @app.command()
 def parity(
     reference: Annotated[Path, typer.Argument(help="Model bundle that is right by definition.")],

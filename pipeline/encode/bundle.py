@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import BundleError
-from pipeline.events.images import PixelSpec
+from pipeline.events.images import PixelSpec, Resample
 
 MANIFEST = "manifest.json"
 
@@ -24,7 +24,7 @@ class Derivation(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     parent: str
-    precision: Literal["int8"]
+    precision: Literal["fp16", "int8"]
     policy_set: str
     images: int
     cosine_p1: float
@@ -35,8 +35,10 @@ class Manifest(BaseModel):
     """
     What a bundle's files are and how they are used.
 
-    `files` maps each file to the SHA-256 of its bytes; the model's digest is the SHA-256 of the manifest's own
-    canonical JSON, so it names weights, preprocessing and tokenizer together.
+    `resample` is bicubic and `exact_pixels` false when they are not said (`PixelSpec`); `logit_bias` is what a sigmoid
+    loss added to its logits, kept for what turns scores into probabilities. `files` maps each file to the SHA-256 of
+    its bytes; the model's digest is the SHA-256 of the manifest's own canonical JSON, so it names weights,
+    preprocessing and tokenizer together.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,9 +46,12 @@ class Manifest(BaseModel):
     name: str
     image_size: int = Field(gt=0)
     resize: Literal["squash", "crop"]
+    resample: Resample | None = None
+    exact_pixels: bool | None = None
     dimension: int = Field(gt=0)
     context: int = Field(gt=0)
     logit_scale: float = Field(gt=0)
+    logit_bias: float | None = None
     image_tower: str = "image.onnx"
     text_tower: str = "text.onnx"
     tokenizer: str = "tokenizer.json"
@@ -107,7 +112,13 @@ class Bundle:
     @property
     def pixels(self) -> PixelSpec:
         """What the image tower takes."""
-        return PixelSpec(self.manifest.image_size, self.manifest.resize)
+        manifest = self.manifest
+        return PixelSpec(
+            manifest.image_size,
+            manifest.resize,
+            resample=manifest.resample or "bicubic",
+            exact=bool(manifest.exact_pixels),
+        )
 
 
 def file_digest(path: Path) -> str:

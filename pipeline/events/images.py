@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from pipeline.events.records import ImageEvent
 
+Resample = Literal["bilinear", "bicubic", "lanczos"]
+
 
 @dataclass(frozen=True, slots=True)
 class PixelSpec:
@@ -15,11 +17,15 @@ class PixelSpec:
     The square an encoder takes: `size` pixels a side.
 
     `squash` scales the whole image into it, so nothing at the edges is hidden; `crop` scales the short side and keeps
-    the middle.
+    the middle. `resample` is the filter, with antialiasing, under PIL's name. `exact` forgoes the shortcuts for large
+    images (a JPEG decoded at a fraction of its size, boxes averaged first): slower, and pixel for pixel what others'
+    processors make.
     """
 
     size: int
     mode: Literal["squash", "crop"]
+    resample: Resample = "bicubic"
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)

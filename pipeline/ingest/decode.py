@@ -15,6 +15,16 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
 # A JPEG is decoded at the smallest eighth that still has this many times the wanted pixels a side.
 DRAFT_OVERSAMPLING = 2
+# An image is averaged over whole boxes first when it still has this many times the wanted pixels a side.
+REDUCING_GAP = 2.0
+# Pixels of an image scaled whole before its middle is taken.
+LARGEST_SCALED = 16_000_000
+
+_RESAMPLE = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
 
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -59,13 +69,25 @@ def decode(data: bytes, spec: PixelSpec, limits: ImageLimits) -> Picture:
         raise RecordFault(DeadLetterReason.CORRUPT_IMAGE, f"{type(error).__name__}: {error}") from error
 
 
-def thumbnail(data: bytes, side: int) -> bytes:
-    """Return a JPEG of `data`'s first frame whose longer side is at most `side`. Raises what the format reader does."""
+def rgb(data: bytes) -> NDArray[np.uint8]:
+    """Return `data`'s first frame whole: uint8 [H, W, 3], RGB, upright. Raises what the format reader does."""
     image = _open(data)
+    turned = _orientation(image)
+    return np.asarray(_upright(_to_rgb(image), turned))
+
+
+def thumbnail(data: bytes, side: int) -> bytes:
+    """
+    Return a JPEG of `data`'s first frame, upright, its longer side at most `side`.
+
+    Raises what the format reader does.
+    """
+    image = _open(data)
+    turned = _orientation(image)
     image.draft("RGB", (side, side))
     image.thumbnail((side, side), Image.Resampling.BICUBIC)
     small = BytesIO()
-    _to_rgb(image).save(small, "JPEG", quality=70)
+    _upright(_to_rgb(image), turned).save(small, "JPEG", quality=70)
     return small.getvalue()
 
 
@@ -80,15 +102,25 @@ def _open(data: bytes) -> ImageFile.ImageFile:
 def _picture(image: ImageFile.ImageFile, spec: PixelSpec) -> Picture:
     width, height = image.size
     animated = bool(getattr(image, "is_animated", False))
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    if image.format == "JPEG":
-        image.draft(image.mode, _at_least(width, height, spec))
-    pixels = _fit(_to_rgb(image), spec)
-    if orientation in _TRANSPOSE:
-        pixels = pixels.transpose(_TRANSPOSE[orientation])
-    if orientation in _SIDEWAYS:
+    turned = _orientation(image)
+    if spec.exact:
+        pixels = _fit(_upright(_to_rgb(image), turned), spec)
+    else:
+        if image.format == "JPEG":
+            image.draft(image.mode, _at_least(width, height, spec))
+        pixels = _upright(_fit(_to_rgb(image), spec), turned)  # a small image turns faster
+    if turned in _SIDEWAYS:
         width, height = height, width
     return Picture(np.asarray(pixels), str(image.format).lower(), width, height, animated)
+
+
+def _orientation(image: Image.Image) -> Any:
+    """Return what the EXIF block says: a number from 1 to 8, or whatever a hostile one holds."""
+    return image.getexif().get(ExifTags.Base.Orientation, 1)
+
+
+def _upright(image: Image.Image, orientation: Any) -> Image.Image:
+    return image.transpose(_TRANSPOSE[orientation]) if orientation in _TRANSPOSE else image
 
 
 def _describe(data: bytes) -> str:
@@ -136,12 +168,31 @@ def _from_array(values: NDArray[np.float32]) -> Image.Image:
 
 
 def _fit(image: Image.Image, spec: PixelSpec) -> Image.Image:
-    """Resize to the spec's square. Bicubic with antialiasing, after a cheap box reduction of very large images."""
-    side = spec.size
+    """Resize to the spec's square, with antialiasing, after a cheap box reduction of very large images."""
     if spec.mode == "squash":
-        return image.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    width, height = image.size
-    short = min(width, height)
-    left, top = (width - short) / 2, (height - short) / 2
-    box = (left, top, left + short, top + short)
-    return image.resize((side, side), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
+        return _resize(image, (spec.size, spec.size), (0, 0, *image.size), spec)
+    return _crop(image, spec)
+
+
+def _resize(
+    image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float], spec: PixelSpec
+) -> Image.Image:
+    gap = None if spec.exact else REDUCING_GAP
+    return image.resize(size, _RESAMPLE[spec.resample], box=box, reducing_gap=gap)
+
+
+def _crop(image: Image.Image, spec: PixelSpec) -> Image.Image:
+    """
+    Return the middle of the image with its short side scaled to the spec's.
+
+    Whole pixels are counted as torchvision's `Resize` and `CenterCrop` do, and the processors made after them. Only of
+    a strip that would take much memory scaled whole is the middle taken first.
+    """
+    side, short = spec.size, min(image.size)
+    width, height = (side * length // short for length in image.size)
+    if width * height > LARGEST_SCALED:
+        left, top = ((length - short) / 2 for length in image.size)
+        return _resize(image, (side, side), (left, top, left + short, top + short), spec)
+    scaled = _resize(image, (width, height), (0, 0, *image.size), spec)
+    left, top = (width - side) // 2, (height - side) // 2
+    return scaled.crop((left, top, left + side, top + side))

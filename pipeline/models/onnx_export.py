@@ -33,7 +33,12 @@ def export_tower(graph: nn.Module, example: Tensor, given: str, made: str, path:
     assert program is not None
     model = program.model_proto
     strip_notes(model)
-    if sum(parameter.nbytes for parameter in graph.parameters()) > LARGEST_FILE_BYTES:
+    return save_graph(model, path)
+
+
+def save_graph(model: onnx.ModelProto, path: Path) -> list[Path]:
+    """Check a graph and write it, its weights beside it when they are too many for one file; returns the files."""
+    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) > LARGEST_FILE_BYTES:
         weights = path.with_suffix(".weights")
         onnx.save(model, path, save_as_external_data=True, location=weights.name)
         onnx.checker.check_model(path)

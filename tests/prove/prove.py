@@ -13,9 +13,12 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.models.importing.bundle import import_bundle
+from pipeline.models.importing.source import load_source
 from pipeline.settings import StackSettings
 from pipeline.stack.local import down, stack_parts, up
 from tests.support.chaos import Chaos, Plan
+from tests.support.sources import CLIP_B32, CLIP_L14, SIGLIP_B16, write_clip, write_siglip, write_siglip2
 from tests.support.stream import REPOSITORY, Stack, Stream
 from tests.support.waiting import wait_until
 
@@ -26,6 +29,7 @@ def main() -> None:
         "harness": prove_harness,
         "outages": prove_outages,
         "memory": prove_memory,
+        "imports": prove_imports,
     }
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="PROOF", help=f"one of {', '.join(proofs)}")
@@ -54,6 +58,30 @@ def prove_chaos(stack: Stack, folder: Path, images: list[bytes]) -> bool:
     assert toll.audit is not None
     whole = toll.audit.adds_up and toll.audit.records == plan.records
     return whole and toll.open_kills >= plan.open_kills and not toll.ended
+
+
+def prove_imports(_: Stack, folder: Path, images: list[bytes]) -> bool:
+    """Four architectures at their real size, random weights: what `transformers` computes, we compute."""
+    files = []
+    for number, image in enumerate(images[:: len(images) // 24]):
+        files.append(folder / f"{number}.jpg")
+        files[-1].write_bytes(image)
+    sources = {
+        "CLIP ViT-B/32": (write_clip, CLIP_B32),
+        "CLIP ViT-L/14": (write_clip, CLIP_L14),
+        "SigLIP B/16": (write_siglip, SIGLIP_B16),
+        "SigLIP 2 B/16": (write_siglip2, SIGLIP_B16),
+    }
+    for name, (write, size) in sources.items():
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            source = load_source(str(write(Path(place) / "source", size)))
+            # Refused below its bar, so that to come here is to have held it.
+            parity = import_bundle(source, Path(place) / "bundle", files, name=name)[1]
+        say(
+            f"{name}: {parity.images} images, least cosine {parity.image_cosine_min:.8f}; "
+            f"{parity.texts} texts, {parity.text_cosine_min:.8f}"
+        )
+    return True
 
 
 def prove_harness(stack: Stack, folder: Path, images: list[bytes]) -> bool:

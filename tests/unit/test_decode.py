@@ -12,7 +12,7 @@ from PIL import Image
 from pipeline.commands.broken_images import bomb, broken_images
 from pipeline.errors import DeadLetterReason, RecordFault
 from pipeline.events.images import ImageLimits, Picture, PixelSpec
-from pipeline.ingest.decode import decode
+from pipeline.ingest.decode import decode, thumbnail
 
 SPEC = PixelSpec(96, "squash")
 LIMITS = ImageLimits()
@@ -184,3 +184,29 @@ def test_damaged_bytes_are_judged_or_refused_never_more(kind: str, cuts: list[tu
     except RecordFault:
         return
     assert picture.pixels.shape == (96, 96, 3)
+
+
+@pytest.mark.parametrize("size", [(31, 500), (500, 31), (640, 480), (3001, 997), (65, 64), (5, 9)])
+def test_an_exact_crop_is_resize_and_center_crop(size: tuple[int, int]) -> None:
+    """Pixel for pixel what torchvision's `Resize` and `CenterCrop`, and the processors made after them, compute."""
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8))
+    width, height = (64 * length // min(size) for length in size)
+    left, top = (width - 64) // 2, (height - 64) // 2
+    expected = image.resize((width, height), Image.Resampling.BICUBIC).crop((left, top, left + 64, top + 64))
+    pixels = decode(encoded(image, "PNG"), PixelSpec(64, "crop", exact=True), LIMITS).pixels
+    np.testing.assert_array_equal(pixels, np.asarray(expected))
+
+
+def test_the_middle_of_a_strip_too_long_to_scale_whole() -> None:
+    strip = Image.new("RGB", (20_000, 10), "red")
+    strip.paste("blue", (9_990, 0, 10_010, 10))
+    pixels = decode(encoded(strip, "PNG"), PixelSpec(224, "crop", exact=True), LIMITS).pixels
+    assert pixels.shape == (224, 224, 3)
+    assert (pixels[:, :, 2] > 200).all()
+
+
+def test_a_thumbnail_is_upright() -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    image = Image.new("RGB", (200, 100), "white")
+    assert Image.open(io.BytesIO(thumbnail(encoded(image, "JPEG", exif=exif), 64))).size == (32, 64)

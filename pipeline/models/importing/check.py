@@ -1,0 +1,97 @@
+"""An imported bundle against `transformers` itself, from the same files and texts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from pipeline.encode.bundle import Bundle
+from pipeline.encode.local import LocalEncoder
+from pipeline.encode.tokenize import TextTokenizer
+from pipeline.events.images import ImageLimits
+from pipeline.ingest.decode import decode, rgb
+from pipeline.models.importing.source import Source
+
+# What people write, and what a tokenizer written anew gets wrong first.
+PROBES = (
+    "a photo of a revolver",
+    "A Photo, of TWO   Dogs!?",
+    "don't; e-mail@example.org (50% off) #sale",
+    "crème brûlée, naïve façade, ﬁne ½",
+    "犬の写真 и кошка 🐕 مرحبا",
+    "  leading and trailing \t white\nspace  ",
+    "",
+    "1,234.50 USD on 2026-11-21",
+    "<s> [PAD] ▁ \\n {word}",
+    "counterfeit luxury wristwatch " * 30,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportParity:
+    """The least cosine between our embeddings and the source's own, and texts whose tokens differ."""
+
+    images: int
+    image_cosine_min: float
+    texts: int
+    text_cosine_min: float
+    other_tokens: tuple[str, ...]
+
+    def refusals(self, cosine: float) -> list[str]:
+        """Return why the bundle must not be used; empty when it may."""
+        found = [f"{len(self.other_tokens)} texts become other tokens: {self.other_tokens[:3]!r}"] * bool(
+            self.other_tokens
+        )
+        for what, least in (("image", self.image_cosine_min), ("text", self.text_cosine_min)):
+            if not least >= cosine:  # written so that what is not a number is refused too
+                found.append(f"the least {what} cosine is {least:.6f}, {cosine} is required")
+        return found
+
+
+def check_import(source: Source, bundle: Bundle, files: Sequence[Path], texts: Sequence[str]) -> ImportParity:
+    """
+    Encode `files` and `texts` with both, each through its own decoder, resizing and tokenizer.
+
+    Raises `RecordFault` for a file that cannot be read.
+    """
+    encoder = LocalEncoder(bundle)
+    images = [
+        _cosine(encoder.encode_images(decode(data, bundle.pixels, ImageLimits()).pixels[None]), _embed(source, data))
+        for data in (file.read_bytes() for file in files)
+    ]
+    theirs = _token_ids(source, texts)
+    differ = (TextTokenizer(bundle)(texts) != theirs["input_ids"].numpy()).any(axis=1)
+    with torch.inference_mode():
+        expected = functional.normalize(source.model.get_text_features(**theirs).pooler_output, dim=-1).numpy()
+    return ImportParity(
+        images=len(images),
+        image_cosine_min=min(images, default=1.0),
+        texts=len(texts),
+        text_cosine_min=_cosine(encoder.encode_texts(texts), expected),
+        other_tokens=tuple(text for text, other in zip(texts, differ, strict=True) if other),
+    )
+
+
+def _embed(source: Source, data: bytes) -> NDArray[np.float32]:
+    inputs = source.image_processor(images=rgb(data), return_tensors="pt")
+    with torch.inference_mode():
+        features = source.model.get_image_features(**inputs).pooler_output
+        return np.asarray(functional.normalize(features, dim=-1).numpy())
+
+
+def _token_ids(source: Source, texts: Sequence[str]) -> dict[str, torch.Tensor]:
+    inputs = source.tokenizer(
+        list(texts), padding="max_length", truncation=True, max_length=source.context, return_tensors="pt"
+    )
+    return {name: value for name, value in inputs.items() if name in ("input_ids", "attention_mask")}
+
+
+def _cosine(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
+    """Return the least cosine of two [N, D] row by row."""
+    ours, theirs = ours.astype(np.float64), theirs.astype(np.float64)
+    lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
+    return float(((ours * theirs).sum(axis=1) / lengths).min())

@@ -1,0 +1,116 @@
+"""A dual encoder as `transformers` loads it, and what its own configuration says about its use."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoImageProcessor,
+    AutoModel,
+    AutoTokenizer,
+    CLIPModel,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    SiglipModel,
+)
+
+from pipeline.errors import UsageError
+from pipeline.events.images import PixelSpec, Resample
+
+SUPPORTED = "CLIP, SigLIP and SigLIP 2 of one fixed resolution"
+
+# By PIL's numbers, which is how a processor's configuration names them.
+_RESAMPLE: dict[int, Resample] = {1: "lanczos", 2: "bilinear", 3: "bicubic"}
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What is done to a channel's bytes: `(byte * scale - mean) / std`."""
+
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model with its own processor's two halves. `pixels` and `normalisation` say the same as `image_processor`."""
+
+    name: str
+    model: PreTrainedModel
+    image_processor: Any
+    tokenizer: PreTrainedTokenizerBase
+    pixels: PixelSpec
+    normalisation: Normalisation
+
+    @property
+    def context(self) -> int:
+        """How many tokens the text tower reads."""
+        return int(self.model.config.text_config.max_position_embeddings)
+
+    @property
+    def masks_padding(self) -> bool:
+        """Whether padding is hidden from the text tower: its tokenizer makes a mask, and attention goes both ways."""
+        return not isinstance(self.model, CLIPModel) and "attention_mask" in self.tokenizer.model_input_names
+
+    @property
+    def logit_scale(self) -> float:
+        """What similarities were multiplied by in training."""
+        return float(self.model.logit_scale.detach().exp())
+
+    @property
+    def logit_bias(self) -> float | None:
+        """What was added to them; None for a softmax loss, which has none."""
+        bias = getattr(self.model, "logit_bias", None)
+        return None if bias is None else float(bias.detach())
+
+
+def load_source(name: str, revision: str | None = None) -> Source:
+    """
+    Load a model by hub id or folder, in float32. Raises `UsageError` for what is not there or not supported.
+    """
+    is_folder = Path(name).exists()
+    if not is_folder and (name.startswith((".", "/")) or name.count("/") > 1):
+        raise UsageError(f"`{name}`: not found")
+    options: dict[str, Any] = {} if is_folder else {"revision": revision}
+    try:
+        model = AutoModel.from_pretrained(name, dtype=torch.float32, **options)
+        image_processor = AutoImageProcessor.from_pretrained(name, **options)
+        tokenizer = AutoTokenizer.from_pretrained(name, **options)
+    except (OSError, ValueError, ImportError) as error:
+        raise UsageError(f"`{name}` cannot be loaded: {error}") from error
+    if not isinstance(model, CLIPModel | SiglipModel):
+        raise UsageError(f"`{name}` is a {type(model).__name__}; what can be imported is {SUPPORTED}")
+    pixels = _pixels(name, image_processor)
+    if pixels.size != model.config.vision_config.image_size:
+        raise UsageError(
+            f"`{name}`: its processor makes {pixels.size} pixels, its image tower takes "
+            f"{model.config.vision_config.image_size}"
+        )
+    return Source(name, model.eval(), image_processor, tokenizer, pixels, _normalisation(image_processor))
+
+
+def _pixels(name: str, processor: Any) -> PixelSpec:
+    if processor.resample not in _RESAMPLE:
+        raise UsageError(f"`{name}` resizes with filter {processor.resample}; known are {_RESAMPLE}")
+    resample = _RESAMPLE[processor.resample]
+    short = processor.size.get("shortest_edge")
+    if short is None:
+        height, width = processor.size["height"], processor.size["width"]
+        if height != width or getattr(processor, "do_center_crop", False):
+            raise UsageError(f"`{name}` resizes to {height} x {width}; one square is supported")
+        return PixelSpec(height, "squash", resample, exact=True)
+    crop = processor.crop_size
+    if not processor.do_center_crop or (crop["height"], crop["width"]) != (short, short):
+        raise UsageError(
+            f"`{name}` scales the short side to {short} and crops to {crop}; a crop of that very side is supported"
+        )
+    return PixelSpec(short, "crop", resample, exact=True)
+
+
+def _normalisation(processor: Any) -> Normalisation:
+    scale = float(processor.rescale_factor) if processor.do_rescale else 1.0
+    if not processor.do_normalize:
+        return Normalisation(scale, (0.0,) * 3, (1.0,) * 3)
+    return Normalisation(scale, tuple(processor.image_mean), tuple(processor.image_std))

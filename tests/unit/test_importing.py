@@ -1,0 +1,118 @@
+"""Models of others become bundles that compute the same: pixels, tokens, padding and projection of their own making."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.encode.bundle import Bundle
+from pipeline.encode.local import LocalEncoder
+from pipeline.errors import UsageError
+from pipeline.evaluate.embed import Embedded, embed_files
+from pipeline.events.images import ImageLimits
+from pipeline.models.importing.bundle import import_bundle
+from pipeline.models.importing.check import PROBES, check_import
+from pipeline.models.importing.source import load_source
+from tests.support.sources import TINY, Size, write_clip, write_siglip, write_siglip2
+
+pytestmark = pytest.mark.timeout(180)
+
+FAMILIES = pytest.mark.parametrize("write", [write_clip, write_siglip, write_siglip2])
+ODD_SIZES = [(1500, 60), (31, 500), (640, 480), (2000, 1500), (3001, 997), (20, 20)]
+
+
+@pytest.fixture(scope="module")
+def odd_images(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Photographs of odd shapes: strips, very large, very small, turned by their EXIF orientation."""
+    folder = tmp_path_factory.mktemp("odd")
+    photographs = sorted((samples / "images").rglob("*.jpg"))
+    made = []
+    for number, (size, path) in enumerate(zip(ODD_SIZES * 2, photographs[:: len(photographs) // 12], strict=False)):
+        image = Image.open(path).convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        exif = Image.Exif()
+        exif[274] = 1 + number % 8
+        made.append(folder / f"{number}.{'jpg' if number % 2 else 'png'}")
+        image.save(made[-1], exif=exif)
+    return made
+
+
+@FAMILIES
+def test_an_imported_bundle_computes_what_transformers_does(
+    write: Callable[[Path, Size], Path], odd_images: list[Path], tmp_path: Path
+) -> None:
+    source = load_source(str(write(tmp_path / "source", TINY)))
+    manifest, parity = import_bundle(source, tmp_path / "bundle", odd_images, name="imported")
+    bundle = Bundle.load(tmp_path / "bundle")
+    assert bundle.digest == manifest.digest
+    assert parity.image_cosine_min >= 0.9999
+    assert parity.text_cosine_min >= 0.9999
+    assert parity.images == len(odd_images)
+    assert parity.texts == len(PROBES)
+    outcomes = embed_files(odd_images, LocalEncoder(bundle), bundle.pixels, ImageLimits())
+    embeddings = np.stack([each.embedding for each in outcomes if isinstance(each, Embedded)])
+    similarities = (embeddings @ embeddings.T)[~np.eye(len(embeddings), dtype=bool)]
+    assert np.median(similarities) < 0.9, "the images' embeddings differ, so that nearness says something"
+
+
+def test_padding_that_the_source_masks_is_masked(odd_images: list[Path], tmp_path: Path) -> None:
+    """A tokenizer whose configuration asks for a mask gets one, though its padding is its end token too."""
+    folder = write_siglip(tmp_path / "source", TINY)
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "model_input_names": ["input_ids", "attention_mask"]}))
+    source = load_source(str(folder))
+    assert source.masks_padding
+    assert source.tokenizer.pad_token_id == source.tokenizer.eos_token_id
+    _, parity = import_bundle(source, tmp_path / "bundle", odd_images[:1], name="masked")
+    assert parity.text_cosine_min >= 0.9999
+
+
+def test_a_bundle_that_differs_is_refused_and_removed(
+    odd_images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here its image tower is exported with another mean than the source's processor uses."""
+    source = load_source(str(write_clip(tmp_path / "source", TINY)))
+    source.image_processor.image_mean = [0.3, 0.3, 0.3]
+    with pytest.raises(UsageError, match="the least image cosine is"):
+        import_bundle(source, tmp_path / "bundle", odd_images[:2], name="wrong")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_the_check_sees_pixels_that_are_cut_differently(odd_images: list[Path], tmp_path: Path) -> None:
+    source = load_source(str(write_clip(tmp_path / "source", TINY)))
+    import_bundle(source, tmp_path / "bundle", odd_images[:1], name="right")
+    path = tmp_path / "bundle/manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "resize": "squash"}))
+    assert check_import(source, Bundle.load(path.parent), odd_images[:1], PROBES).refusals(0.9999)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"crop_size": {"height": 48, "width": 48}}, "crops to"),
+        ({"resample": 0}, "resizes with filter 0"),
+        ({"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}, "its image tower takes 64"),
+    ],
+)
+def test_what_a_bundle_cannot_say_is_refused(change: dict[str, object], message: str, tmp_path: Path) -> None:
+    folder = write_clip(tmp_path, TINY)
+    path = folder / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(UsageError, match=message):
+        load_source(str(folder))
+
+
+def test_another_architecture_is_refused_by_name(tmp_path: Path) -> None:
+    folder = write_clip(tmp_path, TINY)
+    path = folder / "config.json"
+    path.write_text(json.dumps({"model_type": "bert", "hidden_size": 32, "num_attention_heads": 2}))
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(UsageError, match="cannot be loaded"):
+        load_source(str(folder))
+
+
+def test_a_folder_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not found"):
+        load_source(str(tmp_path / "nothing"))
