@@ -120,6 +120,7 @@ class StackSettings(BaseSettings):
     triton_grpc_port: int = Field(8001, gt=0, le=65535, description="Triton's gRPC port.")
     triton_http_port: int = Field(8000, gt=0, le=65535, description="Triton's HTTP port.")
     triton_metrics_port: int = Field(8002, gt=0, le=65535, description="Triton's metrics port.")
+    triton_models: Path | None = Field(None, description="What Triton serves; the shipped models if unset.")
     heap_mib: int = Field(512, ge=128, description="The broker's heap limit.")
     ready_timeout_s: float = Field(90.0, gt=0, description="A part not ready after so long is an error.")
     python: Path = Field(Path(sys.executable), description="A Python 3.11, for Triton's own environment.")

@@ -28,7 +28,7 @@ def run_parity(
         fields = {**asdict(found), "flip_rates": found.flip_rates(), "refusals": refusals}
         output().print(json.dumps(fields, default=str))
     else:
-        _print_table(found)
+        print_table(found)
         for line in refusals or ["the candidate may be used"]:
             output().print(line)
     return 1 if refusals else 0
@@ -37,25 +37,20 @@ def run_parity(
 def run_quantise(source: Path, folder: Path, images: list[Path], policies: Path, limits: Limits) -> None:
     """Write the int8 bundle and say how near it is."""
     with models_extra():
-        from pipeline.models.engines.int8_bundle import write_int8_bundle
+        from pipeline.models.engines.engine_bundle import Evidence, write_engine_bundle
 
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"`{folder}` is not empty; name a new folder")
     files = list_files(images)
     progress_output().print(f"int8 of `{source}`: scales from {len(files[::2])} files, checked on {len(files[1::2])}")
-    manifest, found = write_int8_bundle(
-        Bundle.load(source),
-        folder,
-        calibration=files[::2],
-        held_out=files[1::2],
-        policy_set=load_policy_set(policies),
-        limits=limits,
-    )
-    _print_table(found)
+    evidence = Evidence(files[::2], files[1::2], load_policy_set(policies), limits)
+    manifest, found = write_engine_bundle(Bundle.load(source), folder, "int8", evidence)
+    print_table(found)
     output().print(f"`{folder}`: model {manifest.digest}")
 
 
-def _print_table(found: Parity) -> None:
+def print_table(found: Parity) -> None:
+    """Say which verdicts flip, and how near the embeddings are."""
     console, table = output(), plain_table("policy", "flips", "share of images")
     rates = found.flip_rates()
     for policy, rate in rates.items():

@@ -20,7 +20,7 @@ STUB = "3.11"
 
 
 class TritonPart:
-    """The inference server. It serves the repository's own models on the CPU."""
+    """The inference server, on the CPU."""
 
     name = "triton"
 
@@ -74,7 +74,7 @@ class TritonPart:
         }
         command: list[str | Path] = [
             server / "bin" / "tritonserver",
-            f"--model-repository={REPOSITORY / 'triton_models'}",
+            f"--model-repository={self._models()}",
             f"--backend-directory={self._folder / 'backends'}",
             "--allow-gpu-metrics=false",
             "--http-address=127.0.0.1",
@@ -95,6 +95,12 @@ class TritonPart:
                 return bool(answer.status == HTTPStatus.OK)
         except (urllib.error.URLError, OSError):
             return False
+
+    def _models(self) -> Path:
+        models = self._settings.triton_models
+        if models is not None and not models.is_dir():
+            raise StackError(f"WATCHWORD_STACK_TRITON_MODELS: `{models}` is not a folder")
+        return (models or REPOSITORY / "triton_models").absolute()
 
     def _server(self) -> Path:
         return self._folder / "venv" / "lib" / f"python{STUB}" / "site-packages" / "pytriton" / "tritonserver"

@@ -16,7 +16,8 @@ from pipeline.errors import UsageError
 from pipeline.evaluate.labelled import read_labels
 from pipeline.events.policies import PolicySet
 from pipeline.judge.load import load_policy_set
-from pipeline.models.engines.int8_bundle import write_int8_bundle
+from pipeline.models.engines.engine_bundle import Evidence, write_engine_bundle
+from pipeline.models.engines.half import write_half
 from pipeline.models.engines.parity import Limits, Parity, compare
 from pipeline.models.engines.quantise import _Calibration
 
@@ -41,9 +42,7 @@ def int8(
     folder = tmp_path_factory.mktemp("engines") / "int8"
     calibration = [row.path for row in read_labels(samples / "labels.csv", "val")]
     held_out = [row.path for row in read_labels(samples / "labels.csv", "test")]
-    _, parity = write_int8_bundle(
-        bundle, folder, calibration=calibration, held_out=held_out, policy_set=policy_set, limits=Limits()
-    )
+    _, parity = write_engine_bundle(bundle, folder, "int8", Evidence(calibration, held_out, policy_set, Limits()))
     return Bundle.load(folder), parity
 
 
@@ -82,14 +81,17 @@ def swapped_channels(source: Path, target: Path, _: np.ndarray) -> None:
 
 
 def overflowing(source: Path, target: Path, _: np.ndarray) -> None:
-    """What a layer computes is over half precision's range, as it happens when all is cast to it."""
+    """Half precision of a tower that passes through numbers over its range, and computes the same in float32."""
     model = onnx.load(source)
-    name = next(node.input[1] for node in model.graph.node if node.op_type == "Conv")
-    tensor = next(each for each in model.graph.initializer if each.name == name)
-    with np.errstate(over="ignore"):
-        values = (numpy_helper.to_array(tensor) * 1e6).astype(np.float16).astype(np.float32)
-    tensor.CopyFrom(numpy_helper.from_array(values, name))
+    conv = next(node for node in model.graph.node if node.op_type == "Conv")
+    made, conv.output[0] = conv.output[0], "small"
+    for name, factor in (("up", 1e6), ("down", 1e-6)):
+        model.graph.initializer.append(numpy_helper.from_array(np.array(factor, dtype=np.float32), name))
+    place = list(model.graph.node).index(conv) + 1
+    model.graph.node.insert(place, helper.make_node("Mul", ["large", "down"], [made]))
+    model.graph.node.insert(place, helper.make_node("Mul", ["small", "up"], ["large"]))
     onnx.save(model, target)
+    write_half(target, target)
 
 
 def everything_per_tensor(source: Path, target: Path, dark: np.ndarray) -> None:
@@ -129,15 +131,9 @@ def test_a_damaged_engine_is_refused(
 def test_an_engine_that_is_refused_leaves_nothing(
     tmp_path: Path, bundle: Bundle, photographs: list[Path], policy_set: PolicySet
 ) -> None:
+    evidence = Evidence(photographs[:16], photographs[16:48], policy_set, Limits(cosine=0.999999))
     with pytest.raises(UsageError, match="refused"):
-        write_int8_bundle(
-            bundle,
-            tmp_path / "int8",
-            calibration=photographs[:16],
-            held_out=photographs[16:48],
-            policy_set=policy_set,
-            limits=Limits(cosine=0.999999),
-        )
+        write_engine_bundle(bundle, tmp_path / "int8", "int8", evidence)
     assert not (tmp_path / "int8").exists()
 
 

@@ -1,53 +1,61 @@
-"""A bundle to its int8 engine, let through only when it judges as the bundle does."""
+"""A bundle to an engine of it in fewer bits, let through only when it judges as the bundle does."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.encode.bundle import Bundle, Derivation, Manifest, file_digest
 from pipeline.errors import RecordFault, UsageError
 from pipeline.events.images import ImageLimits
 from pipeline.events.policies import PolicySet
 from pipeline.ingest.decode import decode
+from pipeline.models.engines.half import write_half
 from pipeline.models.engines.parity import Limits, Parity, compare
 from pipeline.models.engines.quantise import quantise_image_tower, quantise_weights
+
+Reduced = Literal["fp16", "int8"]
 
 CARD = "CARD.md"
 # More photographs do not change the scales much; fewer leave outliers to chance.
 CALIBRATION_IMAGES = 256
 
 
-def write_int8_bundle(
-    parent: Bundle,
-    folder: Path,
-    *,
-    calibration: Sequence[Path],
-    held_out: Sequence[Path],
-    policy_set: PolicySet,
-    limits: Limits,
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What an engine is made from and judged on: the first fixes its scales, the others it has not seen."""
+
+    calibration: Sequence[Path]
+    held_out: Sequence[Path]
+    policy_set: PolicySet
+    limits: Limits
+
+
+def write_engine_bundle(
+    parent: Bundle, folder: Path, precision: Reduced, evidence: Evidence
 ) -> tuple[Manifest, Parity]:
     """
-    Write an int8 engine of `parent` to `folder`, scales from `calibration`, checked on `held_out`.
+    Write an engine of `parent` to `folder` as a bundle of its own.
 
-    Raises `UsageError`, and leaves no bundle, when the engine does not hold `limits`.
+    Raises `UsageError`, and leaves no bundle, when the engine does not hold the evidence's limits.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = parent.manifest
-    quantise_image_tower(parent.image_tower, folder / names.image_tower, _pixels(parent, calibration))
-    quantise_weights(parent.text_tower, folder / names.text_tower)
     shutil.copy(parent.tokenizer, folder / names.tokenizer)
-    files = {file: file_digest(folder / file) for file in (names.image_tower, names.text_tower, names.tokenizer)}
-    engine = names.model_copy(update={"files": files})
-    parity = compare(parent, Bundle(folder, engine), held_out, policy_set)
-    if refusals := parity.refusals(limits):
+    files = [*_MAKERS[precision](parent, folder, evidence), folder / names.tokenizer]
+    engine = names.model_copy(update={"files": {file.name: file_digest(file) for file in files}})
+    parity = compare(parent, Bundle(folder, engine), evidence.held_out, evidence.policy_set)
+    if refusals := parity.refusals(evidence.limits):
         shutil.rmtree(folder)
-        raise UsageError("the int8 engine is refused: " + "; ".join(refusals))
+        raise UsageError(f"the {precision} engine is refused: " + "; ".join(refusals))
     derived = Derivation(
         parent=parent.digest,
-        precision="int8",
-        policy_set=policy_set.digest,
+        precision=precision,
+        policy_set=evidence.policy_set.digest,
         images=parity.images,
         cosine_p1=round(parity.cosine_p1, 5),
         flip_rate=round(parity.flip_rate, 6),
@@ -59,7 +67,26 @@ def write_int8_bundle(
     return manifest, parity
 
 
-def _pixels(bundle: Bundle, files: Sequence[Path]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _int8(parent: Bundle, folder: Path, evidence: Evidence) -> list[Path]:
+    image, text = folder / parent.manifest.image_tower, folder / parent.manifest.text_tower
+    quantise_image_tower(parent.image_tower, image, _pixels(parent, evidence.calibration))
+    quantise_weights(parent.text_tower, text)
+    return [image, text]
+
+
+def _fp16(parent: Bundle, folder: Path, _: Evidence) -> list[Path]:
+    """The text tower stays as it is: it runs once a policy set, and its vectors decide every score."""
+    text = [name for name in parent.manifest.files if Path(name).stem == Path(parent.manifest.text_tower).stem]
+    for name in text:
+        shutil.copy(parent.folder / name, folder / name)
+    image = write_half(parent.image_tower, folder / parent.manifest.image_tower)
+    return [*image, *(folder / name for name in text)]
+
+
+_MAKERS: dict[Reduced, Callable[[Bundle, Path, Evidence], list[Path]]] = {"int8": _int8, "fp16": _fp16}
+
+
+def _pixels(bundle: Bundle, files: Sequence[Path]) -> NDArray[np.uint8]:
     """Return what the image tower takes for a sample of the files, uint8 [N, H, W, 3]."""
     found = []
     for file in files[:: max(1, len(files) // CALIBRATION_IMAGES)]:

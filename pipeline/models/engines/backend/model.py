@@ -1,0 +1,1 @@
+../../../../triton_models/clip_image/1/model.py
