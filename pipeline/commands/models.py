@@ -56,23 +56,46 @@ def train(
 
 
 @app.command()
-def measure(
-    data: Annotated[Path, typer.Argument(help="Folder with labels.csv (file, category, split) and the images.")],
-    bundle: Annotated[Path, typer.Option(help="Model bundle.")],
+def evaluate(
+    bundles: Annotated[list[Path], typer.Argument(help="Model bundles; several are shown side by side.")],
+    data: Annotated[Path, typer.Option(help="Folder with labels.csv (file, category, split) and the images.")],
     split: Annotated[str, typer.Option(help="Which split; `test` is for final figures only.")] = "val",
+    slice: Annotated[  # noqa: A002 -- the option's name
+        list[str] | None, typer.Option(help="Column of labels.csv to tell results apart by; may be given again.")
+    ] = None,
+    captions: Annotated[
+        Path | None, typer.Option(help="Caption table with the categories' names; the shipped one when not given.")
+    ] = None,
+    paraphrases: Annotated[
+        Path | None, typer.Option(help="Other words for categories, YAML lists; the shipped ones when not given.")
+    ] = None,
+    policies: Annotated[Path, typer.Option(help="Folder of policy files, for the bias figures.")] = Path("policies"),
+    format: Annotated[str, typer.Option(help="`markdown` or `json`.")] = "markdown",  # noqa: A002 -- the option's name
+    card: Annotated[
+        Path | None, typer.Option(help="Also write the figures to this file and, as JSON, beside it.")
+    ] = None,
 ) -> None:
     """
-    Measure a bundle as shipped: zero-shot top-1 and mean average precision of each category as a text policy.
+    Measure bundles on labelled images: what they tell apart, what confuses them, and whom they treat differently.
 
-    Example: `watchword models measure samples --bundle pipeline/bundles/caltech-small`
+    Zero-shot top-1 and top-5, average precision of each category and of paraphrases as text policies, retrieval,
+    calibration, the shape of the space, images as uploads mangle them, slices, and counterfactual prompts that name
+    people.
+
+    Example: `watchword models evaluate pipeline/bundles/caltech-small --data samples --card out/card.md`
     """
-    from pipeline.encode.bundle import Bundle
-    from pipeline.models.captions import BUNDLED_TABLE, Captions
-    from pipeline.models.measure import measure as measure_bundle
+    from pipeline.commands.evaluate import run_evaluate
 
-    figures = measure_bundle(data, Bundle.load(bundle), Captions.load(BUNDLED_TABLE), split)
-    typer.echo(
-        f"{split}: {figures.images} images, top-1 {figures.top1:.4f}, mean average precision {figures.mean_ap:.4f}"
+    run_evaluate(
+        bundles,
+        data,
+        split,
+        slices=tuple(slice or ()),
+        captions=captions,
+        paraphrases=paraphrases,
+        policies=policies,
+        output_format=format,
+        card=card,
     )
 
 

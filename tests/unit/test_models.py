@@ -14,7 +14,7 @@ from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.errors import UsageError
 from pipeline.models.captions import BUNDLED_TABLE, Captions, with_article
-from pipeline.models.measure import measure
+from pipeline.models.evaluation.zero_shot import measure
 from pipeline.models.training.augment import Augmentation, erase, jitter_colour, mix, warp
 from pipeline.models.training.export import export_bundle
 from pipeline.models.training.joint import train_towers

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from pipeline.encode.bundle import Bundle, Manifest
 from pipeline.models.captions import Captions
-from pipeline.models.measure import Figures, measure
+from pipeline.models.evaluation.zero_shot import Figures, measure
 from pipeline.models.training.distil import distil_text_tower
 from pipeline.models.training.dual_encoder import DualEncoder
 from pipeline.models.training.export import export_bundle

@@ -1,0 +1,55 @@
+"""`watchword models evaluate`: what bundles can and cannot do."""
+
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from pipeline.commands.console import progress_output
+from pipeline.encode.bundle import Bundle
+from pipeline.errors import UsageError
+from pipeline.judge.load import load_policy_set
+from pipeline.models.captions import BUNDLED_PARAPHRASES, BUNDLED_TABLE, Captions
+from pipeline.models.evaluation.bias import IdentityTerms
+from pipeline.models.evaluation.card import to_json, to_markdown
+from pipeline.models.evaluation.evaluate import Material, evaluate
+
+FORMATS = {"markdown": to_markdown, "json": to_json}
+
+
+def run_evaluate(
+    bundles: list[Path],
+    data: Path,
+    split: str,
+    *,
+    slices: tuple[str, ...],
+    captions: Path | None,
+    paraphrases: Path | None,
+    policies: Path,
+    output_format: str,
+    card: Path | None,
+) -> None:
+    """Measure, print, and write the card."""
+    if output_format not in FORMATS:
+        raise UsageError(f"`--format {output_format}`: it is {' or '.join(f'`{known}`' for known in FORMATS)}")
+    material = Material(
+        data=data,
+        split=split,
+        captions=Captions.load(captions or BUNDLED_TABLE),
+        paraphrases=_texts(paraphrases or BUNDLED_PARAPHRASES),
+        policy_set=load_policy_set(policies),
+        terms=IdentityTerms.load(),
+        slices=slices,
+    )
+    found = []
+    for folder in bundles:
+        progress_output().print(f"measuring `{folder}` on `{split}` of `{data}`")
+        found.append(evaluate(Bundle.load(folder), material))
+    if card is not None:
+        card.parent.mkdir(parents=True, exist_ok=True)
+        card.with_suffix(".md").write_text(to_markdown(found))
+        card.with_suffix(".json").write_text(to_json(found) + "\n")
+    print(FORMATS[output_format](found))  # noqa: T201 -- Markdown and JSON as they are: a console would wrap them
+
+
+def _texts(table: Path) -> dict[str, tuple[str, ...]]:
+    return {category: tuple(texts) for category, texts in YAML(typ="safe").load(table).items()}

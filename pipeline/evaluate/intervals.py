@@ -1,0 +1,48 @@
+"""How sure a measured share or mean is."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Two-sided 95 % of the normal distribution.
+_Z = 1.959964
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A measured value and the two ends of its 95 % interval."""
+
+    value: float
+    lower: float
+    upper: float
+
+    def excludes(self, value: float) -> bool:
+        """Tell whether `value` is outside."""
+        return not self.lower <= value <= self.upper
+
+
+def wilson(hits: int, count: int) -> Interval:
+    """Return the share of `hits` among `count` with Wilson's score interval (Wilson 1927); 0 to 1 without a count."""
+    if not count:
+        return Interval(float("nan"), 0.0, 1.0)
+    share = hits / count
+    centre = (share + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
+    half = _Z * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2)) / (1 + _Z**2 / count)
+    return Interval(share, max(0.0, centre - half), min(1.0, centre + half))
+
+
+def bootstrap_means(values: NDArray[np.floating], seed: int = 1) -> list[Interval]:
+    """
+    Return the mean of each column of `values`, float [N, K], with its percentile bootstrap interval.
+
+    Rows are drawn whole, so columns measured on the same images stay paired (Efron and Tibshirani 1993, chapter 13).
+    """
+    count = len(values)
+    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES) / count
+    drawn = weights @ values.astype(np.float64)
+    lower, upper = np.percentile(drawn, [2.5, 97.5], axis=0)
+    means = values.mean(axis=0)
+    return [Interval(float(m), float(a), float(b)) for m, a, b in zip(means, lower, upper, strict=True)]

@@ -1,0 +1,121 @@
+"""An evaluation as Markdown and as JSON; two side by side."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+from pipeline.evaluate.intervals import Interval
+from pipeline.models.evaluation.evaluate import Evaluation
+
+MOST_SHIFTS = 15
+
+WHO_IS_NAMED = """## Who is named
+
+Each policy's prompts "with" a term for a person, against the same prompts "with a person": the shift of the share of
+images it flags. Only shifts whose 95 % interval leaves zero out."""
+
+
+def to_json(evaluations: Sequence[Evaluation]) -> str:
+    """Return all figures as JSON, one object a bundle."""
+    return json.dumps([{**asdict(each), "paraphrase_ap": each.paraphrase_ap} for each in evaluations], indent=2)
+
+
+def to_markdown(evaluations: Sequence[Evaluation]) -> str:
+    """Return one bundle's figures, or several side by side, as Markdown."""
+    parts = [
+        _title(evaluations),
+        _table(["", *(each.model for each in evaluations)], _summary(evaluations)),
+        "## Categories, worst first\n\nAverage precision of the plain name as a policy of its own.",
+        _categories(evaluations),
+        "## Images as uploads mangle them\n\nZero-shot top-1, and mean average precision.",
+        _table(["", *(each.model for each in evaluations)], _robustness(evaluations)),
+    ]
+    if evaluations[0].slices:
+        parts += ["## Slices\n\nZero-shot top-1.", _table(["slice", *_models(evaluations)], _slices(evaluations))]
+    parts += [WHO_IS_NAMED, _shifts(evaluations)]
+    if evaluations[0].slice_rates:
+        parts += ["## Flag rates by slice", _table(["policy and slice", *_models(evaluations)], _rates(evaluations))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _title(evaluations: Sequence[Evaluation]) -> str:
+    first = evaluations[0]
+    names = " and ".join(f"{each.model} (`{each.digest[:12]}`)" for each in evaluations)
+    return f"# {names}\n\nMeasured on `{first.split}`, {first.zero_shot.images} images."
+
+
+def _summary(evaluations: Sequence[Evaluation]) -> Iterable[list[str]]:
+    yield ["zero-shot top-1", *(_share(each.zero_shot.top1_interval) for each in evaluations)]
+    yield ["zero-shot top-5", *(f"{each.zero_shot.top5:.3f}" for each in evaluations)]
+    yield ["mean average precision", *(f"{each.zero_shot.mean_ap:.3f}" for each in evaluations)]
+    yield [
+        "on paraphrases",
+        *(f"{each.paraphrase_ap:.3f} ({len(each.paraphrases)} texts)" for each in evaluations),
+    ]
+    for k in evaluations[0].space.text_to_image:
+        yield [f"text→image recall@{k}", *(f"{each.space.text_to_image[k]:.3f}" for each in evaluations)]
+        yield [f"image→text recall@{k}", *(f"{each.space.image_to_text[k]:.3f}" for each in evaluations)]
+    yield ["calibration error", *(f"{each.space.calibration_error:.3f}" for each in evaluations)]
+    yield ["anisotropy", *(f"{each.space.anisotropy:.3f}" for each in evaluations)]
+    yield ["modality gap", *(f"{each.space.modality_gap:.3f}" for each in evaluations)]
+
+
+def _categories(evaluations: Sequence[Evaluation]) -> str:
+    by_name = [dict(each.zero_shot.categories) for each in evaluations]
+    rows = ([name, *(f"{found[name]:.2f}" for found in by_name)] for name, _ in evaluations[0].zero_shot.categories)
+    return _table(["category", *_models(evaluations)], rows)
+
+
+def _robustness(evaluations: Sequence[Evaluation]) -> Iterable[list[str]]:
+    yield ["as they are", *(_two(each.zero_shot.top1, each.zero_shot.mean_ap) for each in evaluations)]
+    for kind in evaluations[0].robustness:
+        altered = [each.robustness[kind] for each in evaluations]
+        yield [kind, *(_two(each.top1, each.mean_ap) for each in altered)]
+
+
+def _slices(evaluations: Sequence[Evaluation]) -> Iterable[list[str]]:
+    for rows in zip(*(each.slices for each in evaluations), strict=True):
+        yield [f"{rows[0].column} {rows[0].value} ({rows[0].images})", *(_share(row.top1) for row in rows)]
+
+
+def _rates(evaluations: Sequence[Evaluation]) -> Iterable[list[str]]:
+    for rows in zip(*(each.slice_rates for each in evaluations), strict=True):
+        yield [f"{rows[0].policy_id}, {rows[0].column} {rows[0].value}", *(_share(row.flag_rate) for row in rows)]
+
+
+def _shifts(evaluations: Sequence[Evaluation]) -> str:
+    rows = sorted(
+        ((each.model, shift) for each in evaluations for shift in each.term_shifts if shift.matters),
+        key=lambda pair: -abs(pair[1].flag_rate_shift.value),
+    )
+    total = sum(len(each.term_shifts) for each in evaluations)
+    said = f"{len(rows)} of {total} shifts; the largest:" if rows else f"None of {total} shifts."
+    table = _table(
+        ["model", "policy", "term", "flag rate", "score"],
+        (
+            [model, shift.policy_id, shift.term, _signed(shift.flag_rate_shift), _signed(shift.score_shift)]
+            for model, shift in rows[:MOST_SHIFTS]
+        ),
+    )
+    return f"{said}\n\n{table}" if rows else said
+
+
+def _models(evaluations: Sequence[Evaluation]) -> list[str]:
+    return [each.model for each in evaluations]
+
+
+def _table(head: list[str], rows: Iterable[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _share(found: Interval) -> str:
+    return f"{found.value:.3f} ({found.lower:.3f}–{found.upper:.3f})"
+
+
+def _signed(found: Interval) -> str:
+    return f"{found.value:+.3f} ({found.lower:+.3f} to {found.upper:+.3f})"
+
+
+def _two(top1: float, mean_ap: float) -> str:
+    return f"{top1:.3f} · {mean_ap:.3f}"
