@@ -8,7 +8,7 @@ import typer
 from pipeline.commands.extras import models_extra
 
 # As in pipeline.models, which is imported only when it is run: it brings torch and onnx.
-TextSource = Literal["captions", "sentences"]
+TextSource = Literal["captions", "sentences", "pairs"]
 Target = Literal["cpu", "onnx", "tensorrt", "tensorrt-rtx"]
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -26,14 +26,21 @@ def train(
     ] = None,
     text: Annotated[
         TextSource,
-        typer.Option(help="`captions`: both towers learn from them; `sentences`: from a sentence encoder as well."),
+        typer.Option(
+            help="`captions`: both towers learn from the table's; `sentences`: from a sentence encoder as well; "
+            "`pairs`: from a column `caption` of labels.csv."
+        ),
     ] = "captions",
-    run: Annotated[Path, typer.Option(help="Where states and metrics of the runs go.")] = Path(".watchword/train"),
+    runs: Annotated[Path, typer.Option(help="Where states and metrics of the runs go.")] = Path(".watchword/train"),
     minutes: Annotated[
         float | None,
         typer.Option(min=0.1, help="How long to train in all, in processor time of a rank.  [default: 75 or 79]"),
     ] = None,
     ranks: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 2,
+    batch: Annotated[int | None, typer.Option(min=2, help="Images a step, of each rank.  [default: 96]")] = None,
+    micro_batch: Annotated[
+        int, typer.Option(min=0, help="Pairs computed at once; the loss is still over all ranks' batches. 0: all.")
+    ] = 0,
     name: Annotated[str, typer.Option(help="The bundle's name.")] = "caltech-small",
     *,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with runs that were interrupted.")] = False,
@@ -42,7 +49,8 @@ def train(
     Train a CLIP on labelled photographs and write a bundle with its card.
 
     With `--text sentences` the text tower is distilled from a sentence encoder and the image tower tuned to it, so
-    that policies may use words no caption has. `make training` installs that encoder.
+    that policies may use words no caption has. `make training` installs that encoder. Under `torchrun`, on GPUs or
+    CPUs, its processes are the ranks.
 
     Example: `watchword models train ../shared/data/caltech101 --bundle out/caltech-small --minutes 79`
     """
@@ -51,8 +59,8 @@ def train(
         from pipeline.models.training.bundled import BUNDLED, train_bundle
 
     plan = BUNDLED[text]
-    plan = plan.within(minutes or plan.minutes, ranks)
-    train_bundle(data, Captions.load(captions or BUNDLED_TABLE), bundle, run, name=name, plan=plan, resume=resume)
+    plan = plan.within(minutes or plan.minutes, ranks).batched(batch, micro_batch)
+    train_bundle(data, Captions.load(captions or BUNDLED_TABLE), bundle, runs, name=name, plan=plan, resume=resume)
 
 
 @app.command()

@@ -15,15 +15,17 @@ from pipeline.models.training.dual_encoder import DualEncoder
 from pipeline.models.training.export import export_bundle
 from pipeline.models.training.joint import train_towers
 from pipeline.models.training.locked import tune_image_tower
+from pipeline.models.training.pairs import train_pairs
 from pipeline.models.training.recipe import ImageRecipe, Schedule, TextRecipe
 from pipeline.models.training.sentence_space import SentenceSpace
 from pipeline.models.training.teacher import SentenceEncoder, installed_teacher
+from pipeline.models.training.train import leads
 
 NOTICE = """Caltech-101, Li, Andreetto, Ranzato and Perona (2022), CaltechDATA record mzrjq-6wc02, CC BY 4.0.
 An excerpt of 99 categories, without the two face categories and the background category."""
 
 # What the text tower learns from: photographs and captions alone, or a sentence encoder as well.
-TextSource = Literal["captions", "sentences"]
+TextSource = Literal["captions", "sentences", "pairs"]
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,16 @@ class Plan:
         image = replace(self.image, schedule=fit(self.image.schedule))
         return replace(self, image=image, text=replace(self.text, schedule=fit(self.text.schedule)))
 
+    def batched(self, batch: int | None, micro_batch: int) -> "Plan":
+        """Return the plan with the image run's batch a rank, and how many of it are computed at once."""
+        schedule = replace(self.image.schedule, batch=batch or self.image.schedule.batch, micro_batch=micro_batch)
+        return replace(self, image=replace(self.image, schedule=schedule))
+
 
 BUNDLED: dict[TextSource, Plan] = {
     "captions": Plan("captions", ImageRecipe(schedule=Schedule(minutes=79)), TextRecipe()),
     "sentences": Plan("sentences", ImageRecipe(schedule=Schedule(minutes=60)), TextRecipe()),
+    "pairs": Plan("pairs", ImageRecipe(schedule=Schedule(minutes=79)), TextRecipe()),
 }
 
 
@@ -60,10 +68,18 @@ def train_bundle(
     data: Path, captions: Captions, folder: Path, run: Path, *, name: str, plan: Plan, resume: bool = False
 ) -> None:
     """Train on `data` as planned, write the bundle with its card, and say how good it is."""
-    make = _from_sentences if plan.source == "sentences" else _from_captions
-    model, tokenizer = make(data, captions, run, plan, resume=resume)
+    if plan.source == "pairs":
+        model, tokenizer = train_pairs(data, plan.image, run / "pairs", resume=resume)
+    else:
+        make = _from_sentences if plan.source == "sentences" else _from_captions
+        model, tokenizer = make(data, captions, run, plan, resume=resume)
+    if not leads():
+        return
     manifest = export_bundle(model, tokenizer, folder, name=name, image_size=plan.image.image_size)
     bundle = Bundle.load(folder)
+    if plan.source == "pairs":
+        (folder / "CARD.md").write_text(_PAIRS_CARD.format(name=manifest.name, runs=_runs(plan)))
+        return
     figures = {split: measure(data, bundle, captions, split) for split in ("val", "test")}
     (folder / "CARD.md").write_text(_card(manifest, captions, figures, plan))
     for split, each in figures.items():
@@ -86,6 +102,18 @@ def _from_sentences(
     model.log_scale.data.fill_(log_scale)
     return model.eval(), tokenizer
 
+
+_PAIRS_CARD = """# {name}
+
+Both towers trained together from scratch, on images and captions of their own, by the symmetric contrastive loss
+(Radford et al. 2021). `watchword models evaluate` measures it; say here on what, and what it cannot do.
+
+## Made by
+
+`watchword models train --text pairs`:
+
+{runs}
+"""
 
 _ORIGINS: dict[TextSource, str] = {
     "captions": """trained together from scratch by the symmetric contrastive loss (Radford et al. 2021)""",

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from pipeline.models.captions import Captions, with_article
 from pipeline.models.training.language import TextTower
+from pipeline.models.training.learner import Learner
 from pipeline.models.training.phrases import draw_phrases
 from pipeline.models.training.recipe import TextRecipe
 from pipeline.models.training.sentence_space import SentenceSpace
@@ -62,7 +63,7 @@ def distil_text_tower(
     return distilled.text.eval(), tokenizer
 
 
-class DistilObjective(nn.Module):
+class DistilObjective(Learner):
     """One minus the cosine between the tower's vectors and the encoder's."""
 
     def __init__(self, text: TextTower) -> None:

@@ -9,13 +9,15 @@ from torch.nn import functional
 
 from pipeline.models.captions import Captions
 from pipeline.models.training.dual_encoder import MAXIMUM_LOGIT_SCALE, DualEncoder
+from pipeline.models.training.gradients import full_precision
+from pipeline.models.training.learner import Learner
 from pipeline.models.training.loss import cross_entropy_to, multi_positive_loss
 from pipeline.models.training.recipe import ImageRecipe
 from pipeline.models.training.text_bank import TextBank
 from pipeline.models.training.vision import ImageTower
 
 
-class Objective(nn.Module):
+class Objective(Learner):
     """
     A loss over images with its parameters.
 
@@ -55,7 +57,7 @@ class JointObjective(Objective):
     def forward(self, images: Tensor, matches: Tensor) -> Tensor:
         texts = self._captions.draw_categories(self._random) + self._captions.draw_groups(self._random)
         image_embeds, text_embeds, scale = self.model(images, self._tokens(texts))
-        with torch.autocast("cpu", enabled=False):
+        with full_precision(images.device):
             logits = scale * image_embeds @ text_embeds.T
             names = matches.shape[1]
             grouped = multi_positive_loss(logits[:, names:], matches @ self.membership)
@@ -70,7 +72,7 @@ class JointObjective(Objective):
     def _tokens(self, texts: list[str]) -> Tensor:
         """Return ids without the columns that are padding for every text; the pad id is 0."""
         input_ids = torch.tensor([encoding.ids for encoding in self._tokenizer.encode_batch(texts)])
-        return input_ids[:, : int((input_ids != 0).sum(1).max())]
+        return input_ids[:, : int((input_ids != 0).sum(1).max())].to(self.membership.device)
 
 
 class LockedTextObjective(Objective):
@@ -99,7 +101,7 @@ class LockedTextObjective(Objective):
 
     def forward(self, images: Tensor, matches: Tensor) -> Tensor:
         embeds = functional.normalize(self.image(images).float(), dim=-1)
-        with torch.autocast("cpu", enabled=False):
+        with full_precision(images.device):
             return self._loss(embeds, matches)
 
     def _loss(self, embeds: Tensor, matches: Tensor) -> Tensor:
@@ -119,7 +121,8 @@ class LockedTextObjective(Objective):
         """Return every caption in one template each, float [K, D]."""
         templates, captions, _ = self.vectors.shape
         chosen = torch.randint(templates, (captions,), generator=self._generator)
-        return self.vectors[chosen, torch.arange(captions)]
+        places = torch.arange(captions, device=self.vectors.device)
+        return self.vectors[chosen.to(places.device), places]
 
 
 def _mean_directions(vectors: Tensor) -> Tensor:

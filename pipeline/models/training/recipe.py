@@ -9,12 +9,13 @@ class Schedule:
     How long and how fast a run learns.
 
     Minutes are of a rank's own processor time, so that what else the machine does changes how long a run takes, not
-    what it learns. `batch` is a rank's own.
+    what it learns. `batch` is a rank's own; `micro_batch`, for pairs, how many of it are computed at once (0: all).
     """
 
     minutes: float = 25.0
     ranks: int = 2
     batch: int = 96
+    micro_batch: int = 0
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     warmup_share: float = 0.05

@@ -1,4 +1,4 @@
-"""The training loop: several one-thread ranks, a schedule by wall clock, and a state to go on from."""
+"""The training loop: ranks of this machine or of `torchrun`, a schedule by processor time, a state to go on from."""
 
 import copy
 import json
@@ -14,10 +14,13 @@ from typing import Any, Protocol
 import torch
 import torch.distributed as dist
 from rich.console import Console
+from rich.progress import Progress
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
-from torch.nn.parallel import DistributedDataParallel
 
+from pipeline.models.training.gradients import average_gradients
+from pipeline.models.training.learner import Learner
+from pipeline.models.training.plot import plot_run
 from pipeline.models.training.recipe import Schedule
 
 REPORT_EVERY = 0.04
@@ -46,12 +49,12 @@ class Job:
     """
     What every rank of a run is given; all of it can be pickled.
 
-    `objective` makes the module whose call on a batch is the loss; every rank's starts from the same weights.
+    `objective` makes what is trained; every rank's starts from the same weights.
     `watch` measures the averaged module as the run goes; nothing is chosen by what it shows.
     """
 
     schedule: Schedule
-    objective: Callable[[Rank], nn.Module]
+    objective: Callable[[Rank], Learner]
     batches: Callable[[Rank], Batches]
     watch: Callable[[nn.Module], dict[str, float]]
     out: Path
@@ -61,8 +64,8 @@ def train(job: Job, *, resume: bool = False) -> dict[str, Tensor]:
     """
     Train and return the exponential moving average of the objective's state.
 
-    Writes `out`/metrics.jsonl and, as it goes, `out`/state.pt; with `resume`, a run that was interrupted goes on from
-    there.
+    Writes, as it goes, `out`/metrics.jsonl, plot.png and state.pt; with `resume`, a run that was interrupted goes on
+    from there.
     """
     job.out.mkdir(parents=True, exist_ok=True)
     state = job.out / "state.pt"
@@ -70,55 +73,80 @@ def train(job: Job, *, resume: bool = False) -> dict[str, Tensor]:
         state.unlink(missing_ok=True)
         (job.out / "metrics.jsonl").unlink(missing_ok=True)
     os.environ.update(_KEEP_MEMORY)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    spawn(_run_rank, (job, port), nprocs=job.schedule.ranks)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    average: dict[str, Tensor] = torch.load(state, weights_only=True)["average"]
+    if under_torchrun():
+        _run_rank(int(os.environ["RANK"]), job)
+    else:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
+        spawn(_run_local_rank, (job, place), nprocs=job.schedule.ranks)  # type: ignore[no-untyped-call]  # torch's
+    average: dict[str, Tensor] = torch.load(state, weights_only=True, map_location="cpu")["average"]
     return average
 
 
-def _run_rank(number: int, job: Job, port: int) -> None:
+def under_torchrun() -> bool:
+    """Tell whether this process is one of several that `torchrun` started."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def leads() -> bool:
+    """Tell whether this process is to write what a run leaves: under `torchrun`, one of them is."""
+    return not under_torchrun() or os.environ["RANK"] == "0"
+
+
+def _run_local_rank(number: int, job: Job, place: dict[str, str]) -> None:
     torch.set_num_threads(1)
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    dist.init_process_group("gloo", rank=number, world_size=job.schedule.ranks)
+    os.environ.update(place, WORLD_SIZE=str(job.schedule.ranks), LOCAL_RANK=str(number))
+    _run_rank(number, job)
+
+
+def _run_rank(number: int, job: Job) -> None:
+    ranks, device = int(os.environ["WORLD_SIZE"]), torch.device("cpu")
+    if torch.cuda.is_available():
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", rank=number, world_size=ranks)
     try:
-        _Trainer(Rank(number, job.schedule.ranks, job.schedule.seed * 1000 + number), job).run()
+        _Trainer(Rank(number, ranks, job.schedule.seed * 1000 + number), job, device).run()
     finally:
         dist.destroy_process_group()
 
 
 class _Trainer:
-    def __init__(self, rank: Rank, job: Job) -> None:
+    def __init__(self, rank: Rank, job: Job, device: torch.device) -> None:
+        self.device = device
         self.leads, self.schedule, self.watch, self.out = rank.number == 0, job.schedule, job.watch, job.out
-        self.module = job.objective(rank).to(memory_format=torch.channels_last)
+        self.module = job.objective(rank).to(device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.module).eval()
-        self.parallel = DistributedDataParallel(self.module, forward_sync_buffers=False, gradient_as_bucket_view=True)
         self.optimiser = torch.optim.AdamW(_decayed(self.module, self.schedule.weight_decay), lr=0.0)
         self.batches = job.batches(rank)
         self.trained_s, self.step = 0.0, 0
         if (self.out / "state.pt").exists():
-            self._restore(torch.load(self.out / "state.pt", weights_only=True))
+            self._restore(torch.load(self.out / "state.pt", weights_only=True, map_location=device))
 
     def run(self) -> None:
         started, spoken, loss = time.process_time() - self.trained_s, self._progress(), math.nan
-        while (progress := self._agree(self._progress())) < 1:
-            loss = self._learn(progress)
-            self._follow()
-            self.step += 1
-            self.trained_s = time.process_time() - started
-            if self.leads and progress - spoken >= REPORT_EVERY:
-                spoken = progress
-                self._report(progress, loss)
-        if self.leads:
-            self._report(1.0, loss)
+        with Progress(console=Console(stderr=True), disable=not self.leads) as bar:
+            task = bar.add_task(f"training in {self.out.name}", total=1.0)
+            while (progress := self._agree(self._progress())) < 1:
+                loss = self._learn(progress)
+                self._follow()
+                self.step += 1
+                self.trained_s = time.process_time() - started
+                bar.update(task, completed=progress)
+                if self.leads and progress - spoken >= REPORT_EVERY:
+                    spoken = progress
+                    bar.console.print(self._report(progress, loss))
+            bar.update(task, completed=1.0)
+            if self.leads:
+                bar.console.print(self._report(1.0, loss))
 
     def _progress(self) -> float:
         return self.trained_s / (60 * self.schedule.minutes)
 
     def _agree(self, progress: float) -> float:
         """Return rank 0's progress, so that every rank draws alike and stops at the same step."""
-        shared = torch.tensor([progress], dtype=torch.float64)
+        shared = torch.tensor([progress], dtype=torch.float64, device=self.device)
         dist.broadcast(shared, 0)
         return float(shared)
 
@@ -126,13 +154,12 @@ class _Trainer:
         rate = self.schedule.learning_rate * min(1.0, progress / self.schedule.warmup_share)
         for group in self.optimiser.param_groups:
             group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * progress))
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = self.parallel(*self.batches.draw(progress))
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = self.module.learn(*(part.to(self.device) for part in self.batches.draw(progress)))
+        average_gradients(self.module)
         nn.utils.clip_grad_norm_(self.module.parameters(), CLIP_NORM)
         self.optimiser.step()
-        return float(loss.detach())
+        return float(loss)
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -144,16 +171,17 @@ class _Trainer:
             else:
                 value.copy_(ours[name])
 
-    def _report(self, progress: float, loss: float) -> None:
+    def _report(self, progress: float, loss: float) -> str:
         seen = self.watch(self.average)
         line = {"progress": round(progress, 3), "minutes": self.trained_s / 60, "step": self.step, "loss": loss, **seen}
         with (self.out / "metrics.jsonl").open("a") as lines:
             lines.write(json.dumps(line) + "\n")
-        shown = ", ".join(f"{name} {value:.3f}" for name, value in seen.items())
-        Console(stderr=True).print(f"{progress:5.0%} step {self.step} loss {loss:.3f}, {shown}")
+        plot_run(self.out / "metrics.jsonl", self.out / "plot.png")
         fresh = self.out / "state.pt.new"
         torch.save(self._state(), fresh)
         fresh.replace(self.out / "state.pt")
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in seen.items())
+        return f"{progress:5.0%} step {self.step} loss {loss:.3f}, {shown}"
 
     def _state(self) -> dict[str, Any]:
         return {

@@ -1,0 +1,192 @@
+"""Training both towers on images and captions of their own (Radford et al. 2021, section 2.3)."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.errors import UsageError
+from pipeline.events.images import ImageLimits, PixelSpec
+from pipeline.ingest.decode import decode
+from pipeline.models.training.augment import Augmentation, erase, jitter_colour, warp
+from pipeline.models.training.dual_encoder import MAXIMUM_LOGIT_SCALE, DualEncoder
+from pipeline.models.training.gradients import cached_backward, full_precision, gather, mixed_precision
+from pipeline.models.training.image_batches import CANVAS
+from pipeline.models.training.language import TextTower
+from pipeline.models.training.learner import Learner
+from pipeline.models.training.loss import multi_positive_loss
+from pipeline.models.training.recipe import ImageRecipe
+from pipeline.models.training.tokenizer import PAD, fit_tokenizer
+from pipeline.models.training.train import Job, Rank, train
+from pipeline.models.training.vision import ImageTower, normalise
+
+WATCHED = 512
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """
+    Images and their captions.
+
+    `pixels`: uint8 [N, S, S, 3], RGB; `captions[i]`: one or more texts of image i; `kinds`: int64 [N], equal for images
+    that are not each other's negatives.
+    """
+
+    pixels: NDArray[np.uint8]
+    captions: tuple[tuple[str, ...], ...]
+    kinds: NDArray[np.int64]
+
+
+def read_pairs(folder: Path, split: str) -> Pairs:
+    """
+    Read the columns `file`, `caption` and `split` of `folder`/labels.csv; a file may stand in several rows.
+
+    With a column `category`, images of one category are not each other's negatives; without, images that share a
+    caption. Raises `UsageError` for a missing column or an empty split, `RecordFault` for what is no image.
+    """
+    captions: dict[str, list[str]] = {}
+    kinds: dict[str, str] = {}
+    table = folder / "labels.csv"
+    with table.open(newline="") as lines:
+        for row in csv.DictReader(lines):
+            if missing := {"file", "caption", "split"} - row.keys():
+                raise UsageError(f"`{table}` has no column {', '.join(sorted(missing))}")
+            if row["split"] == split:
+                captions.setdefault(row["file"], []).append(row["caption"])
+                kinds.setdefault(row["file"], row.get("category") or row["caption"])
+    if not captions:
+        raise UsageError(f"`{table}`: no rows of the split `{split}`")
+    files = track(captions, description=f"reading {split}", console=Console(stderr=True))
+    pixels = [decode((folder / file).read_bytes(), PixelSpec(CANVAS, "squash"), ImageLimits()).pixels for file in files]
+    places = {kind: place for place, kind in enumerate(dict.fromkeys(kinds.values()))}
+    numbers = np.array([places[kind] for kind in kinds.values()], dtype=np.int64)
+    return Pairs(np.stack(pixels), tuple(map(tuple, captions.values())), numbers)
+
+
+def train_pairs(data: Path, recipe: ImageRecipe, out: Path, *, resume: bool = False) -> tuple[DualEncoder, Tokenizer]:
+    """Train on `data`'s split `train` and return the averaged towers with their tokenizer."""
+    pairs, watched = read_pairs(data, "train"), read_pairs(data, "val")
+    texts = [text for each in pairs.captions for text in each]
+    tokenizer = fit_tokenizer(texts, vocabulary=recipe.vocabulary, context=recipe.context)
+    job = Job(
+        recipe.schedule,
+        partial(_objective, recipe, tokenizer.to_str()),
+        partial(PairBatches, pairs, recipe, tokenizer.to_str()),
+        PairRecall(watched, tokenizer.to_str(), recipe.image_size),
+        out,
+    )
+    average = train(job, resume=resume)
+    objective = _objective(recipe, tokenizer.to_str(), Rank(0, 1, recipe.schedule.seed))
+    objective.load_state_dict(average)
+    return objective.model.eval(), tokenizer
+
+
+class PairObjective(Learner):
+    """The symmetric contrastive loss over the pairs of all ranks, computed a micro-batch at a time."""
+
+    def __init__(self, model: DualEncoder, micro_batch: int) -> None:
+        super().__init__()
+        self.model = model
+        self._micro_batch = micro_batch
+
+    def learn(self, *batch: Tensor) -> Tensor:
+        """`batch`: images, float [N, 3, S, S], token ids, int64 [N, L], and kinds, int64 [N]."""
+        images, input_ids, kinds = batch
+        with mixed_precision(images.device):
+            return cached_backward(
+                (self.model.image, self.model.text),
+                (images, input_ids),
+                partial(self._loss, gather(kinds)),
+                micro_batch=self._micro_batch,
+            )
+
+    def _loss(self, kinds: Tensor, images: Tensor, texts: Tensor) -> Tensor:
+        with full_precision(images.device):
+            scale = self.model.log_scale.exp().clamp(max=MAXIMUM_LOGIT_SCALE)
+            logits = (
+                scale * functional.normalize(images.float(), dim=-1) @ functional.normalize(texts.float(), dim=-1).T
+            )
+            return multi_positive_loss(logits, kinds[:, None].eq(kinds).float())
+
+
+class PairBatches:
+    """Draws augmented images, the token ids of one of their captions each, and their kinds."""
+
+    def __init__(self, pairs: Pairs, recipe: ImageRecipe, tokenizer_json: str, rank: Rank) -> None:
+        if len(pairs.pixels) < recipe.schedule.batch * rank.count:
+            raise UsageError(
+                f"{len(pairs.pixels)} images are fewer than one batch of {recipe.schedule.batch} for each of "
+                f"{rank.count} ranks; make the batch smaller"
+            )
+        self._pairs, self._recipe, self._rank = pairs, recipe, rank
+        self._how = Augmentation(smallest_area=recipe.smallest_area, mix_probability=0.0)
+        self._generator = torch.Generator().manual_seed(rank.seed)
+        self._tokenizer = Tokenizer.from_str(tokenizer_json)
+        self._pixels = torch.from_numpy(pairs.pixels)
+        self._places = self._shuffled()
+
+    def draw(self, progress: float) -> tuple[Tensor, ...]:
+        """Return float [N, 3, S, S], normalised, int64 [N, L] and int64 [N]."""
+        sizes, places = self._recipe.resolutions, next(self._places)
+        size = sizes[min(int(progress * len(sizes)), len(sizes) - 1)]
+        images = self._pixels[places].permute(0, 3, 1, 2).float() / 255
+        images = warp(images, size, self._how, self._generator)
+        images = erase(jitter_colour(images, self._how, self._generator), self._how, self._generator)
+        texts = [self._one_of(self._pairs.captions[place]) for place in places.tolist()]
+        input_ids = torch.tensor([encoding.ids for encoding in self._tokenizer.encode_batch(texts)])
+        kinds = torch.from_numpy(self._pairs.kinds)[places]
+        return normalise(images).contiguous(memory_format=torch.channels_last), input_ids, kinds
+
+    def _one_of(self, captions: tuple[str, ...]) -> str:
+        return captions[int(torch.randint(len(captions), (1,), generator=self._generator))]
+
+    def _shuffled(self) -> Iterator[Tensor]:
+        """Yield this rank's share of a fresh shuffle, again and again; all ranks shuffle alike."""
+        shuffle, batch = torch.Generator().manual_seed(self._recipe.schedule.seed), self._recipe.schedule.batch
+        while True:
+            order = torch.randperm(len(self._pixels), generator=shuffle)[self._rank.number :: self._rank.count]
+            for start in range(0, len(order) - batch + 1, batch):
+                yield order[start : start + batch]
+
+
+@dataclass(frozen=True)
+class PairRecall:
+    """The share of held-out images whose nearest caption is one of their own kind, and the temperature."""
+
+    pairs: Pairs
+    tokenizer_json: str
+    size: int
+
+    @torch.no_grad()
+    def __call__(self, module: nn.Module) -> dict[str, float]:
+        """Measure a `PairObjective`."""
+        assert isinstance(module, PairObjective)
+        device, tokenizer = module.model.log_scale.device, Tokenizer.from_str(self.tokenizer_json)
+        pixels = torch.from_numpy(self.pairs.pixels[:WATCHED]).permute(0, 3, 1, 2).float() / 255
+        images = normalise(functional.interpolate(pixels, (self.size, self.size), mode="bilinear", antialias=True))
+        texts = [captions[0] for captions in self.pairs.captions[:WATCHED]]
+        input_ids = torch.tensor([encoding.ids for encoding in tokenizer.encode_batch(texts)])
+        image_embeds, text_embeds, scale = module.model(images.to(device), input_ids.to(device))
+        kinds = torch.from_numpy(self.pairs.kinds[:WATCHED]).to(device)
+        right = kinds[(image_embeds @ text_embeds.T).argmax(1)].eq(kinds).float().mean()
+        return {"val_recall1": float(right), "logit_scale": float(scale)}
+
+
+def _objective(recipe: ImageRecipe, tokenizer_json: str, _: Rank) -> PairObjective:
+    torch.manual_seed(recipe.schedule.seed)
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    pad_id = tokenizer.token_to_id(PAD)
+    assert pad_id is not None
+    text = TextTower(tokenizer.get_vocab_size(), recipe.dimension, context=recipe.context, pad_id=pad_id)
+    model = DualEncoder(ImageTower(recipe.dimension, recipe.dropout), text)
+    return PairObjective(model, recipe.schedule.micro_batch or recipe.schedule.batch)

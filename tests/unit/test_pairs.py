@@ -1,0 +1,177 @@
+"""Contrastive training on pairs: micro-batches and ranks change what fits in memory, never the gradient."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
+from torch.nn import functional
+
+from pipeline.encode.bundle import Bundle
+from pipeline.encode.local import LocalEncoder
+from pipeline.errors import UsageError
+from pipeline.models.training.gradients import average_gradients, cached_backward, gather
+from pipeline.models.training.loss import multi_positive_loss
+from pipeline.models.training.pairs import PairBatches, Pairs, read_pairs
+from pipeline.models.training.recipe import ImageRecipe, Schedule
+from pipeline.models.training.train import Rank
+from tests.support.ports import free_ports
+
+ROWS, RANKS = 12, 2
+KINDS = torch.tensor([0, 1, 2, 3, 0, 4, 5, 1, 6, 7, 8, 0])
+
+
+class Pair(nn.Module):
+    """Two small towers and a temperature."""
+
+    def __init__(self, *, dropout: float = 0.0) -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        self.image = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Dropout(dropout), nn.Linear(16, 4))
+        self.text = nn.Sequential(nn.Linear(3, 16), nn.Tanh(), nn.Linear(16, 4))
+        self.log_scale = nn.Parameter(torch.tensor(1.5))
+
+    def loss(self, kinds: Tensor, images: Tensor, texts: Tensor) -> Tensor:
+        images, texts = functional.normalize(images, dim=-1), functional.normalize(texts, dim=-1)
+        return multi_positive_loss(self.log_scale.exp() * images @ texts.T, kinds[:, None].eq(kinds).float())
+
+    def gradients(self) -> dict[str, Tensor]:
+        return {name: each.grad.clone() for name, each in self.named_parameters() if each.grad is not None}
+
+
+def rows() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(9)
+    return torch.randn(ROWS, 6, generator=generator), torch.randn(ROWS, 3, generator=generator)
+
+
+def at_once() -> tuple[Tensor, dict[str, Tensor]]:
+    pair, (images, texts) = Pair(), rows()
+    loss = pair.loss(KINDS, pair.image(images), pair.text(texts))
+    torch.autograd.backward(loss)
+    return loss.detach(), pair.gradients()
+
+
+def in_pieces(pair: Pair, images: Tensor, texts: Tensor, kinds: Tensor, micro_batch: int) -> Tensor:
+    return cached_backward((pair.image, pair.text), (images, texts), partial(pair.loss, kinds), micro_batch=micro_batch)
+
+
+@pytest.mark.parametrize("micro_batch", [1, 5, 12, 100])
+def test_micro_batches_give_the_whole_batchs_loss_and_gradient(micro_batch: int) -> None:
+    pair = Pair()
+    loss = in_pieces(pair, *rows(), KINDS, micro_batch)
+    expected, gradients = at_once()
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(pair.gradients(), gradients)
+    assert len(gradients) == 9
+
+
+def test_dropout_drops_the_same_both_times() -> None:
+    pair, (images, texts) = Pair(dropout=0.5), rows()
+    torch.manual_seed(1)
+    loss = pair.loss(KINDS, pair.image(images), pair.text(texts))
+    torch.autograd.backward(loss)
+    expected = pair.gradients()
+    pair.zero_grad()
+    torch.manual_seed(1)
+    torch.testing.assert_close(in_pieces(pair, images, texts, KINDS, ROWS), loss.detach())
+    torch.testing.assert_close(pair.gradients(), expected)
+
+
+def test_running_means_count_a_batch_once() -> None:
+    images, _ = rows()
+    plain, cached = nn.BatchNorm1d(6), nn.BatchNorm1d(6)
+    plain(images)
+    cached_backward((cached,), (images,), lambda embeds: embeds.square().mean(), micro_batch=ROWS)
+    torch.testing.assert_close(cached.running_mean, plain.running_mean)
+    torch.testing.assert_close(cached.running_var, plain.running_var)
+    assert cached.momentum == plain.momentum
+
+
+def _rank(number: int, port: int, out: Path) -> None:
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    dist.init_process_group("gloo", rank=number, world_size=RANKS)
+    torch.set_num_threads(1)
+    share = ROWS // RANKS
+    own = slice(number * share, (number + 1) * share)
+    pair, (images, texts) = Pair(), rows()
+    loss = in_pieces(pair, images[own], texts[own], gather(KINDS[own]), 4)
+    average_gradients(pair)
+    torch.save((loss, pair.gradients()), out / f"{number}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_ranks_have_the_loss_and_gradient_of_one_process(tmp_path: Path) -> None:
+    """Over gloo, features gathered, in micro-batches of four: each rank ends with what one with all rows has."""
+    [port] = free_ports(1)
+    spawn(_rank, (port, tmp_path), nprocs=RANKS)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    expected, gradients = at_once()
+    for number in range(RANKS):
+        loss, found = torch.load(tmp_path / f"{number}.pt", weights_only=True)
+        torch.testing.assert_close(loss, expected)
+        torch.testing.assert_close(found, gradients)
+
+
+@pytest.fixture
+def captioned(samples: Path, tmp_path: Path) -> Path:
+    """Photographs of three kinds with two captions each, in a labels.csv with a column `caption`."""
+    words = {"Motorbikes": ("a motorbike", "a motorcycle parked"), "watch": ("a watch", "a clock for the wrist")}
+    words["airplanes"] = ("an airplane", "a jet in the air")
+    with (samples / "labels.csv").open() as lines:
+        found = [row for row in csv.DictReader(lines) if row["category"] in words]
+    with (tmp_path / "labels.csv").open("w", newline="") as lines:
+        table = csv.writer(lines)
+        table.writerow(["file", "category", "caption", "split"])
+        for place, row in enumerate(found):
+            for caption in words[row["category"]]:
+                split = "val" if place % 4 == 0 else "train"
+                table.writerow([samples / row["file"], row["category"], caption, split])
+    return tmp_path
+
+
+def test_pairs_know_their_captions_and_whose_negatives_they_are_not(captioned: Path) -> None:
+    pairs = read_pairs(captioned, "val")
+    assert all(len(captions) == 2 for captions in pairs.captions)
+    assert len(set(pairs.kinds.tolist())) == 3
+    assert len(pairs.pixels) == len(pairs.captions) == len(pairs.kinds)
+
+
+def test_a_batch_larger_than_the_data_is_told(captioned: Path) -> None:
+    recipe = ImageRecipe(schedule=Schedule(batch=5000))
+    pairs: Callable[[], Pairs] = partial(read_pairs, captioned, "val")
+    with pytest.raises(UsageError, match="fewer than one batch of 5000 for each of 2 ranks"):
+        PairBatches(pairs(), recipe, "{}", Rank(0, 2, 1))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_torchruns_processes_train_one_bundle(captioned: Path) -> None:
+    """Two processes, micro-batches; the run leaves metrics, a picture and a bundle, and learns."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port"]
+    watchword = str(Path(sys.executable).with_name("watchword"))
+    words = [watchword, "models", "train", str(captioned), "--text", "pairs", "--minutes", "0.25"]
+    options = ["--bundle", str(captioned / "bundle"), "--runs", str(captioned / "run"), "--micro-batch", "8"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    [port] = free_ports(1)
+    run = subprocess.run(
+        [*command, str(port), *words, *options, "--batch", "16", "--name", "kinds"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    metrics = [json.loads(line) for line in (captioned / "run/pairs/metrics.jsonl").read_text().splitlines()]
+    assert metrics[-1]["loss"] < metrics[0]["loss"]
+    assert {"val_recall1", "logit_scale"} <= metrics[-1].keys()
+    assert (captioned / "run/pairs/plot.png").read_bytes().startswith(b"\x89PNG")
+    encoder = LocalEncoder(Bundle.load(captioned / "bundle"))
+    assert encoder.encode_texts(["a motorbike"]).shape == (1, 256)
