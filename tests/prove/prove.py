@@ -18,6 +18,7 @@ from pipeline.models.importing.source import load_source
 from pipeline.settings import StackSettings
 from pipeline.stack.local import down, stack_parts, up
 from tests.support.chaos import Chaos, Plan
+from tests.support.odd_images import write_odd_images
 from tests.support.sources import CLIP_B32, CLIP_L14, SIGLIP_B16, write_clip, write_siglip, write_siglip2
 from tests.support.stream import REPOSITORY, Stack, Stream
 from tests.support.waiting import wait_until
@@ -61,11 +62,8 @@ def prove_chaos(stack: Stack, folder: Path, images: list[bytes]) -> bool:
 
 
 def prove_imports(_: Stack, folder: Path, images: list[bytes]) -> bool:
-    """Four architectures at their real size, random weights: what `transformers` computes, we compute."""
-    files = []
-    for number, image in enumerate(images[:: len(images) // 24]):
-        files.append(folder / f"{number}.jpg")
-        files[-1].write_bytes(image)
+    """Four architectures at real size, random weights, photographs of odd shapes: what `transformers` computes."""
+    files = write_odd_images(folder, images, 24)
     sources = {
         "CLIP ViT-B/32": (write_clip, CLIP_B32),
         "CLIP ViT-L/14": (write_clip, CLIP_L14),

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
@@ -16,27 +15,18 @@ from pipeline.events.images import ImageLimits
 from pipeline.models.importing.bundle import import_bundle
 from pipeline.models.importing.check import PROBES, check_import
 from pipeline.models.importing.source import load_source
+from tests.support.odd_images import write_odd_images
 from tests.support.sources import TINY, Size, write_clip, write_siglip, write_siglip2
 
 pytestmark = pytest.mark.timeout(180)
 
 FAMILIES = pytest.mark.parametrize("write", [write_clip, write_siglip, write_siglip2])
-ODD_SIZES = [(1500, 60), (31, 500), (640, 480), (2000, 1500), (3001, 997), (20, 20)]
 
 
 @pytest.fixture(scope="module")
 def odd_images(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Photographs of odd shapes: strips, very large, very small, turned by their EXIF orientation."""
-    folder = tmp_path_factory.mktemp("odd")
-    photographs = sorted((samples / "images").rglob("*.jpg"))
-    made = []
-    for number, (size, path) in enumerate(zip(ODD_SIZES * 2, photographs[:: len(photographs) // 12], strict=False)):
-        image = Image.open(path).convert("RGB").resize(size, Image.Resampling.LANCZOS)
-        exif = Image.Exif()
-        exif[274] = 1 + number % 8
-        made.append(folder / f"{number}.{'jpg' if number % 2 else 'png'}")
-        image.save(made[-1], exif=exif)
-    return made
+    photographs = [path.read_bytes() for path in sorted((samples / "images").rglob("*.jpg"))]
+    return write_odd_images(tmp_path_factory.mktemp("odd"), photographs, 12)
 
 
 @FAMILIES
