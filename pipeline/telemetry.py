@@ -125,6 +125,7 @@ class Metrics:
         self.info = self._gauge("build_info", "What is running.", ("version", "model", "policy_set"))
         # Policy edits refused; the last good set stays in force.
         self.policies_refused = self._counter("policy_sets_refused", "Policy edits refused as invalid.")
+        self.policies_stale = self._gauge("policies_stale", "Policies whose threshold was fitted for another model.")
         for reason in DeadLetterReason:
             self.dead_letters.labels(reason.value)
         ProcessCollector(registry=self.registry)

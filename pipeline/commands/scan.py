@@ -17,6 +17,7 @@ from pipeline.events.outcomes import DeadLetter, Verdict
 from pipeline.ingest.decode import thumbnail
 from pipeline.ingest.folder import list_files, read_files
 from pipeline.judge.load import load_policy_set
+from pipeline.judge.model_change import for_model, stale_policies
 from pipeline.judge.score import Judge
 from pipeline.settings import Settings, load_settings
 from pipeline.stream.build import build_decoder
@@ -36,6 +37,10 @@ def run_scan(
     files = list_files(paths)
     policy_set = load_policy_set(policies or settings.policies)
     bundle = Bundle.load(model or settings.model)
+    if stale := stale_policies(policy_set, bundle.lineage):
+        names = ", ".join(policy.id for policy in stale)
+        progress_output().print(f"fitted for another model, what they say of this one means little: {names}")
+    policy_set = for_model(policy_set, bundle.lineage)
     encoder = LocalEncoder(bundle)
     judge = Judge(build_prompt_bank(policy_set, encoder))
     outcomes = scan(

@@ -95,6 +95,12 @@ class Bundle:
         return cls(folder, manifest)
 
     @property
+    def lineage(self) -> frozenset[str]:
+        """The digests a threshold for this model may name: its own, and that of the bundle it is an engine of."""
+        derived = self.manifest.derived
+        return frozenset({self.digest} if derived is None else {self.digest, derived.parent})
+
+    @property
     def image_tower(self) -> Path:
         """The image tower's ONNX file."""
         return self.folder / self.manifest.image_tower

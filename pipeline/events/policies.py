@@ -22,6 +22,13 @@ class ScoreKind(StrEnum):
     SIMILARITY = "similarity"
 
 
+class OnModelChange(StrEnum):
+    """What a policy does under another model than its threshold was fitted for."""
+
+    SHADOW = "shadow"
+    REFUSE = "refuse"
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """
@@ -29,7 +36,7 @@ class Policy:
 
     `prompts` and `contrast` are phrases; each is written into every one of `templates` (with `{}` for the phrase).
     `threshold` is the raw score from which the policy says yes; `provisional` marks one that its evidence does not
-    yet support.
+    yet support; `model` is the digest of the model it was fitted for, None when nobody said.
     """
 
     id: str
@@ -45,6 +52,8 @@ class Policy:
     mode: Mode
     provisional: bool
     digest: str
+    model: str | None = None
+    on_model_change: OnModelChange = OnModelChange.SHADOW
 
 
 @dataclass(frozen=True, slots=True)

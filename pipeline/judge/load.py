@@ -12,7 +12,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from pipeline.errors import PolicyError
-from pipeline.events.policies import Background, Mode, PolicySet, ScoreKind
+from pipeline.events.policies import Background, Mode, OnModelChange, PolicySet, ScoreKind
 from pipeline.judge.policy import BackgroundFile, PolicyFile, compose
 from pipeline.judge.positions import Position, Problem, locate
 
@@ -24,6 +24,7 @@ FileT = TypeVar("FileT", bound=BaseModel)
 _CHOICES = {
     "score": [kind.value for kind in ScoreKind],
     "mode": [mode.value for mode in Mode],
+    "on_model_change": [change.value for change in OnModelChange],
     "severity": ["low", "medium", "high", "critical"],
 }
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from pipeline.events.policies import Background, Mode, Policy, PolicySet, ScoreKind
+from pipeline.events.policies import Background, Mode, OnModelChange, Policy, PolicySet, ScoreKind
 
 DEFAULT_TEMPLATES = ("a photo of {}", "a close-up photo of {}", "a picture of {}")
 
@@ -37,10 +37,15 @@ class _Strict(BaseModel):
 
 
 class Threshold(_Strict):
-    """The raw score from which a policy flags; `provisional` says that its evidence does not support it yet."""
+    """
+    The raw score from which a policy flags.
+
+    `provisional` says that its evidence does not support it yet; `model` is the digest of the model it was fitted for.
+    """
 
     value: float = Field(allow_inf_nan=False)
     provisional: bool = False
+    model: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")] | None = None
 
 
 def _bare_threshold(value: Any) -> Any:
@@ -65,6 +70,7 @@ class PolicyFile(_Strict):
     action: Text
     owner: Text
     mode: Mode = Mode.SHADOW
+    on_model_change: OnModelChange = OnModelChange.SHADOW
 
     def parse(self) -> Policy:
         """Return the policy with its digest."""
@@ -81,6 +87,8 @@ class PolicyFile(_Strict):
             owner=self.owner,
             mode=self.mode,
             provisional=self.threshold.provisional,
+            model=self.threshold.model,
+            on_model_change=self.on_model_change,
             digest=digest_of(self.model_dump(mode="json")),
         )
 

@@ -142,7 +142,7 @@ def run_worker(settings: Settings) -> None:
     threadpool_limits(limits=1, user_api="blas")
     bundle, metrics = Bundle.load(settings.model), Metrics()
     encoder = build_encoder(settings, bundle, metrics)
-    policies = PolicyWatch(settings.policies, encoder, metrics)
+    policies = PolicyWatch(settings.policies, encoder, bundle.lineage, metrics)
 
     def note_policy_set(policy_set: PolicySet) -> None:
         metrics.info.clear()

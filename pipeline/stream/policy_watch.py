@@ -1,7 +1,7 @@
 """The policy set in force: read at start, taken anew when its files change, all or nothing."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import structlog
@@ -10,6 +10,7 @@ from pipeline.encode.prompt_bank import TextEncoder, build_prompt_bank
 from pipeline.errors import EncoderFault, PolicyError
 from pipeline.events.policies import PolicySet
 from pipeline.judge.load import load_policy_set
+from pipeline.judge.model_change import for_model, stale_policies
 from pipeline.judge.score import Judge
 from pipeline.telemetry import Metrics
 
@@ -20,17 +21,28 @@ class PolicyWatch:
     """
     Holds the judge of the policy set in force and replaces it between chunks when the folder changes.
 
-    An edit that is not valid is logged with its place, counted, and changes nothing.
+    An edit that is not valid is logged with its place, counted, and changes nothing. Policies fitted for none of
+    `models` follow their `on_model_change`.
     """
 
-    def __init__(self, folder: Path, encoder: TextEncoder, metrics: Metrics, *, interval_s: float = 2.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        encoder: TextEncoder,
+        models: Collection[str],
+        metrics: Metrics,
+        *,
+        interval_s: float = 2.0,
+    ) -> None:
         self._folder = folder
         self._encoder = encoder
+        self._models = models
         self._metrics = metrics
         self._interval_s = interval_s
         self._stopping = threading.Event()
         self._seen: object = None
         self._judge: Judge | None = None
+        self._loaded = ""
         self._on_change: Callable[[PolicySet], None] | None = None
 
     def load(self, on_change: Callable[[PolicySet], None]) -> None:
@@ -59,7 +71,7 @@ class PolicyWatch:
             return
         try:
             policy_set = load_policy_set(self._folder)
-            if policy_set.digest != self.current().bank.policy_set.digest:
+            if policy_set.digest != self._loaded:
                 self._take(policy_set)
         except PolicyError as error:
             self._metrics.policies_refused.inc()
@@ -72,10 +84,16 @@ class PolicyWatch:
         self._seen = seen
 
     def _take(self, policy_set: PolicySet) -> None:
-        self._judge = Judge(build_prompt_bank(policy_set, self._encoder))
-        log.info("policy set in force", digest=policy_set.digest, policies=[p.id for p in policy_set.policies])
+        stale = [policy.id for policy in stale_policies(policy_set, self._models)]
+        judged = for_model(policy_set, self._models)
+        self._judge = Judge(build_prompt_bank(judged, self._encoder))
+        self._loaded = policy_set.digest
+        self._metrics.policies_stale.set(len(stale))
+        if stale:
+            log.warning("fitted for another model, shadowed until their thresholds are fitted again", policies=stale)
+        log.info("policy set in force", digest=judged.digest, policies=[p.id for p in judged.policies])
         if self._on_change is not None:
-            self._on_change(policy_set)
+            self._on_change(judged)
 
     def _watch(self) -> None:
         while not self._stopping.wait(self._interval_s):
