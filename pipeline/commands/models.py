@@ -219,3 +219,30 @@ def build(
         capabilities=tuple(capability or ()),
         flip_rate=flip_rate,
     )
+
+
+@app.command()
+def compare(
+    old: Annotated[Path, typer.Argument(help="Model bundle in use.")],
+    new: Annotated[Path, typer.Argument(help="Model bundle that would replace it.")],
+    images: Annotated[list[Path] | None, typer.Option(help="Images and folders, without labels.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with labels.csv and policy_labels.yaml: labelled images.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Which split of the labelled images.")] = "val",
+    policies: Annotated[Path, typer.Option(help="Folder of policy files.")] = Path("policies"),
+    format: Annotated[str, typer.Option(help="`table` or `json`.")] = "table",  # noqa: A002 -- the option's name
+    html: Annotated[Path | None, typer.Option(help="Also write the flips with their pictures, one HTML file.")] = None,
+) -> None:
+    """
+    Show what a model upgrade changes: every threshold fitted again, and the verdicts that flip all the same.
+
+    With labels a policy's new threshold keeps its precision; without, it keeps how many images are flagged.
+
+    Exit codes: 0 every policy carries over, 1 some must be tuned again, 2 error.
+
+    Example: `watchword models compare pipeline/bundles/caltech-small out/new --data samples --html flips.html`
+    """
+    from pipeline.commands.compare import run_compare
+
+    raise typer.Exit(run_compare(old, new, images or [], data, split, policies, output_format=format, html=html))

@@ -14,11 +14,15 @@ TEMPLATE = "gallery.html.jinja"
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One picture: a JPEG, or None where there is none, and (text, value between 0 and 1) lines, best first."""
+    """
+    One picture: a JPEG, or None where there is none, and lines of text.
+
+    A line's value between 0 and 1 is shown as a number and a bar; None shows the text alone.
+    """
 
     path: str
     thumbnail: bytes | None
-    lines: tuple[tuple[str, float], ...]
+    lines: tuple[tuple[str, float | None], ...]
 
     @property
     def picture(self) -> str | None:

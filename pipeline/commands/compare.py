@@ -1,0 +1,126 @@
+"""`watchword models compare`: what another model would change."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline.commands.console import output, plain_table, progress_output
+from pipeline.emit.gallery import Tile, write_gallery
+from pipeline.encode.bundle import Bundle
+from pipeline.errors import UsageError
+from pipeline.evaluate.labelled import Confusion, read_labels, read_policy_labels
+from pipeline.ingest.decode import thumbnail
+from pipeline.ingest.folder import list_files
+from pipeline.judge.load import load_policy_set
+from pipeline.models.evaluation.compare import Comparison, PolicyChange, compare_models
+
+THUMBNAIL_SIDE = 320
+MOST_TILES = 300
+
+
+def run_compare(
+    old: Path,
+    new: Path,
+    images: list[Path],
+    data: Path | None,
+    split: str,
+    policies: Path,
+    *,
+    output_format: str,
+    html: Path | None,
+) -> int:
+    """Compare and print; returns 0, or 1 when a policy must be looked at."""
+    if output_format not in ("table", "json"):
+        raise UsageError(f"`--format {output_format}`: it is `table` or `json`")
+    labels, about = {}, {}
+    files = list_files(images) if images else []
+    if data is not None:
+        labels = {row.path: row.category for row in read_labels(data / "labels.csv", split)}
+        about = read_policy_labels(data / "policy_labels.yaml")
+        files = [*files, *labels]
+    if not files:
+        raise UsageError("nothing to compare on: name `--images`, or labelled ones with `--data`")
+    progress_output().print(f"judging {len(files)} files with both models")
+    found = compare_models(Bundle.load(old), Bundle.load(new), files, load_policy_set(policies), labels, about)
+    if output_format == "json":
+        output().print(json.dumps(_fields(found), default=str))
+    else:
+        _print_table(found)
+    if html is not None:
+        write_gallery(html, _tiles(found), title="Verdicts that another model changes", about=_about(found))
+    return 1 if any(change.retune for change in found.changes) else 0
+
+
+def _print_table(found: Comparison) -> None:
+    console = output()
+    table = plain_table("policy", "threshold", "fitted again", "flagged", "newly", "cleared", "precision", "recall")
+    for change in found.changes:
+        table.add_row(
+            change.policy_id,
+            f"{change.old_threshold:.2f}",
+            f"{change.new_threshold:.2f}",
+            str(change.flagged),
+            str(len(change.newly_flagged)),
+            str(len(change.newly_cleared)),
+            _both(change, "precision"),
+            _both(change, "recall"),
+        )
+    console.print(table)
+    for change in found.changes:
+        if change.retune:
+            console.print(f"{change.policy_id} must be tuned again: {change.retune}")
+    console.print(f"{found.images} images, {found.unreadable} unreadable")
+
+
+def _both(change: PolicyChange, name: str) -> str:
+    if change.old is None or change.new is None:
+        return "–"
+    return f"{_share(getattr(change.old, name))} → {_share(getattr(change.new, name))}"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _fields(found: Comparison) -> dict[str, Any]:
+    return {
+        "images": found.images,
+        "unreadable": found.unreadable,
+        "policies": [
+            {
+                "id": change.policy_id,
+                "threshold": change.old_threshold,
+                "fitted_again": change.new_threshold,
+                "flagged": change.flagged,
+                "newly_flagged": list(change.newly_flagged),
+                "newly_cleared": list(change.newly_cleared),
+                "before": _counts(change.old),
+                "after": _counts(change.new),
+                "retune": change.retune,
+            }
+            for change in found.changes
+        ],
+    }
+
+
+def _counts(found: Confusion | None) -> dict[str, float | None] | None:
+    return None if found is None else {"precision": found.precision, "recall": found.recall}
+
+
+def _tiles(found: Comparison) -> list[Tile]:
+    flips = [
+        (change.policy_id, what, file)
+        for change in found.changes
+        for what, files in (("newly flagged", change.newly_flagged), ("cleared", change.newly_cleared))
+        for file in files
+    ]
+    return [
+        Tile(str(file), thumbnail(file.read_bytes(), THUMBNAIL_SIDE), ((f"{policy}: {what}", None),))
+        for policy, what, file in flips[:MOST_TILES]
+    ]
+
+
+def _about(found: Comparison) -> str:
+    flips = sum(len(change.newly_flagged) + len(change.newly_cleared) for change in found.changes)
+    shown = f" The first {MOST_TILES} are shown." if flips > MOST_TILES else ""
+    return f"{flips} of {found.images * len(found.changes)} verdicts, once every threshold was fitted again.{shown}"
