@@ -31,7 +31,7 @@ from pipeline.events.images import ImageLimits
 from pipeline.events.policies import Background, Mode, Policy, PolicySet, PromptBank, ScoreKind
 from pipeline.ingest.decode import decode
 from pipeline.judge.score import Judge
-from pipeline.models.engines.quantise import quantise_image_tower
+from pipeline.models.engines.quantise import quantise_convolutions
 from pipeline.settings import BUNDLED_MODEL
 from tests.prove.prove import own_stack, say
 from tests.support.stream import REPOSITORY, Stack, Stream
@@ -225,7 +225,7 @@ def bench_int8(bundle: Bundle, images: list[bytes]) -> None:
     """The int8 image tower against the shipped one, alternating in one run, one thread."""
     pixels, _ = decode_alone(bundle, images[:: max(1, len(images) // 256)])
     with tempfile.TemporaryDirectory() as folder:
-        quantise_image_tower(bundle.image_tower, Path(folder) / "int8.onnx", pixels)
+        quantise_convolutions(bundle.image_tower, Path(folder) / "int8.onnx", pixels)
         shipped, int8 = open_session(bundle.image_tower, 1), open_session(Path(folder) / "int8.onnx", 1)
         given = {"images": pixels[:BATCH]}
         ratio, seconds = _paired(lambda: shipped.run(None, given), lambda: int8.run(None, given))

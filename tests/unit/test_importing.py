@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from pipeline.encode.bundle import Bundle
-from pipeline.encode.local import LocalEncoder
+from pipeline.encode.local import LocalEncoder, open_session
 from pipeline.errors import UsageError
 from pipeline.evaluate.embed import Embedded, embed_files
 from pipeline.events.images import ImageLimits
+from pipeline.ingest.decode import decode
+from pipeline.models.engines.quantise_linear import count_products, quantise_products
 from pipeline.models.importing.bundle import import_bundle
 from pipeline.models.importing.check import PROBES, check_import
 from pipeline.models.importing.source import load_source
@@ -106,3 +108,24 @@ def test_another_architecture_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not found"):
         load_source(str(tmp_path / "nothing"))
+
+
+@FAMILIES
+def test_the_int8_engine_of_a_transformer_does_not_depend_on_its_batch(
+    write: Callable[[Path, Size], Path], odd_images: list[Path], samples: Path, tmp_path: Path
+) -> None:
+    """Scales of activations are constants in its graph; products are in integers, all else row by row."""
+    source = load_source(str(write(tmp_path / "source", TINY)))
+    import_bundle(source, tmp_path / "bundle", odd_images[:1], name="parent")
+    parent = Bundle.load(tmp_path / "bundle")
+    files = sorted((samples / "images").rglob("*.jpg"))[::40]
+    pixels = np.stack([decode(file.read_bytes(), parent.pixels, ImageLimits()).pixels for file in files])
+    assert count_products(parent.image_tower) > 10
+    quantise_products(parent.image_tower, tmp_path / "int8.onnx", pixels[::2])
+    engine, reference = open_session(tmp_path / "int8.onnx", 1), LocalEncoder(parent)
+    whole = engine.run(None, {"images": pixels})[0]
+    for size in (1, 8):
+        parts = [engine.run(None, {"images": pixels[i : i + size]})[0] for i in range(0, len(pixels), size)]
+        np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-5)
+    assert (whole * reference.encode_images(pixels)).sum(axis=1).min() > 0.99
+    assert (tmp_path / "int8.onnx").stat().st_size < 0.6 * parent.image_tower.stat().st_size

@@ -16,13 +16,16 @@ from pipeline.events.policies import PolicySet
 from pipeline.ingest.decode import decode
 from pipeline.models.engines.half import write_half
 from pipeline.models.engines.parity import Limits, Parity, compare
-from pipeline.models.engines.quantise import quantise_image_tower, quantise_weights
+from pipeline.models.engines.quantise import quantise_convolutions, quantise_weights
+from pipeline.models.engines.quantise_linear import count_products, quantise_products
 
 Reduced = Literal["fp16", "int8"]
 
 CARD = "CARD.md"
 # More photographs do not change the scales much; fewer leave outliers to chance.
 CALIBRATION_IMAGES = 256
+# A convolutional tower has a product at its head, a transformer six a layer.
+MOST_PRODUCTS_OF_CONVOLUTIONS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,11 @@ def write_engine_bundle(
 
 def _int8(parent: Bundle, folder: Path, evidence: Evidence) -> list[Path]:
     image, text = folder / parent.manifest.image_tower, folder / parent.manifest.text_tower
-    quantise_image_tower(parent.image_tower, image, _pixels(parent, evidence.calibration))
+    pixels = _pixels(parent, evidence.calibration)
+    if count_products(parent.image_tower) > MOST_PRODUCTS_OF_CONVOLUTIONS:
+        quantise_products(parent.image_tower, image, pixels)
+    else:
+        quantise_convolutions(parent.image_tower, image, pixels)
     quantise_weights(parent.text_tower, text)
     return [image, text]
 

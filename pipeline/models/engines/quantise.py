@@ -24,7 +24,7 @@ LEAST_WEIGHTS = 4096
 IN_INTEGERS = ("Conv", "Add", "Mul", "Relu", "Sigmoid", "MaxPool", "AveragePool", "GlobalAveragePool")
 
 
-def quantise_image_tower(source: Path, target: Path, images: NDArray[np.uint8]) -> None:
+def quantise_convolutions(source: Path, target: Path, images: NDArray[np.uint8]) -> None:
     """
     Write `source` with int8 weights, a scale a channel, and uint8 activations, scales fixed from `images`.
 
