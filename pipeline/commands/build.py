@@ -31,7 +31,7 @@ def run_build(
     flip_rate: float,
 ) -> None:
     """Write the repository and say how near its engine is."""
-    with models_extra():
+    with models_extra("engines"):
         from pipeline.models.engines.build import Plan, build_repository
         from pipeline.models.engines.engine_bundle import Evidence
         from pipeline.models.engines.repository import Serving

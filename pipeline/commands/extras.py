@@ -7,9 +7,9 @@ from pipeline.errors import UsageError
 
 
 @contextmanager
-def models_extra() -> Iterator[None]:
+def models_extra(extra: str = "models") -> Iterator[None]:
     """Import inside this; a missing package is told as the extra that brings it."""
     try:
         yield
     except ModuleNotFoundError as error:
-        raise UsageError(f"`{error.name}` is missing; pip install 'watchword[models]'") from error
+        raise UsageError(f"`{error.name}` is missing; pip install 'watchword[{extra}]'") from error

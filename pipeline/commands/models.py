@@ -163,7 +163,7 @@ def quantise(
     """
     Make an int8 engine of a bundle, its scales fixed from half of the images and its verdicts checked on the others.
 
-    An engine that judges differently is refused, and nothing is left of it. Needs the `models` extra.
+    An engine that judges differently is refused, and nothing is left of it. Needs the `engines` extra.
 
     Example: `watchword models quantise pipeline/bundles/caltech-small --bundle out/int8 --images samples/images`
     """
@@ -197,7 +197,7 @@ def build(
 
     Half of the images fix what an int8 engine needs, the other half is judged by bundle and engine; one that judges
     differently is refused. Policy texts are always encoded in float32. Workers of the repository get
-    WATCHWORD_MODEL=REPOSITORY/clip_image/bundle. Needs the `models` extra, and for tensorrt-rtx the extra of that name.
+    WATCHWORD_MODEL=REPOSITORY/clip_image/bundle. Needs the extra `engines`, and for tensorrt-rtx that of its name.
 
     Examples: `watchword models build out/clip-b32 --target cpu --precision int8 --repository out/cpu --images samples`
 

@@ -36,7 +36,7 @@ def run_parity(
 
 def run_quantise(source: Path, folder: Path, images: list[Path], policies: Path, limits: Limits) -> None:
     """Write the int8 bundle and say how near it is."""
-    with models_extra():
+    with models_extra("engines"):
         from pipeline.models.engines.engine_bundle import Evidence, write_engine_bundle
 
     if folder.exists() and any(folder.iterdir()):

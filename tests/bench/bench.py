@@ -15,7 +15,6 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,13 +25,14 @@ from kafka import KafkaConsumer
 from numpy.typing import NDArray
 
 from pipeline.encode.bundle import Bundle
-from pipeline.encode.local import LocalEncoder, open_session
+from pipeline.encode.local import LocalEncoder
 from pipeline.events.images import ImageLimits
 from pipeline.events.policies import Background, Mode, Policy, PolicySet, PromptBank, ScoreKind
 from pipeline.ingest.decode import decode
 from pipeline.judge.score import Judge
-from pipeline.models.engines.quantise import quantise_convolutions
 from pipeline.settings import BUNDLED_MODEL
+from tests.bench import engines
+from tests.bench.timing import paired
 from tests.prove.prove import own_stack, say
 from tests.support.stream import REPOSITORY, Stack, Stream
 
@@ -68,7 +68,7 @@ def main() -> None:
     say(f"roofline {roofline.images_per_s:.0f} images/s on {os.cpu_count()} cores")
     say(f"end to end ÷ roofline: {rate / roofline.images_per_s:.2f} ({rate:.0f} images/s; bar 0.70)")
     bench_judging()
-    bench_int8(bundle, images)
+    engines.main()
 
 
 def measure_roofline(bundle: Bundle, images: list[bytes]) -> Roofline:
@@ -213,37 +213,12 @@ def bench_judging() -> None:
             embeddings = rng.standard_normal((batch, dimension)).astype(np.float32)
             embeddings = (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).astype(np.float16)
             wide, matrix = embeddings.astype(np.float32), np.ascontiguousarray(judge.bank.vectors.T)
-            ratio, judged = _paired(lambda: judge.judge(embeddings), lambda: wide @ matrix)  # noqa: B023 -- called at once
+            ratio, judged = paired(lambda: judge.judge(embeddings), lambda: wide @ matrix)  # noqa: B023 -- called at once
             say(
                 f"judging {batch} images by {prompts} prompts in {policies} policies: "
                 f"{judged / batch * 1e6:.1f} µs an image, "
                 f"÷ bare matrix product {ratio:.2f}{' (bar 2)' if prompts == 10_000 else ''}"
             )
-
-
-def bench_int8(bundle: Bundle, images: list[bytes]) -> None:
-    """The int8 image tower against the shipped one, alternating in one run, one thread."""
-    pixels, _ = decode_alone(bundle, images[:: max(1, len(images) // 256)])
-    with tempfile.TemporaryDirectory() as folder:
-        quantise_convolutions(bundle.image_tower, Path(folder) / "int8.onnx", pixels)
-        shipped, int8 = open_session(bundle.image_tower, 1), open_session(Path(folder) / "int8.onnx", 1)
-        given = {"images": pixels[:BATCH]}
-        ratio, seconds = _paired(lambda: shipped.run(None, given), lambda: int8.run(None, given))
-    say(f"int8 ÷ float32 images/s, batch {BATCH}: {ratio:.2f} (bar 2; float32 {BATCH / seconds:.0f} images/s a thread)")
-
-
-def _paired(ours: Callable[[], object], bare: Callable[[], object], rounds: int = 41) -> tuple[float, float]:
-    """The median ratio of two functions timed in turn, and the median time of the first."""
-    ratios, times = [], []
-    for _ in range(rounds):
-        started = time.perf_counter()
-        ours()
-        between = time.perf_counter()
-        bare()
-        ended = time.perf_counter()
-        ratios.append((between - started) / (ended - between))
-        times.append(between - started)
-    return float(np.median(ratios)), float(np.median(times))
 
 
 def _random_bank(rng: np.random.Generator, prompts: int, policies: int, dimension: int) -> PromptBank:

@@ -118,6 +118,16 @@ def test_without_java_the_error_names_the_package(tmp_path: Path, monkeypatch: p
     assert "apt-get install openjdk-17-jre-headless" in run.stderr
 
 
+def test_building_engines_needs_no_torch() -> None:
+    """So that they are built inside Triton's image, which has none."""
+    code = (
+        "import sys; sys.modules.update(torch=None, transformers=None);"
+        "import pipeline.models.engines.build, pipeline.commands.build, pipeline.commands.parity; print('built')"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "built"
+
+
 def test_the_worker_needs_no_torch() -> None:
     """What `watchword run` and `watchword scan` import does not include what only building models needs."""
     code = (

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
-from pipeline.models.onnx_export import save_graph
+from pipeline.models.onnx_files import save_graph
 
 # Sums of squares pass 65,504, the largest float16, in activations that are not unusual themselves.
 KEPT_IN_FLOAT32 = ("LayerNormalization", "ReduceL2", "ReduceMean", "ReduceSum", "Pow", "Sqrt", "Div", "Clip", "Expand")

@@ -17,7 +17,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from pipeline.models.onnx_export import save_graph
+from pipeline.models.onnx_files import save_graph
 
 CONTRIB = "com.microsoft"
 BATCH = 4

@@ -1,0 +1,28 @@
+"""ONNX graphs as files. Needs no torch: engines are built where there is none."""
+
+from pathlib import Path
+
+import onnx
+
+# Protocol buffers end at 2 GiB; weights of more go to a file beside the graph.
+LARGEST_FILE_BYTES = 1900 << 20
+
+
+def save_graph(model: onnx.ModelProto, path: Path) -> list[Path]:
+    """Check a graph and write it, its weights beside it when they are too many for one file; returns the files."""
+    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) > LARGEST_FILE_BYTES:
+        weights = path.with_suffix(".weights")
+        onnx.save(model, path, save_as_external_data=True, location=weights.name)
+        onnx.checker.check_model(path)
+        return [path, weights]
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return [path]
+
+
+def strip_notes(model: onnx.ModelProto) -> None:
+    """Drop what the exporter notes beside the graph: stack traces with the paths of the machine it ran on."""
+    graph = model.graph
+    for noted in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del noted.metadata_props[:]
+        noted.doc_string = ""
