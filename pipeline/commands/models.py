@@ -136,6 +136,9 @@ def parity(
     policies: Annotated[Path, typer.Option(help="Folder of policy files.")] = Path("policies"),
     flip_rate: Annotated[float, typer.Option(help="Share of images whose verdict by a policy may change.")] = 0.005,
     cosine: Annotated[float, typer.Option(help="Least cosine of the lowest hundredth of embeddings.")] = 0.97,
+    triton: Annotated[
+        str | None, typer.Option(help="HOST:PORT of a Triton (gRPC) that serves the candidate: it is asked, then.")
+    ] = None,
     format: Annotated[str, typer.Option(help="`table` or `json`.")] = "table",  # noqa: A002 -- the option's name
 ) -> None:
     """
@@ -149,7 +152,7 @@ def parity(
     from pipeline.models.engines.parity import Limits
 
     limits = Limits(flip_rate=flip_rate, cosine=cosine)
-    raise typer.Exit(run_parity(reference, candidate, images, policies, limits, output_format=format))
+    raise typer.Exit(run_parity(reference, candidate, images, policies, limits, triton=triton, output_format=format))
 
 
 @app.command()

@@ -1,28 +1,42 @@
 """`watchword models parity` and `quantise`: what an engine changes, for people and for scripts."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.commands.console import output, plain_table, progress_output
 from pipeline.commands.extras import models_extra
 from pipeline.encode.bundle import Bundle
+from pipeline.encode.triton import TritonEncoder
 from pipeline.errors import UsageError
+from pipeline.evaluate.embed import BATCH
 from pipeline.ingest.folder import list_files
 from pipeline.judge.load import load_policy_set
 from pipeline.models.engines.parity import Limits, Parity, compare
 
 MOST_FLIPS = 20
+TRITON_TIMEOUT_S = 60.0
 
 
 def run_parity(
-    reference: Path, candidate: Path, images: list[Path], policies: Path, limits: Limits, *, output_format: str
+    reference: Path,
+    candidate: Path,
+    images: list[Path],
+    policies: Path,
+    limits: Limits,
+    *,
+    triton: str | None,
+    output_format: str,
 ) -> int:
     """Compare and print; returns the exit code."""
     if output_format not in ("table", "json"):
         raise UsageError(f"`--format {output_format}`: it is `table` or `json`")
     files, policy_set = list_files(images), load_policy_set(policies)
-    found = compare(Bundle.load(reference), Bundle.load(candidate), files, policy_set)
+    bundle = Bundle.load(candidate)
+    with _served(bundle, triton) as served:
+        found = compare(Bundle.load(reference), bundle, files, policy_set, served=served)
     refusals = found.refusals(limits)
     if output_format == "json":
         fields = {**asdict(found), "flip_rates": found.flip_rates(), "refusals": refusals}
@@ -47,6 +61,29 @@ def run_quantise(source: Path, folder: Path, images: list[Path], policies: Path,
     manifest, found = write_engine_bundle(Bundle.load(source), folder, "int8", evidence)
     print_table(found)
     output().print(f"`{folder}`: model {manifest.digest}")
+
+
+@contextmanager
+def _served(bundle: Bundle, url: str | None) -> Iterator[TritonEncoder | None]:
+    """Connect to the Triton that serves the bundle, when there is one to ask."""
+    if url is None:
+        yield None
+        return
+    encoder = TritonEncoder(
+        bundle,
+        url,
+        timeout_s=TRITON_TIMEOUT_S,
+        batch_size=BATCH,
+        slots=1,
+        shared_memory="off",
+        region_prefix="watchword-parity",
+        on_error=lambda _: None,
+    )
+    try:
+        encoder.check()
+        yield encoder
+    finally:
+        encoder.close()
 
 
 def print_table(found: Parity) -> None:

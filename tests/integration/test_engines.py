@@ -1,5 +1,6 @@
 """Engines of the shipped model: the int8 one is let through, damaged ones are refused, on real photographs."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.encode.bundle import Bundle, file_digest
-from pipeline.errors import UsageError
+from pipeline.errors import BundleError, UsageError
 from pipeline.evaluate.labelled import read_labels
 from pipeline.events.policies import PolicySet
 from pipeline.judge.load import load_policy_set
@@ -20,6 +21,7 @@ from pipeline.models.engines.engine_bundle import Evidence, write_engine_bundle
 from pipeline.models.engines.half import write_half
 from pipeline.models.engines.parity import Limits, Parity, compare
 from pipeline.models.engines.quantise import _Calibration
+from tests.support.stream import Stack
 
 SHIPPED_BYTES = 12_000_000
 
@@ -150,3 +152,27 @@ def test_the_command_line_says_what_flips_and_exits_by_it(
     refused = CliRunner().invoke(app, [*arguments, "--cosine", "0.99999"])
     assert refused.exit_code == 1
     assert "is required" in refused.output
+
+
+@pytest.mark.integration
+def test_what_a_server_computes_passes_the_same_gate(
+    stack: Stack, bundle: Bundle, photographs: list[Path], policies: Path
+) -> None:
+    """Behind Triton the shipped bundle judges as it does in process; another bundle is not what that server serves."""
+    words = ["models", "parity", str(bundle.folder), str(bundle.folder), "--policies", str(policies)]
+    images = [word for file in photographs[:64] for word in ("--images", str(file))]
+    run = CliRunner().invoke(app, [*words, *images, "--triton", stack.triton_url, "--format", "json"])
+    assert run.exit_code == 0, run.output
+    found = json.loads(run.stdout)
+    assert found["flips"] == []
+    assert found["images"] == 64
+    assert found["cosine_min"] > 0.9999
+
+
+@pytest.mark.integration
+def test_a_server_that_serves_another_model_is_told(
+    stack: Stack, int8: tuple[Bundle, Parity], bundle: Bundle, photographs: list[Path], policies: Path
+) -> None:
+    words = ["models", "parity", str(bundle.folder), str(int8[0].folder), "--policies", str(policies)]
+    run = CliRunner().invoke(app, [*words, "--images", str(photographs[0]), "--triton", stack.triton_url])
+    assert isinstance(run.exception, BundleError)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,19 +87,43 @@ class Parity:
         return found
 
 
-def compare(reference: Bundle, candidate: Bundle, files: Sequence[Path], policy_set: PolicySet) -> Parity:
+class Encoder(Protocol):
     """
-    Judge `files` with both and compare.
+    Both towers of one bundle, in process or on a server.
+
+    `encode_images` maps uint8 [N, H, W, 3] and `encode_texts` N texts to float32 [N, D], unit length; both block, and
+    raise `EncoderFault` when a server does not answer.
+    """
+
+    model_digest: str
+    logit_scale: float
+
+    def encode_images(self, images: NDArray[np.uint8]) -> NDArray[np.float32]: ...
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
+
+
+def compare(
+    reference: Bundle,
+    candidate: Bundle,
+    files: Sequence[Path],
+    policy_set: PolicySet,
+    *,
+    served: Encoder | None = None,
+) -> Parity:
+    """
+    Judge `files` with both and compare; `served` computes the candidate elsewhere, such as behind Triton.
 
     Files that cannot be decoded are counted and left out. Raises `UsageError` when the two cannot be compared or no
-    file can be read.
+    file can be read, and what `served` raises.
     """
     if reference.manifest.dimension != candidate.manifest.dimension:
         raise UsageError(
             f"`{reference.folder}` has {reference.manifest.dimension} dimensions, `{candidate.folder}` "
             f"{candidate.manifest.dimension}: these are different models, not engines of one"
         )
-    before, after = _Engine(reference, policy_set), _Engine(candidate, policy_set)
+    before = _Engine(reference, LocalEncoder(reference), policy_set)
+    after = _Engine(candidate, served or LocalEncoder(candidate), policy_set)
     readable, ours = before.embed(files)
     _, theirs = after.embed(readable)
     scores, changed = before.judge(ours), after.judge(theirs)
@@ -117,11 +142,11 @@ def compare(reference: Bundle, candidate: Bundle, files: Sequence[Path], policy_
 
 
 class _Engine:
-    """One bundle in process, with a policy set encoded by it."""
+    """One bundle's encoder, with a policy set encoded by it."""
 
-    def __init__(self, bundle: Bundle, policy_set: PolicySet) -> None:
+    def __init__(self, bundle: Bundle, encoder: Encoder, policy_set: PolicySet) -> None:
         self._bundle = bundle
-        self._encoder = LocalEncoder(bundle)
+        self._encoder = encoder
         self._judge = Judge(build_prompt_bank(policy_set, self._encoder))
 
     @property
