@@ -2,6 +2,7 @@
 
 import csv
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,17 @@ from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.errors import UsageError
 from pipeline.models.captions import BUNDLED_TABLE, Captions, with_article
+from pipeline.models.compact import compact_bundle
 from pipeline.models.evaluation.zero_shot import measure
 from pipeline.models.training.augment import Augmentation, erase, jitter_colour, mix, warp
+from pipeline.models.training.dual_encoder import DualEncoder
 from pipeline.models.training.export import export_bundle
 from pipeline.models.training.joint import train_towers
+from pipeline.models.training.language import TextTower
 from pipeline.models.training.loss import multi_positive_loss
 from pipeline.models.training.recipe import ImageRecipe, Schedule
-from pipeline.models.training.vision import normalise
+from pipeline.models.training.tokenizer import fit_tokenizer
+from pipeline.models.training.vision import ImageTower, normalise
 
 
 def test_no_name_stands_for_two_categories(tmp_path: Path) -> None:
@@ -107,3 +112,22 @@ def test_a_short_run_learns_and_its_bundle_computes_what_the_towers_do(tmp_path:
     np.testing.assert_allclose(LocalEncoder(bundle).encode_images(images), want, atol=1e-5)
     session = ort.InferenceSession(bundle.image_tower)
     assert session.get_inputs()[0].type == "tensor(uint8)"
+
+
+def test_a_compact_bundle_takes_half_the_room_and_computes_the_same(tmp_path: Path) -> None:
+    """From full weights, as training exports them: half the bytes or less, embeddings alike to four digits."""
+    torch.manual_seed(3)
+    tokenizer = fit_tokenizer(["a watch", "a revolver"], vocabulary=400, context=12)
+    model = DualEncoder(ImageTower(64, 0.0), TextTower(tokenizer.get_vocab_size(), 64, context=12, pad_id=0)).eval()
+    export_bundle(model, tokenizer, tmp_path / "full", name="tiny", image_size=32)
+    shutil.copytree(tmp_path / "full", tmp_path / "compact")
+    manifest = compact_bundle(tmp_path / "compact")
+    full, compact = (Bundle.load(tmp_path / name) for name in ("full", "compact"))
+    assert compact.digest == manifest.digest != full.digest
+    images = np.random.default_rng(1).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    ours, theirs = LocalEncoder(compact), LocalEncoder(full)
+    assert (ours.encode_images(images) * theirs.encode_images(images)).sum(1).min() > 0.9999
+    texts = ["a watch", "something else"]
+    assert (ours.encode_texts(texts) * theirs.encode_texts(texts)).sum(1).min() > 0.999
+    for tower in ("image_tower", "text_tower"):
+        assert getattr(compact, tower).stat().st_size < 0.55 * getattr(full, tower).stat().st_size

@@ -77,6 +77,7 @@ def _int8(parent: Bundle, folder: Path, evidence: Evidence) -> list[Path]:
         quantise_products(parent.image_tower, image, pixels)
     else:
         quantise_convolutions(parent.image_tower, image, pixels)
+        quantise_weights(image, image)  # of the product at its head
     quantise_weights(parent.text_tower, text)
     return [image, text]
 
