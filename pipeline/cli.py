@@ -162,7 +162,11 @@ def demo(
 
 @app.command()
 def reference(page: Annotated[str, typer.Argument(help="`settings` or `metrics`.")]) -> None:
-    """Print a reference page as Markdown; `make docs` writes both into docs/."""
+    """
+    Print a reference page as Markdown; `make docs` writes both into docs/.
+
+    Example: `watchword reference metrics > docs/metrics.md`
+    """
     from pipeline.commands.reference import metrics_page, settings_page
 
     pages = {"settings": settings_page, "metrics": metrics_page}

@@ -1,4 +1,4 @@
-"""`watchword models`: train a model and write its bundle. Needs the `models` extra."""
+"""`watchword models`: bundles made, brought in, measured, compared, and turned into engines."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,7 +13,8 @@ Target = Literal["cpu", "onnx", "tensorrt", "tensorrt-rtx"]
 Precision = Literal["fp32", "fp16", "int8"]
 
 app = typer.Typer(
-    help="Train models and write their bundles (needs `pip install watchword[models]`).", no_args_is_help=True
+    help="Train, import, measure and compare models, and build engines of them (extras `models` and `engines`).",
+    no_args_is_help=True,
 )
 
 

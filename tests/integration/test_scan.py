@@ -4,10 +4,15 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
 
+from pipeline.cli import app
 from pipeline.errors import DeadLetterReason
 
 COMMAND = str(Path(sys.executable).with_name("watchword"))
@@ -84,17 +89,22 @@ def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hunter2" not in run.stdout
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        [], ["run"], ["scan"], ["produce"], ["demo"], ["stack"], ["stack", "up"], ["policies"], ["models"],
-        ["models", "train"],
-    ],
-)  # fmt: skip
-def test_every_command_has_help(words: list[str]) -> None:
-    run = watchword(*words, "--help")
-    assert run.returncode == 0
-    assert "Usage: watchword" in run.stdout
+def commands(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command and group of commands, with the words that lead there."""
+    yield words, group
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, (*words, name))
+
+
+@pytest.mark.parametrize(("words", "command"), list(commands(get_command(app))), ids=lambda each: str(each)[:40])
+def test_every_command_has_help_and_an_example_where_it_must_be_told_something(
+    words: tuple[str, ...], command: Any
+) -> None:
+    run = CliRunner().invoke(app, [*words, "--help"])
+    assert run.exit_code == 0
+    assert f"Usage: {' '.join(('watchword', *words))}" in run.stdout
+    if any(parameter.required for parameter in command.params):
+        assert "Example" in run.stdout
 
 
 def test_a_taken_port_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
