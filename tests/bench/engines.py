@@ -14,7 +14,6 @@ from transformers import AutoModel
 
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder, open_session
-from pipeline.encode.triton import TritonEncoder
 from pipeline.events.images import ImageLimits, PixelSpec
 from pipeline.ingest.decode import decode
 from pipeline.models.captions import BUNDLED_TABLE, Captions
@@ -40,11 +39,9 @@ from pipeline.models.training.recipe import ImageRecipe
 from pipeline.models.training.text_bank import TextBank
 from pipeline.models.training.train import Rank
 from pipeline.models.training.vision import ImageTower
-from pipeline.settings import BUNDLED_MODEL, StackSettings
-from pipeline.stack.local import down, up
-from pipeline.stack.triton import TritonPart
+from pipeline.settings import BUNDLED_MODEL
 from tests.bench.timing import paired
-from tests.support.ports import free_ports
+from tests.support.serving import served
 from tests.support.sources import CLIP_B32, write_clip
 from tests.support.stream import REPOSITORY
 
@@ -108,34 +105,10 @@ def bench_triton(bundle: Bundle, folder: Path, batch: NDArray[np.uint8]) -> None
     write_model(repository, image_config(bundle, "python", serving, image), PYTHON_MODEL)
     write_model(repository, text_config(bundle, "python", text), PYTHON_MODEL)
     copy_bundle(bundle, repository)
-    grpc, http, metrics = free_ports(3)
-    settings = StackSettings(
-        parts=REPOSITORY / ".watchword/parts",
-        state=folder / "state",
-        triton_models=repository,
-        triton_grpc_port=grpc,
-        triton_http_port=http,
-        triton_metrics_port=metrics,
-    )
-    part = TritonPart(settings)
-    try:
-        up([part], say, settings.ready_timeout_s)
-        behind = TritonEncoder(
-            bundle,
-            part.address,
-            timeout_s=60,
-            batch_size=len(batch),
-            slots=1,
-            shared_memory="on",
-            region_prefix="watchword-bench",
-            on_error=say,
-        )
+    with served(repository, bundle, folder / "state", batch_size=len(batch), shared_memory="on") as behind:
         local = LocalEncoder(bundle, threads=1)
         behind.encode_images(batch)
         ratio, seconds = paired(lambda: local.encode_images(batch), lambda: behind.encode_images(batch), 15)
-        behind.close()
-    finally:
-        down([part], say)
     say(
         f"ViT-B/32 behind Triton over shared memory ÷ in process, images/s, batch {len(batch)}: {ratio:.2f} "
         f"(bar 0.95; in process {len(batch) / seconds:.1f} images/s a thread)"

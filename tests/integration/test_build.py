@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
-from pipeline.encode.triton import TritonEncoder
 from pipeline.errors import UsageError
 from pipeline.evaluate.labelled import read_labels
 from pipeline.events.images import ImageLimits
@@ -24,11 +23,7 @@ from pipeline.models.engines.half import write_cast_first, write_half
 from pipeline.models.engines.parity import Limits
 from pipeline.models.engines.repository import Serving, image_config
 from pipeline.models.engines.tensorrt import BatchProfile, build_engine, open_engine
-from pipeline.settings import StackSettings
-from pipeline.stack.local import down, up
-from pipeline.stack.triton import TritonPart
-from tests.support.ports import free_ports
-from tests.support.stream import REPOSITORY
+from tests.support.serving import served
 from tests.support.triton_models import SHIPPED, shipped_configs
 
 PROFILE = BatchProfile(1, 8, 16)
@@ -91,36 +86,11 @@ def test_triton_serves_what_was_built_and_computes_what_it_was_judged_by(
     engine = Bundle.load(repository / "clip_image/bundle")
     assert engine.manifest.derived is not None
     assert engine.manifest.derived.parent == bundle.digest
-    grpc, http, metrics = free_ports(3)
-    settings = StackSettings(
-        parts=REPOSITORY / ".watchword/parts",
-        state=tmp_path / "state",
-        triton_models=repository,
-        triton_grpc_port=grpc,
-        triton_http_port=http,
-        triton_metrics_port=metrics,
-    )
-    part = TritonPart(settings)
-    try:
-        up([part], lambda _: None, settings.ready_timeout_s)
-        encoder = TritonEncoder(
-            engine,
-            part.address,
-            timeout_s=30,
-            batch_size=8,
-            slots=1,
-            shared_memory="off",
-            region_prefix=tmp_path.name,
-            on_error=lambda _: None,
-        )
-        encoder.check()
+    with served(repository, engine, tmp_path / "state", batch_size=8, shared_memory="off") as encoder:
         pixels = np.stack([decode(file.read_bytes(), engine.pixels, ImageLimits()).pixels for file in photographs[:8]])
         local = LocalEncoder(engine, threads=1)
         np.testing.assert_allclose(encoder.encode_images(pixels), local.encode_images(pixels), atol=1e-5)
         np.testing.assert_allclose(encoder.encode_texts(["a revolver"]), local.encode_texts(["a revolver"]), atol=1e-5)
-        encoder.close()
-    finally:
-        down([part], lambda _: None)
 
 
 def test_a_tensorrt_engine_has_the_contracts_tensors_and_the_profile(bundle: Bundle, tmp_path: Path) -> None:
