@@ -35,7 +35,7 @@ def train(
     runs: Annotated[Path, typer.Option(help="Where states and metrics of the runs go.")] = Path(".watchword/train"),
     minutes: Annotated[
         float | None,
-        typer.Option(min=0.1, help="How long to train in all, in processor time of a rank.  [default: 75 or 79]"),
+        typer.Option(min=0.1, help="How long to train in all, in processor time of a rank.  [default: 85 or 79]"),
     ] = None,
     ranks: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 2,
     batch: Annotated[int | None, typer.Option(min=2, help="Images a step, of each rank.  [default: 96]")] = None,

@@ -27,6 +27,21 @@ FRAMES = (
     "{} {}",
     "a small {} {}",
     "an old {}",
+    # Longer ones: a tower that has seen three words at most takes a sentence for less than it says.
+    "{} {} {}",
+    "{} for {} {}",
+    "{} used for {}",
+    "{} that {} {}",
+    "{} of {} and {}",
+    "a {} {} with {} {}",
+    "{} in the {} of the {}",
+    "{} made of {}",
+    "{} from {}",
+    "{} by the {}",
+    "{} {} {} {}",
+    "a {} {} {} on a {}",
+    "{} to {} the {}",
+    "{} {} at {} {}",
 )
 SHORTEST_WORD = 3
 

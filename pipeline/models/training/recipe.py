@@ -52,8 +52,8 @@ class ImageRecipe:
 class TextRecipe:
     """A run that distils a text tower from a sentence encoder."""
 
-    schedule: Schedule = field(default_factory=lambda: Schedule(minutes=15, batch=192, learning_rate=1.5e-3))
-    phrases: int = 48_000
+    schedule: Schedule = field(default_factory=lambda: Schedule(minutes=25, batch=192, learning_rate=1.5e-3))
+    phrases: int = 100_000
     embedding: int = 128
     width: int = 256
     depth: int = 3
