@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.commands.console import output, plain_table, progress_output
+from pipeline.commands.console import output, plain_table, progress_output, require_format, share
 from pipeline.emit.gallery import Tile, write_gallery
 from pipeline.encode.bundle import Bundle
 from pipeline.errors import UsageError
@@ -30,8 +30,7 @@ def run_compare(
     html: Path | None,
 ) -> int:
     """Compare and print; returns 0, or 1 when a policy must be looked at."""
-    if output_format not in ("table", "json"):
-        raise UsageError(f"`--format {output_format}`: it is `table` or `json`")
+    require_format(output_format, ("table", "json"))
     labels, about = {}, {}
     files = list_files(images) if images else []
     if data is not None:
@@ -75,11 +74,7 @@ def _print_table(found: Comparison) -> None:
 def _both(change: PolicyChange, name: str) -> str:
     if change.old is None or change.new is None:
         return "–"
-    return f"{_share(getattr(change.old, name))} → {_share(getattr(change.new, name))}"
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+    return f"{share(getattr(change.old, name))} → {share(getattr(change.new, name))}"
 
 
 def _fields(found: Comparison) -> dict[str, Any]:

@@ -1,9 +1,13 @@
 """Where commands print: wide when piped, so that a table's rows stay one line each."""
 
 import sys
+from collections.abc import Collection
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+
+from pipeline.errors import UsageError
 
 PIPED_WIDTH = 200
 
@@ -16,6 +20,23 @@ def output() -> Console:
 def progress_output() -> Console:
     """Return the console of progress, on stderr."""
     return Console(stderr=True)
+
+
+def require_format(given: str, known: Collection[str]) -> None:
+    """Raise `UsageError` unless a command has this `--format`."""
+    if given not in known:
+        raise UsageError(f"`--format {given}`: it is {' or '.join(f'`{each}`' for each in known)}")
+
+
+def require_new_folder(folder: Path) -> None:
+    """Raise `UsageError` when something would be written over."""
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"`{folder}` is not empty; name a new folder")
+
+
+def share(value: float | None) -> str:
+    """Return a share for people; None is one that has no meaning."""
+    return "–" if value is None else f"{value:.2f}"
 
 
 def plain_table(*columns: str) -> Table:

@@ -4,9 +4,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from pipeline.commands.console import progress_output
+from pipeline.commands.console import progress_output, require_format
 from pipeline.encode.bundle import Bundle
-from pipeline.errors import UsageError
 from pipeline.judge.load import load_policy_set
 from pipeline.models.captions import BUNDLED_PARAPHRASES, BUNDLED_TABLE, Captions
 from pipeline.models.evaluation.bias import IdentityTerms
@@ -29,8 +28,7 @@ def run_evaluate(
     card: Path | None,
 ) -> None:
     """Measure, print, and write the card."""
-    if output_format not in FORMATS:
-        raise UsageError(f"`--format {output_format}`: it is {' or '.join(f'`{known}`' for known in FORMATS)}")
+    require_format(output_format, FORMATS)
     material = Material(
         data=data,
         split=split,

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from pipeline.commands.console import output, progress_output
+from pipeline.commands.console import output, progress_output, require_new_folder
 from pipeline.commands.extras import models_extra
 from pipeline.errors import RecordFault, UsageError
 from pipeline.events.images import ImageLimits, PixelSpec
@@ -19,8 +19,7 @@ def run_import(source: str, folder: Path, images: list[Path], *, revision: str |
         from pipeline.models.importing.bundle import import_bundle
         from pipeline.models.importing.source import load_source
 
-    if folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"`{folder}` is not empty; name a new folder")
+    require_new_folder(folder)
     quiet_exporter()
     progress = progress_output()
     files = _readable(list_files(images))

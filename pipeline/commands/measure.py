@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
-from pipeline.commands.console import output, plain_table, progress_output
+from pipeline.commands.console import output, plain_table, progress_output, share
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
@@ -38,8 +38,8 @@ def run_measure(folder: Path, data: Path, split: str) -> None:
             f"{each.similarity_ap:.3f}",
             f"{thresholds[each.policy_id]:.2f}",
             f"{each.suggested:.2f}",
-            _share(each.confusion.precision),
-            _share(each.confusion.recall),
+            share(each.confusion.precision),
+            share(each.confusion.recall),
         )
     output().print(table)
 
@@ -93,7 +93,3 @@ def _judge_files(policy_set: PolicySet, files: list[LabelledFile]) -> tuple[list
 def _scored_by(bank: PromptBank, kind: ScoreKind) -> PromptBank:
     policies = tuple(dataclasses.replace(policy, score=kind) for policy in bank.policy_set.policies)
     return dataclasses.replace(bank, policy_set=dataclasses.replace(bank.policy_set, policies=policies))
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"

@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline.commands.console import output, plain_table, progress_output
+from pipeline.commands.console import output, plain_table, progress_output, require_format, require_new_folder
 from pipeline.commands.extras import models_extra
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.triton import TritonEncoder
-from pipeline.errors import UsageError
 from pipeline.evaluate.embed import BATCH
 from pipeline.ingest.folder import list_files
 from pipeline.judge.load import load_policy_set
@@ -31,8 +30,7 @@ def run_parity(
     output_format: str,
 ) -> int:
     """Compare and print; returns the exit code."""
-    if output_format not in ("table", "json"):
-        raise UsageError(f"`--format {output_format}`: it is `table` or `json`")
+    require_format(output_format, ("table", "json"))
     files, policy_set = list_files(images), load_policy_set(policies)
     bundle = Bundle.load(candidate)
     with _served(bundle, triton) as served:
@@ -53,8 +51,7 @@ def run_quantise(source: Path, folder: Path, images: list[Path], policies: Path,
     with models_extra("engines"):
         from pipeline.models.engines.engine_bundle import Evidence, write_engine_bundle
 
-    if folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"`{folder}` is not empty; name a new folder")
+    require_new_folder(folder)
     files = list_files(images)
     progress_output().print(f"int8 of `{source}`: scales from {len(files[::2])} files, checked on {len(files[1::2])}")
     evidence = Evidence(files[::2], files[1::2], load_policy_set(policies), limits)

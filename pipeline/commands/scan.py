@@ -6,13 +6,12 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipeline.commands.console import output, plain_table, progress_output
+from pipeline.commands.console import output, plain_table, progress_output, require_format
 from pipeline.emit.jsonlines import JsonLinesSink
 from pipeline.emit.report import Card, by_interest, dead_letter_card, verdict_card, write_report
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
-from pipeline.errors import UsageError
 from pipeline.events.outcomes import DeadLetter, Verdict
 from pipeline.ingest.decode import thumbnail
 from pipeline.ingest.folder import list_files, read_files
@@ -31,8 +30,7 @@ def run_scan(
     paths: list[Path], *, policies: Path | None, output_format: str, html: Path | None, model: Path | None
 ) -> int:
     """Scan and print; returns the exit code."""
-    if output_format not in ("table", "jsonl"):
-        raise UsageError(f"`--format {output_format}`: it is `table` or `jsonl`")
+    require_format(output_format, ("table", "jsonl"))
     settings = load_settings(Settings)
     files = list_files(paths)
     policy_set = load_policy_set(policies or settings.policies)

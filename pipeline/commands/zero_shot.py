@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
-from pipeline.commands.console import output, plain_table, progress_output
+from pipeline.commands.console import output, plain_table, progress_output, require_format
 from pipeline.emit.gallery import Tile, write_gallery
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
@@ -67,8 +67,7 @@ class _Model:
     """The bundle that was asked for, in process."""
 
     def __init__(self, model: Path | None, output_format: str) -> None:
-        if output_format not in FORMATS:
-            raise UsageError(f"`--format {output_format}`: it is {' or '.join(f'`{each}`' for each in FORMATS)}")
+        require_format(output_format, FORMATS)
         self.settings = load_settings(Settings)
         self.bundle = Bundle.load(model or self.settings.model)
         self.encoder = LocalEncoder(self.bundle)

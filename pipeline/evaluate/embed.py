@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import RecordFault
+from pipeline.errors import RecordFault, UsageError
 from pipeline.events.images import ImageLimits, PixelSpec
 from pipeline.ingest.decode import decode
 
@@ -48,6 +48,19 @@ def embed_files(
         embeds = iter(tower.encode_images(np.stack(readable)) if readable else ())
         for file, pixels in batch:
             yield Unreadable(file, pixels) if isinstance(pixels, str) else Embedded(file, next(embeds))
+
+
+def embed_readable(files: Sequence[Path], tower: ImageTower, spec: PixelSpec) -> tuple[list[Path], NDArray[np.float32]]:
+    """
+    Return the files that can be read, under the default limits, and their embeddings, float32 [N, D].
+
+    Raises `UsageError` when there is none.
+    """
+    outcomes = embed_files(files, tower, spec, ImageLimits())
+    found = [outcome for outcome in outcomes if isinstance(outcome, Embedded)]
+    if not found:
+        raise UsageError("none of the files is an image that can be read")
+    return [each.file for each in found], np.stack([each.embedding for each in found])
 
 
 def _decode(file: Path, spec: PixelSpec, limits: ImageLimits) -> tuple[Path, NDArray[np.uint8] | str]:

@@ -13,7 +13,7 @@ from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.errors import UsageError
-from pipeline.evaluate.embed import Embedded, embed_files
+from pipeline.evaluate.embed import embed_readable
 from pipeline.events.images import ImageLimits
 from pipeline.events.policies import PolicySet
 from pipeline.ingest.decode import decode
@@ -158,11 +158,7 @@ class _Engine:
 
     def embed(self, files: Sequence[Path]) -> tuple[list[Path], NDArray[np.float32]]:
         """Return the files that can be read and their embeddings, float32 [N, D]."""
-        outcomes = embed_files(files, self._encoder, self._bundle.pixels, ImageLimits())
-        found = [outcome for outcome in outcomes if isinstance(outcome, Embedded)]
-        if not found:
-            raise UsageError("none of the files is an image that can be read")
-        return [each.file for each in found], np.stack([each.embedding for each in found])
+        return embed_readable(files, self._encoder, self._bundle.pixels)
 
     def judge(self, embeddings: NDArray[np.float32]) -> Scores:
         return self._judge.judge(embeddings.astype(np.float16))

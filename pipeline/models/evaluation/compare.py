@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
-from pipeline.errors import UsageError
-from pipeline.evaluate.embed import Embedded, embed_files
+from pipeline.evaluate.embed import embed_readable
 from pipeline.evaluate.labelled import Confusion, confusion
-from pipeline.events.images import ImageLimits
 from pipeline.events.policies import Policy, PolicySet
 from pipeline.judge.score import Judge
 
@@ -142,9 +140,5 @@ def _why(
 
 def _scores(bundle: Bundle, files: Sequence[Path], policy_set: PolicySet) -> tuple[NDArray[np.float64], list[Path]]:
     encoder = LocalEncoder(bundle)
-    outcomes = embed_files(files, encoder, bundle.pixels, ImageLimits())
-    found = [outcome for outcome in outcomes if isinstance(outcome, Embedded)]
-    if not found:
-        raise UsageError("none of the files is an image that can be read")
-    embeddings = np.stack([each.embedding for each in found]).astype(np.float16)
-    return Judge(build_prompt_bank(policy_set, encoder)).judge(embeddings).raw, [each.file for each in found]
+    read, embeds = embed_readable(files, encoder, bundle.pixels)
+    return Judge(build_prompt_bank(policy_set, encoder)).judge(embeds.astype(np.float16)).raw, read

@@ -1,7 +1,6 @@
 """Training both towers on images and captions of their own (Radford et al. 2021, section 2.3)."""
 
 import csv
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from pipeline.ingest.decode import decode
 from pipeline.models.training.augment import Augmentation, erase, jitter_colour, warp
 from pipeline.models.training.dual_encoder import MAXIMUM_LOGIT_SCALE, DualEncoder
 from pipeline.models.training.gradients import cached_backward, full_precision, gather, mixed_precision
-from pipeline.models.training.image_batches import CANVAS
+from pipeline.models.training.image_batches import CANVAS, shuffled_places, size_at
 from pipeline.models.training.language import TextTower
 from pipeline.models.training.learner import Learner
 from pipeline.models.training.loss import multi_positive_loss
@@ -128,17 +127,16 @@ class PairBatches:
                 f"{len(pairs.pixels)} images are fewer than one batch of {recipe.schedule.batch} for each of "
                 f"{rank.count} ranks; make the batch smaller"
             )
-        self._pairs, self._recipe, self._rank = pairs, recipe, rank
+        self._pairs, self._recipe = pairs, recipe
         self._how = Augmentation(smallest_area=recipe.smallest_area, mix_probability=0.0)
         self._generator = torch.Generator().manual_seed(rank.seed)
         self._tokenizer = Tokenizer.from_str(tokenizer_json)
         self._pixels = torch.from_numpy(pairs.pixels)
-        self._places = self._shuffled()
+        self._places = shuffled_places(len(self._pixels), recipe.schedule, rank)
 
     def draw(self, progress: float) -> tuple[Tensor, ...]:
         """Return float [N, 3, S, S], normalised, int64 [N, L] and int64 [N]."""
-        sizes, places = self._recipe.resolutions, next(self._places)
-        size = sizes[min(int(progress * len(sizes)), len(sizes) - 1)]
+        size, places = size_at(progress, self._recipe.resolutions), next(self._places)
         images = self._pixels[places].permute(0, 3, 1, 2).float() / 255
         images = warp(images, size, self._how, self._generator)
         images = erase(jitter_colour(images, self._how, self._generator), self._how, self._generator)
@@ -149,14 +147,6 @@ class PairBatches:
 
     def _one_of(self, captions: tuple[str, ...]) -> str:
         return captions[int(torch.randint(len(captions), (1,), generator=self._generator))]
-
-    def _shuffled(self) -> Iterator[Tensor]:
-        """Yield this rank's share of a fresh shuffle, again and again; all ranks shuffle alike."""
-        shuffle, batch = torch.Generator().manual_seed(self._recipe.schedule.seed), self._recipe.schedule.batch
-        while True:
-            order = torch.randperm(len(self._pixels), generator=shuffle)[self._rank.number :: self._rank.count]
-            for start in range(0, len(order) - batch + 1, batch):
-                yield order[start : start + batch]
 
 
 @dataclass(frozen=True)
