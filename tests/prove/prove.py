@@ -57,7 +57,7 @@ def prove_chaos(stack: Stack, folder: Path, images: list[bytes]) -> bool:
         toll = Chaos(stream, images, plan, say).run()
     say(toll.line())
     assert toll.audit is not None
-    whole = toll.audit.adds_up and toll.audit.records == plan.records
+    whole = toll.audit.adds_up and toll.audit.records == toll.sent
     return whole and toll.open_kills >= plan.open_kills and not toll.ended
 
 

@@ -19,11 +19,16 @@ from tests.support.waiting import wait_until
 Say = Callable[[str], None]
 
 SETTLE_S = 240.0
+LOT = 25
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much happens. `open_kills` of the `kills` must have hit a transaction that was open."""
+    """
+    How much happens. `open_kills` of the `kills` must have hit a transaction that was open.
+
+    More than `records` are sent when they run out before everything has happened.
+    """
 
     records: int
     kills: int
@@ -43,6 +48,7 @@ class Toll:
     open_kills: int = 0
     stops: int = 0
     visits: int = 0
+    sent: int = 0
     seconds: float = 0.0
     audit: Audit | None = None
     ended: list[str] = field(default_factory=list)
@@ -93,26 +99,22 @@ class Chaos:
 
     @contextmanager
     def _feeding(self) -> Iterator[None]:
-        """Send the records in small lots, so that the stream flows as long as things happen to it."""
-        enough = threading.Event()
+        """Send the plan's records in small lots, and more of them until all has happened: the stream never runs dry."""
+        over = threading.Event()
 
         def feed() -> None:
-            sent = 0
-            while sent < self._plan.records:
-                lot = min(25, self._plan.records - sent)
-                self._stream.send(
-                    self._stream.image(f"image-{n}", self._images[n % len(self._images)])
-                    for n in range(sent, sent + lot)
-                )
-                sent += lot
-                enough.wait(0.0 if enough.is_set() else 25 * self._spread_s() / self._plan.records)
+            while self._toll.sent < self._plan.records or not over.is_set():
+                lot = range(self._toll.sent, self._toll.sent + LOT)
+                self._stream.send(self._stream.image(f"image-{n}", self._images[n % len(self._images)]) for n in lot)
+                self._toll.sent += LOT
+                over.wait(LOT * self._spread_s() / self._plan.records)
 
         feeder = threading.Thread(target=feed, name="feeder")
         feeder.start()
         try:
             yield
         finally:
-            enough.set()
+            over.set()
             feeder.join()
 
     def _spread_s(self) -> float:
@@ -162,10 +164,10 @@ class Chaos:
 
     def _settle(self, residents: list[WorkerProcess]) -> None:
         deadline = time.monotonic() + SETTLE_S
-        while self._stream.committed() < self._plan.records:
+        while (committed := self._stream.committed()) < self._toll.sent:
             if time.monotonic() > deadline:
                 logs = "\n".join(worker.tail(20) for worker in residents)
-                raise TimeoutError(f"{self._stream.committed()} of {self._plan.records} records committed:\n{logs}")
+                raise TimeoutError(f"{committed} of {self._toll.sent} records committed:\n{logs}")
             self._look_after(residents)
             self._clock.wait(1.0)
         # Transactions of killed workers that nobody restarted must have timed out before readers see everything.
