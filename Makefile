@@ -41,8 +41,9 @@ bench: $(TESTING) ## Ratios against this machine's own roofline, in one run
 prove: $(TESTING) ## The long proofs: kills by the dozen, outages, 50,000 images
 	@.venv/bin/python -m tests.prove.prove
 
-# An environment of its own: only training may know the sentence encoder.
+# An environment of its own: only training may know the sentence encoder, and needs a dictionary.
 $(TRAINING): $(SOURCES) requirements/test.txt requirements/teacher.txt
+	@deploy/setup/debian-packages /usr/share/wordnet/data.noun=wordnet-base
 	@deploy/setup/venv requirements/test.txt .venv-training
 	@deploy/setup/venv requirements/teacher.txt .venv-training
 	@touch $@

@@ -20,6 +20,7 @@ from pipeline.models.training.recipe import ImageRecipe, Schedule, TextRecipe
 from pipeline.models.training.sentence_space import SentenceSpace
 from pipeline.models.training.teacher import SentenceEncoder, installed_teacher
 from pipeline.models.training.train import leads
+from pipeline.models.training.wordnet import installed_entries
 
 CARD = "CARD.md"
 
@@ -55,7 +56,10 @@ class Plan:
 
 BUNDLED: dict[TextSource, Plan] = {
     "captions": Plan("captions", ImageRecipe(schedule=Schedule(minutes=79)), TextRecipe()),
-    "sentences": Plan("sentences", ImageRecipe(schedule=Schedule(minutes=60)), TextRecipe()),
+    # Few photographs: many small steps and a strong decay (Brigato et al. 2021).
+    "sentences": Plan(
+        "sentences", ImageRecipe(schedule=Schedule(minutes=65, batch=64, weight_decay=0.3)), TextRecipe()
+    ),
     "pairs": Plan("pairs", ImageRecipe(schedule=Schedule(minutes=79)), TextRecipe()),
 }
 
@@ -95,8 +99,9 @@ def _from_captions(
 def _from_sentences(
     data: Path, captions: Captions, run: Path, plan: Plan, *, resume: bool
 ) -> tuple[DualEncoder, Tokenizer]:
-    space = SentenceSpace.fit(SentenceEncoder(installed_teacher()), captions, plan.image.dimension)
-    text, tokenizer = distil_text_tower(space, captions, plan.text, run / "text", resume=resume)
+    entries = installed_entries()
+    space = SentenceSpace.fit(SentenceEncoder(installed_teacher()), entries, captions, plan.image.dimension)
+    text, tokenizer = distil_text_tower(space, entries, captions, plan.text, run / "text", resume=resume)
     image, log_scale = tune_image_tower(data, captions, space.embed, plan.image, run / "image", resume=resume)
     model = DualEncoder(image, text)
     model.log_scale.data.fill_(log_scale)

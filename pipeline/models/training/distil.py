@@ -1,5 +1,6 @@
 """Distilling a small text tower from a sentence encoder: for every phrase, the direction the encoder gives it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,12 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.models.captions import Captions, with_article
-from pipeline.models.training.language import TextTower
 from pipeline.models.training.learner import Learner
 from pipeline.models.training.phrases import draw_phrases
 from pipeline.models.training.recipe import TextRecipe
 from pipeline.models.training.sentence_space import SentenceSpace
+from pipeline.models.training.sentence_tower import SentenceTower, cut_tower
 from pipeline.models.training.train import Job, Rank, train
+from pipeline.models.training.vocabulary import common_tokens, with_tokens
 
 HELD_OUT = 0.05
 WATCH_BATCH = 256
@@ -36,37 +38,43 @@ class Phrases:
 
 
 def distil_text_tower(
-    space: SentenceSpace, captions: Captions, recipe: TextRecipe, out: Path, *, resume: bool = False
-) -> tuple[TextTower, Tokenizer]:
-    """Train a text tower towards the encoder's vectors; return it, averaged, with the tokenizer it shares with it."""
-    tokenizer = Tokenizer.from_str(space.teacher.tokenizer.to_str())
+    space: SentenceSpace,
+    entries: Sequence[str],
+    captions: Captions,
+    recipe: TextRecipe,
+    out: Path,
+    *,
+    resume: bool = False,
+) -> tuple[SentenceTower, Tokenizer]:
+    """Train a tower cut from the encoder towards its vectors; return it, averaged, with its tokenizer."""
+    kept = common_tokens(space.teacher.tokenizer, recipe.vocabulary)
+    tower = cut_tower(space, kept, layers=recipe.layers, embedding=recipe.embedding, context=recipe.context)
+    tokenizer = with_tokens(space.teacher.tokenizer, kept)
     tokenizer.enable_truncation(recipe.context)
     tokenizer.enable_padding(length=recipe.context)
-    phrases = draw_phrases(tokenizer.get_vocab(), recipe.phrases, seed=recipe.schedule.seed)
+    phrases = draw_phrases(tokenizer.get_vocab(), entries, recipe.phrases, seed=recipe.schedule.seed)
     np.random.default_rng(recipe.schedule.seed).shuffle(phrases)
     held = int(len(phrases) * HELD_OUT)
     texts = phrases + _captions(captions)
     input_ids = np.array([encoding.ids for encoding in tokenizer.encode_batch(texts)], dtype=np.int64)
     known = Phrases(input_ids, space.embed(texts))
-    tokens = _principal(space.teacher.token_vectors(), recipe.embedding)
-    build = partial(_build, recipe, known.vectors.shape[1], tokens)
     job = Job(
         recipe.schedule,
-        build,
+        partial(_objective, tower),
         partial(PhraseBatches, known.rows(held), recipe.schedule.batch),
         partial(_unseen_cosine, known.rows(0, held)),
         out,
     )
     average = train(job, resume=resume)
-    distilled = build(Rank(0, 1, recipe.schedule.seed))
+    distilled = DistilObjective(tower)
     distilled.load_state_dict(average)
-    return distilled.text.eval(), tokenizer
+    return tower.eval(), tokenizer
 
 
 class DistilObjective(Learner):
     """One minus the cosine between the tower's vectors and the encoder's."""
 
-    def __init__(self, text: TextTower) -> None:
+    def __init__(self, text: SentenceTower) -> None:
         super().__init__()
         self.text = text
 
@@ -94,31 +102,13 @@ class PhraseBatches:
         return torch.from_numpy(input_ids[:, :longest]), torch.from_numpy(self._vectors[places])
 
 
-def _build(recipe: TextRecipe, dimension: int, tokens: NDArray[np.float32], rank: Rank) -> DistilObjective:  # noqa: ARG001 -- all ranks start alike
-    torch.manual_seed(recipe.schedule.seed)
-    text = TextTower(
-        len(tokens),
-        dimension,
-        context=recipe.context,
-        pad_id=0,
-        width=recipe.width,
-        depth=recipe.depth,
-        embedding=recipe.embedding,
-    )
-    text.tokens.weight.data.copy_(torch.from_numpy(tokens))
-    return DistilObjective(text)
+def _objective(tower: SentenceTower, _: Rank) -> DistilObjective:
+    return DistilObjective(tower)
 
 
 def _captions(captions: Captions) -> list[str]:
     phrases = [name for names in captions.names.values() for name in names] + list(captions.groups)
     return [with_article(template.format(phrase)) for phrase in phrases for template in captions.templates]
-
-
-def _principal(vectors: NDArray[np.float32], dimension: int) -> NDArray[np.float32]:
-    """Return the first principal components of token vectors, float32 [V, `dimension`], of the encoder's own spread."""
-    centred = vectors - vectors.mean(axis=0)
-    _, directions = np.linalg.eigh(np.cov(centred.T.astype(np.float64)))
-    return np.asarray(centred @ directions[:, ::-1][:, :dimension], dtype=np.float32)
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.models.training.language import TextTower
+from pipeline.models.training.sentence_tower import SentenceTower
 from pipeline.models.training.vision import ImageTower
 
 MAXIMUM_LOGIT_SCALE = 100.0  # Radford et al. 2021, section 2.5
@@ -15,7 +16,7 @@ MAXIMUM_LOGIT_SCALE = 100.0  # Radford et al. 2021, section 2.5
 class DualEncoder(nn.Module):
     """Both towers in one module, so that one optimiser and one gradient exchange cover them."""
 
-    def __init__(self, image: ImageTower, text: TextTower) -> None:
+    def __init__(self, image: ImageTower, text: TextTower | SentenceTower) -> None:
         super().__init__()
         self.image = image
         self.text = text

@@ -6,11 +6,15 @@ from torch.nn import functional
 
 
 class Layer(nn.Module):
-    """A pre-norm transformer layer with bidirectional attention over the tokens that are not padding."""
+    """
+    A transformer layer with bidirectional attention over the tokens that are not padding.
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    It normalises what each half is given, or, without `norm_first`, what each half and its shortcut add up to.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float, *, norm_first: bool = True) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.norm_first = heads, norm_first
         self.norm1 = nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
@@ -18,15 +22,30 @@ class Layer(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, present: Tensor) -> Tensor:
+        """`x`: float [N, L, W]; `present`: bool [N, L]. Returns float [N, L, W]."""
+        if self.norm_first:
+            x = x + self._attend(self.norm1(x), present)
+            x = x + self.dropout(self.mlp(self.norm2(x)))
+        else:
+            x = self.norm1(x + self._attend(x, present))
+            x = self.norm2(x + self.dropout(self.mlp(x)))
+        return x
+
+    def _attend(self, x: Tensor, present: Tensor) -> Tensor:
         n, length, width = x.shape
-        q, k, v = self.qkv(self.norm1(x)).view(n, length, 3, self.heads, width // self.heads).unbind(2)
+        q, k, v = self.qkv(x).view(n, length, 3, self.heads, width // self.heads).unbind(2)
         attended = functional.scaled_dot_product_attention(
-            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask[:, None, None, :]
+            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=present[:, None, None, :]
         )
-        x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(n, length, width)))
-        transformed: Tensor = x + self.dropout(self.mlp(self.norm2(x)))
-        return transformed
+        mixed: Tensor = self.dropout(self.out(attended.transpose(1, 2).reshape(n, length, width)))
+        return mixed
+
+
+def mean_over_tokens(x: Tensor, present: Tensor) -> Tensor:
+    """Map float [N, L, W] to float [N, W]: the mean over the tokens that are there."""
+    weights = present.to(x.dtype).unsqueeze(-1)
+    return (x * weights).sum(1) / weights.sum(1).clamp(min=1.0)
 
 
 class TextTower(nn.Module):
@@ -34,25 +53,15 @@ class TextTower(nn.Module):
     Map token ids to embeddings.
 
     Input: int64 [N, L], padded with `pad_id`; output: float [N, `dimension`], not yet unit length. The tokens that are
-    not padding are averaged. With `embedding`, tokens are looked up in so many dimensions and widened from there (Lan
-    et al. 2020, section 3.1): a large vocabulary is most of a small tower.
+    not padding are averaged.
     """
 
     def __init__(
-        self,
-        vocabulary: int,
-        dimension: int,
-        *,
-        context: int,
-        pad_id: int,
-        width: int = 192,
-        depth: int = 3,
-        embedding: int | None = None,
+        self, vocabulary: int, dimension: int, *, context: int, pad_id: int, width: int = 192, depth: int = 3
     ) -> None:
         super().__init__()
         self.pad_id = pad_id
-        self.tokens = nn.Embedding(vocabulary, embedding or width)
-        self.widen = nn.Linear(embedding, width, bias=False) if embedding else nn.Identity()
+        self.tokens = nn.Embedding(vocabulary, width)
         self.positions = nn.Parameter(torch.randn(context, width) * 0.01)
         self.layers = nn.ModuleList(Layer(width, heads=4, dropout=0.1) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
@@ -61,10 +70,8 @@ class TextTower(nn.Module):
 
     def forward(self, input_ids: Tensor) -> Tensor:
         present = input_ids != self.pad_id
-        x = self.widen(self.tokens(input_ids)) + self.positions[: input_ids.shape[1]]
+        x = self.tokens(input_ids) + self.positions[: input_ids.shape[1]]
         for layer in self.layers:
             x = layer(x, present)
-        weights = present.to(x.dtype).unsqueeze(-1)
-        pooled = (self.norm(x) * weights).sum(1) / weights.sum(1).clamp(min=1.0)
-        projected: Tensor = self.project(pooled)
+        projected: Tensor = self.project(mean_over_tokens(self.norm(x), present))
         return projected

@@ -1,7 +1,7 @@
 """Phrases of all kinds, to fit a text space on and to distil a text tower with."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pipeline.models.captions import with_article
 
@@ -52,10 +52,15 @@ def words_of(vocabulary: dict[str, int]) -> list[str]:
     return [word for word in whole if word.isascii() and word.isalpha() and len(word) >= SHORTEST_WORD]
 
 
-def draw_phrases(vocabulary: dict[str, int], count: int, seed: int) -> list[str]:
-    """Return `count` different phrases: every word alone first, then words drawn into frames."""
+def draw_phrases(vocabulary: dict[str, int], entries: Sequence[str], count: int, seed: int) -> list[str]:
+    """
+    Return `count` different phrases, half of them from the `entries` of a dictionary when it has so many.
+
+    The others are made up: every word of the vocabulary alone first, then words drawn into frames.
+    """
     words, rng = words_of(vocabulary), random.Random(seed)  # noqa: S311 -- phrases are no secret
-    phrases = dict.fromkeys(words[:count])
+    drawn = rng.sample(entries, min(len(entries), count // 2))
+    phrases = dict.fromkeys([*drawn, *words[: count - len(drawn)]])
     for phrase in _framed(words, rng):
         if len(phrases) >= count:
             break

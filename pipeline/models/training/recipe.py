@@ -30,6 +30,9 @@ class ImageRecipe:
     schedule: Schedule = field(default_factory=Schedule)
     dimension: int = 256
     resolutions: tuple[int, ...] = (64, 80, 96)
+    # What the towers are shipped at. Crops show things larger than whole images do, so a network sees them best again
+    # at about 1.3 times the size it learned at (Touvron et al. 2019, section 3).
+    image_size: int = 128
     smallest_area: float = 0.3
     mix_probability: float = 0.5
     dropout: float = 0.1
@@ -42,19 +45,15 @@ class ImageRecipe:
     context: int = 32
     vocabulary: int = 2048
 
-    @property
-    def image_size(self) -> int:
-        """The size the towers are shipped at: the last resolution."""
-        return self.resolutions[-1]
-
 
 @dataclass(frozen=True)
 class TextRecipe:
     """A run that distils a text tower from a sentence encoder."""
 
-    schedule: Schedule = field(default_factory=lambda: Schedule(minutes=25, batch=192, learning_rate=1.5e-3))
-    phrases: int = 100_000
-    embedding: int = 128
-    width: int = 256
-    depth: int = 3
+    schedule: Schedule = field(default_factory=lambda: Schedule(minutes=25, batch=192, learning_rate=1e-3))
+    phrases: int = 160_000
+    # Of the encoder's: how many tokens, how many dimensions of them, and which layers.
+    vocabulary: int = 26_000
+    embedding: int = 96
+    layers: tuple[int, ...] = (0, 5)
     context: int = 32

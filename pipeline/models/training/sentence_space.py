@@ -12,7 +12,7 @@ from pipeline.models.training.phrases import draw_phrases
 from pipeline.models.training.teacher import SentenceEncoder
 from pipeline.models.training.text_space import TextSpace
 
-FIT_PHRASES = 12_000
+FIT_PHRASES = 24_000
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class SentenceSpace:
     space: TextSpace
 
     @classmethod
-    def fit(cls, teacher: SentenceEncoder, captions: Captions, dimension: int) -> Self:
-        """Fit the space on phrases of all kinds and on the captions' names, so that it has room for both."""
-        phrases = draw_phrases(teacher.tokenizer.get_vocab(), FIT_PHRASES, seed=1)
+    def fit(cls, teacher: SentenceEncoder, entries: Sequence[str], captions: Captions, dimension: int) -> Self:
+        """Fit the space on phrases of all kinds, `entries` among them, and on the captions' names: room for all."""
+        phrases = draw_phrases(teacher.tokenizer.get_vocab(), entries, FIT_PHRASES, seed=1)
         names = [name for names in captions.names.values() for name in names] + list(captions.groups)
         return cls(teacher, TextSpace.fit(teacher.embed(phrases + names), dimension))
 

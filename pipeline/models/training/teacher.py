@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
+from torch import Tensor
 from transformers import AutoModel
 
 from pipeline.encode.bundle import file_digest
@@ -57,7 +58,13 @@ class SentenceEncoder:
             vectors[places] = torch.nn.functional.normalize(means, dim=-1).numpy()
         return vectors
 
-    def token_vectors(self) -> NDArray[np.float32]:
-        """Return the embedding of every token of the vocabulary, float32 [V, 384]."""
-        vectors: NDArray[np.float32] = self._model.get_input_embeddings().weight.detach().numpy()
-        return vectors
+    @property
+    def heads(self) -> int:
+        """How many heads a layer attends with."""
+        heads: int = self._model.config.num_attention_heads
+        return heads
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the encoder's weights under `transformers`' names for BERT."""
+        weights: dict[str, Tensor] = self._model.state_dict()
+        return weights
