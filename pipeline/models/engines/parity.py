@@ -18,6 +18,7 @@ from pipeline.events.images import ImageLimits
 from pipeline.events.policies import PolicySet
 from pipeline.ingest.decode import decode
 from pipeline.judge.score import Judge, Scores
+from pipeline.models.cosines import cosines
 
 # The sizes of batch one image must come out of alike (docs/encoder-contract.md).
 BATCH_SIZES = (1, 8, 32)
@@ -127,15 +128,15 @@ def compare(
     readable, ours = before.embed(files)
     _, theirs = after.embed(readable)
     scores, changed = before.judge(ours), after.judge(theirs)
-    cosines = _cosines(ours, theirs)
+    near = cosines(ours, theirs)
     return Parity(
         images=len(readable),
         unreadable=len(files) - len(readable),
         policies=tuple(policy.id for policy in policy_set.policies),
-        cosine_min=float(cosines.min()),
-        cosine_p1=float(np.percentile(cosines, 1)),
-        cosine_median=float(np.median(cosines)),
-        text_cosine_min=float(_cosines(before.judge_bank, after.judge_bank).min()),
+        cosine_min=float(near.min()),
+        cosine_p1=float(np.percentile(near, 1)),
+        cosine_median=float(np.median(near)),
+        text_cosine_min=float(cosines(before.judge_bank, after.judge_bank).min()),
         batch_difference=after.batch_difference(readable[: max(BATCH_SIZES)]),
         flips=_flips(readable, policy_set, scores, changed),
     )
@@ -175,11 +176,6 @@ class _Engine:
                 embeds[places] = self._encoder.encode_images(pixels[places])
             found.append(embeds)
         return float(np.max(np.abs(np.stack(found) - found[0])))
-
-
-def _cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return np.asarray((a * b).sum(axis=1) / lengths, dtype=np.float32)
 
 
 def _flips(files: Sequence[Path], policy_set: PolicySet, before: Scores, after: Scores) -> tuple[Flip, ...]:

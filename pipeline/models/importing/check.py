@@ -14,6 +14,7 @@ from pipeline.encode.local import LocalEncoder
 from pipeline.encode.tokenize import TextTokenizer
 from pipeline.events.images import ImageLimits
 from pipeline.ingest.decode import decode, rgb
+from pipeline.models.cosines import cosines
 from pipeline.models.importing.source import Source
 
 # What people write, and what a tokenizer written anew gets wrong first.
@@ -60,7 +61,7 @@ def check_import(source: Source, bundle: Bundle, files: Sequence[Path], texts: S
     """
     encoder = LocalEncoder(bundle)
     images = [
-        _cosine(encoder.encode_images(decode(data, bundle.pixels, ImageLimits()).pixels[None]), _embed(source, data))
+        cosines(encoder.encode_images(decode(data, bundle.pixels, ImageLimits()).pixels[None]), _embed(source, data))
         for data in (file.read_bytes() for file in files)
     ]
     theirs = _token_ids(source, texts)
@@ -69,9 +70,9 @@ def check_import(source: Source, bundle: Bundle, files: Sequence[Path], texts: S
         expected = functional.normalize(source.model.get_text_features(**theirs).pooler_output, dim=-1).numpy()
     return ImportParity(
         images=len(images),
-        image_cosine_min=min(images, default=1.0),
+        image_cosine_min=float(np.min(images, initial=1.0)),
         texts=len(texts),
-        text_cosine_min=_cosine(encoder.encode_texts(texts), expected),
+        text_cosine_min=float(cosines(encoder.encode_texts(texts), expected).min()),
         other_tokens=tuple(text for text, other in zip(texts, differ, strict=True) if other),
     )
 
@@ -88,10 +89,3 @@ def _token_ids(source: Source, texts: Sequence[str]) -> dict[str, torch.Tensor]:
         list(texts), padding="max_length", truncation=True, max_length=source.context, return_tensors="pt"
     )
     return {name: value for name, value in inputs.items() if name in ("input_ids", "attention_mask")}
-
-
-def _cosine(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
-    """Return the least cosine of two [N, D] row by row."""
-    ours, theirs = ours.astype(np.float64), theirs.astype(np.float64)
-    lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
-    return float(((ours * theirs).sum(axis=1) / lengths).min())
