@@ -56,6 +56,7 @@ stack-down: ## End the local stack
 docs: $(WORKER) ## Write the reference pages that are made from code
 	@.venv/bin/watchword reference settings > docs/settings.md
 	@.venv/bin/watchword reference metrics > docs/metrics.md
+	@.venv/bin/watchword policies schema > docs/policy.schema.json
 
 lock: $(WORKER) ## Resolve the lock files anew
 	@deploy/setup/lock

@@ -1,9 +1,12 @@
 """`watchword policies`: look after the policy files."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+# As in pipeline.judge.json_schema, which is imported only when it is run.
+FileKind = Literal["policy", "shared", "background"]
 
 app = typer.Typer(help="Look after policy files.", no_args_is_help=True)
 
@@ -22,6 +25,23 @@ def check(folder: Annotated[Path, typer.Argument(help="Folder of policy files.")
         note = " (provisional)" if policy.provisional else ""
         typer.echo(f"{policy.id:28}{policy.mode.value:9}{policy.score.value:11} {policy.threshold:8.3f}{note}")
     typer.echo(f"policy set {policy_set.digest}")
+
+
+@app.command()
+def schema(
+    file: Annotated[
+        FileKind, typer.Option(help="Which file: a policy's, `shared.yaml` or `background.yaml`.")
+    ] = "policy",
+) -> None:
+    """
+    Print the JSON Schema of policy files, for editors to complete and check by.
+
+    Example: `watchword policies schema > policy.schema.json`, and as a policy's first line
+    `# yaml-language-server: $schema=policy.schema.json`
+    """
+    from pipeline.commands.reference import schema_page
+
+    typer.echo(schema_page(file), nl=False)
 
 
 @app.command()

@@ -1,10 +1,12 @@
-"""The reference pages that are made from code: settings and metrics."""
+"""The reference pages that are made from code: settings, metrics and the schema of policy files."""
 
+import json
 from collections.abc import Iterator
 
 from pydantic_settings import BaseSettings
 
 from pipeline.errors import DeadLetterReason
+from pipeline.judge.json_schema import Kind, json_schema
 from pipeline.settings import Settings, StackSettings
 from pipeline.telemetry import Metrics
 
@@ -49,6 +51,11 @@ def metrics_page() -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def schema_page(kind: Kind) -> str:
+    """Return docs/policy.schema.json, or the schema of another file of a policy folder."""
+    return json.dumps(json_schema(kind), indent=2, ensure_ascii=False) + "\n"
 
 
 def _settings_table(kind: type[BaseSettings]) -> Iterator[str]:

@@ -120,7 +120,7 @@ def _rows(outcome: Outcome) -> list[tuple[str, ...]]:
         return [(outcome.record.origin.topic, f"not judged: {outcome.reason}", "", "", "")]
     path = outcome.image.event.origin.topic
     return [
-        (path, flag.policy.id, flag.policy.severity, f"{flag.score:.2f}", f"{flag.policy.threshold:.2f}")
+        (path, flag.policy.id, flag.severity, f"{flag.score:.2f}", f"{flag.policy.threshold:.2f}")
         for flag in outcome.flags
     ]
 

@@ -16,7 +16,7 @@ from pipeline.evaluate.embed import Embedded, embed_files
 from pipeline.evaluate.zero_shot import label_probabilities, label_vectors, nearest
 from pipeline.ingest.decode import thumbnail
 from pipeline.ingest.folder import list_files
-from pipeline.judge.policy import DEFAULT_TEMPLATES
+from pipeline.judge.schema import DEFAULT_TEMPLATES
 from pipeline.settings import Settings, load_settings
 
 THUMBNAIL_SIDE = 320

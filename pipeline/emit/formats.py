@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 
 import orjson
 
-from pipeline.events.outcomes import FLAG_NAMESPACE, DeadLetter, FlagEvent, Verdict
+from pipeline.events.outcomes import FLAG_NAMESPACE, DeadLetter, FlagEvent, Raise, Verdict
 from pipeline.events.records import Headers
 
 SOURCE = "watchword"
@@ -87,13 +87,15 @@ def flag_fields(verdict: Verdict, flag: FlagEvent) -> dict[str, Any]:
             "id": policy.id,
             "title": policy.title,
             "digest": policy.digest,
-            "severity": policy.severity,
+            "severity": flag.severity.value,
             "action": policy.action,
             "owner": policy.owner,
+            "labels": dict(policy.labels),
         },
         "score": flag.score,
         "threshold": policy.threshold,
         "provisional": policy.provisional,
+        "raised_by": [_raise(each) for each in flag.raised_by],
         "calibration": None,
         "similarities": [
             {"kind": each.kind, "prompt": each.prompt, "similarity": each.similarity} for each in flag.similarities
@@ -133,9 +135,20 @@ def _about(verdict: Verdict) -> dict[str, Any]:
     }
 
 
+def _raise(each: Raise) -> dict[str, Any]:
+    policy = each.policy
+    return {
+        "id": policy.id,
+        "digest": policy.digest,
+        "severity": policy.severity.value,
+        "score": each.score,
+        "threshold": policy.threshold,
+        "provisional": policy.provisional,
+    }
+
+
 def _policies(verdict: Verdict) -> Iterator[dict[str, Any]]:
-    pairs = zip(verdict.policy_set.policies, verdict.scores.tolist(), verdict.flagged.tolist(), strict=True)
-    for policy, score, flagged in pairs:
+    for policy, score, flagged in verdict.answers():
         yield {
             "id": policy.id,
             "digest": policy.digest,

@@ -28,10 +28,9 @@ def _fields(outcome: Verdict | DeadLetter) -> dict[str, Any]:
     if isinstance(outcome, DeadLetter):
         path = outcome.record.origin.topic
         return {"path": path, "scores": {}, "flags": [], "error": outcome.reason.value, "detail": outcome.detail}
-    policies = outcome.policy_set.policies
     return {
         "path": outcome.image.event.origin.topic,
-        "scores": {policy.id: score for policy, score in zip(policies, outcome.scores.tolist(), strict=True)},
+        "scores": {policy.id: score for policy, score, _ in outcome.answers()},
         "flags": [flag.policy.id for flag in outcome.flags],
         "error": None,
         "detail": None,

@@ -26,9 +26,9 @@ class Card:
 
 def verdict_card(verdict: Verdict, thumbnail: bytes) -> Card:
     """Return the card of a judged image; `thumbnail` is a JPEG."""
-    pairs = zip(verdict.policy_set.policies, verdict.scores.tolist(), verdict.flagged.tolist(), strict=True)
     bars = sorted(
-        ((policy.id, score, policy.threshold, yes) for policy, score, yes in pairs), key=lambda bar: bar[2] - bar[1]
+        ((policy.id, score, policy.threshold, yes) for policy, score, yes in verdict.answers()),
+        key=lambda bar: bar[2] - bar[1],
     )
     flags = tuple(
         (flag.policy.id, flag.policy.title, _reason([s.prompt for s in nearest]))

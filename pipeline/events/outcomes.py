@@ -1,5 +1,6 @@
 """What comes out: verdicts, flag events and dead letters."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid5
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DeadLetterReason
 from pipeline.events.images import DecodedImage
-from pipeline.events.policies import Policy, PolicySet
+from pipeline.events.policies import Policy, PolicySet, Severity
 from pipeline.events.records import Record
 
 FLAG_NAMESPACE = UUID("6f1d5c7e-1b4d-5a52-9a55-0f6f0a1b7c11")
@@ -25,13 +26,31 @@ class PromptSimilarity:
 
 
 @dataclass(frozen=True, slots=True)
+class Raise:
+    """A policy that found a flag to be worse than it says by itself."""
+
+    policy: Policy
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class FlagEvent:
-    """A verdict that crossed an enforced policy, with what is needed to explain it and to make it again."""
+    """
+    A verdict that crossed an enforced policy, with what is needed to explain it and to make it again.
+
+    Its severity is the policy's, or the highest of what raised it.
+    """
 
     flag_id: UUID
     policy: Policy
     score: float
     similarities: tuple[PromptSimilarity, ...]
+    raised_by: tuple[Raise, ...] = ()
+
+    @property
+    def severity(self) -> Severity:
+        """How bad it is."""
+        return max((self.policy, *(each.policy for each in self.raised_by)), key=lambda p: p.severity.rank).severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +58,27 @@ class Verdict:
     """
     The machine's outcome for one image.
 
-    `embedding`: float16 [D], as archived and as judged. `scores`: float64 [P], raw; `flagged`: bool [P], score at or
-    over the threshold; both in the order of `policy_set.policies`. `flags` has the enforced policies that said yes.
+    `embedding`: float16 [D], as archived and as judged. `scores`: float64 [P], raw; `in_scope`: bool [P], the policy is
+    about this image; `flagged`: bool [P], it says yes; all in the order of `policy_set.policies`. `flags` has the
+    enforced policies that said yes.
     """
 
     image: DecodedImage
     embedding: NDArray[np.float16]
     scores: NDArray[np.float64]
+    in_scope: NDArray[np.bool_]
     flagged: NDArray[np.bool_]
     flags: tuple[FlagEvent, ...]
     policy_set: PolicySet
     model_digest: str
     time: datetime
+
+    def answers(self) -> Iterator[tuple[Policy, float, bool]]:
+        """Yield each policy that is about the image, its raw score, and whether it says yes."""
+        columns = (self.in_scope.tolist(), self.policy_set.policies, self.scores.tolist(), self.flagged.tolist())
+        for within, policy, score, flagged in zip(*columns, strict=True):
+            if within:
+                yield policy, score, flagged
 
 
 @dataclass(frozen=True, slots=True)

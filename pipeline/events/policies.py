@@ -1,10 +1,13 @@
 """The parsed form of policies, and a policy set encoded by one model."""
 
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.events.scope import Scope
 
 
 class Mode(StrEnum):
@@ -22,6 +25,28 @@ class ScoreKind(StrEnum):
     SIMILARITY = "similarity"
 
 
+class Aggregate(StrEnum):
+    """How the logits of several prompts become one."""
+
+    LOG_MEAN_EXP = "log_mean_exp"
+    MAX = "max"
+    MEAN = "mean"
+
+
+class Severity(StrEnum):
+    """How bad it is, the least first."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """The place in the order, from 0."""
+        return list(Severity).index(self)
+
+
 class OnModelChange(StrEnum):
     """What a policy does under another model than its threshold was fitted for."""
 
@@ -32,11 +57,13 @@ class OnModelChange(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Policy:
     """
-    One rule. `digest` names its meaning: everything that changes a score or what a flag says.
+    One rule. `digest` names its meaning: everything that changes a score, what is flagged, or what a flag says.
 
     `prompts` and `contrast` are phrases; each is written into every one of `templates` (with `{}` for the phrase).
     `threshold` is the raw score from which the policy says yes; `provisional` marks one that its evidence does not
-    yet support; `model` is the digest of the model it was fitted for, None when nobody said.
+    yet support; `model` is the digest of the model it was fitted for, None when nobody said. It judges the images in
+    `scope` (None: all) until the day `expires` is over, and from then on flags nothing. One with a `parent` says yes
+    only where that policy does, and then raises the severity of its flag.
     """
 
     id: str
@@ -46,7 +73,7 @@ class Policy:
     templates: tuple[str, ...]
     score: ScoreKind
     threshold: float
-    severity: str
+    severity: Severity
     action: str
     owner: str
     mode: Mode
@@ -54,6 +81,20 @@ class Policy:
     digest: str
     model: str | None = None
     on_model_change: OnModelChange = OnModelChange.SHADOW
+    aggregate: Aggregate = Aggregate.LOG_MEAN_EXP
+    scope: Scope | None = None
+    expires: date | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    rationale: str = ""
+    parent: str | None = None
+
+    def enforced(self, today: date) -> bool:
+        """Tell whether a yes is a flag event on this day, in UTC; a policy with a parent has none of its own."""
+        return self.mode is Mode.ENFORCE and self.parent is None and not self.expired(today)
+
+    def expired(self, today: date) -> bool:
+        """Tell whether its last day is over."""
+        return self.expires is not None and today > self.expires
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,150 +1,96 @@
 """A folder of policy files to one policy set, all or nothing."""
 
-import difflib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from pipeline.errors import PolicyError
-from pipeline.events.policies import Background, Mode, OnModelChange, PolicySet, ScoreKind
-from pipeline.judge.policy import BackgroundFile, PolicyFile, compose
-from pipeline.judge.positions import Position, Problem, locate
+from pipeline.events.policies import PolicySet
+from pipeline.judge.document import Document, read_document
+from pipeline.judge.mistakes import reports_of
+from pipeline.judge.policy import background_of, compose, policies_of
+from pipeline.judge.resolve import PARTIAL, Resolved, Resolver
+from pipeline.judge.schema import BackgroundFile, PolicyFile, SharedFile
 
 BACKGROUND = "background.yaml"
+SHARED = "shared.yaml"
 SHIPPED_BACKGROUND = Path(__file__).with_name(BACKGROUND)
 
 FileT = TypeVar("FileT", bound=BaseModel)
-
-_CHOICES = {
-    "score": [kind.value for kind in ScoreKind],
-    "mode": [mode.value for mode in Mode],
-    "on_model_change": [change.value for change in OnModelChange],
-    "severity": ["low", "medium", "high", "critical"],
-}
 
 
 def load_policy_set(folder: Path) -> PolicySet:
     """
     Read every `*.yaml` of `folder` as one set.
 
-    A `background.yaml` there replaces the shipped background bank. Raises `PolicyError` that shows every mistake of
-    every file, each as file:line:column with its line and a caret; nothing is loaded then.
+    A `background.yaml` there replaces the shipped background bank, a `shared.yaml` has lists that policies use, and
+    what a file whose name starts with `_` says is for others to extend. Raises `PolicyError` that shows every mistake
+    of every file, each as file:line:column with its line and a caret; nothing is loaded then.
     """
     if not folder.is_dir():
         raise PolicyError(f"`{folder}`: not a folder; name one with policy files, `--policies DIR`")
-    paths = sorted(path for path in folder.glob("*.yaml") if path.name != BACKGROUND)
     reports: list[str] = []
-    found = {path: policy for path in paths if (policy := _read(path, PolicyFile, reports)) is not None}
-    reports += _repeated_ids(found)
-    background = _read_background(folder, reports)
+    files = _Files(folder, reports)
+    found = {document.path: file for document in files.policies if (file := files.policy(document)) is not None}
+    reports += _repeated_ids(found, files)
+    background = files.background()
     if reports:
-        raise PolicyError("\n\n".join(reports))
+        raise PolicyError("\n\n".join(dict.fromkeys(reports)))
     if not found:
         raise PolicyError(f"`{folder}`: no policy files; each `*.yaml` there is one policy")
     assert background is not None
-    return compose([parsed.parse() for parsed in found.values()], background)
+    policies = [policy for file in found.values() for policy in policies_of(file)]
+    return compose(policies, background_of(background))
 
 
-def _read_background(folder: Path, reports: list[str]) -> Background | None:
-    path = folder / BACKGROUND
-    parsed = _read(path if path.exists() else SHIPPED_BACKGROUND, BackgroundFile, reports)
-    return parsed.parse() if parsed else None
+class _Files:
+    """The documents of a folder, and what they say."""
+
+    def __init__(self, folder: Path, reports: list[str]) -> None:
+        self._folder, self._reports = folder, reports
+        paths = sorted(path for path in folder.glob("*.yaml") if path.name not in (BACKGROUND, SHARED))
+        documents = [document for path in paths if (document := read_document(path, reports)) is not None]
+        self.policies = [document for document in documents if not document.path.name.startswith(PARTIAL)]
+        known = {document.path.stem: document for document in documents if document.path.name.startswith(PARTIAL)}
+        known |= {str(document.content.get("id")): document for document in self.policies}
+        shared = read_document(folder / SHARED, reports) if (folder / SHARED).exists() else None
+        if shared is not None and self._validated(_as_written(shared), SharedFile) is None:
+            shared = None
+        self._resolver = Resolver(known, shared, reports)
+
+    def policy(self, document: Document) -> PolicyFile | None:
+        """Return what a policy file says in full."""
+        resolved = self._resolver.resolve(document)
+        return self._validated(resolved, PolicyFile) if resolved is not None else None
+
+    def background(self) -> BackgroundFile | None:
+        """Return the folder's background, or the shipped one."""
+        own = self._folder / BACKGROUND
+        document = read_document(own if own.exists() else SHIPPED_BACKGROUND, self._reports)
+        resolved = self._resolver.resolve(document) if document is not None else None
+        return self._validated(resolved, BackgroundFile) if resolved is not None else None
+
+    def _validated(self, resolved: Resolved, model: type[FileT]) -> FileT | None:
+        try:
+            return model.model_validate(resolved.content)
+        except ValidationError as error:
+            self._reports += reports_of(error, resolved, model)
+            return None
 
 
-def _repeated_ids(found: dict[Path, PolicyFile]) -> Iterator[str]:
+def _as_written(document: Document) -> Resolved:
+    return Resolved(document, {str(key): value for key, value in document.content.items()})
+
+
+def _repeated_ids(found: dict[Path, PolicyFile], files: _Files) -> Iterator[str]:
     owners: dict[str, Path] = {}
-    for path, parsed in found.items():
-        if owners.setdefault(parsed.id, path) != path:
-            text = path.read_text()
-            position = locate(_parse_yaml(text), ("id",))
-            message = f"`{parsed.id}` is already the id of {owners[parsed.id]}; choose another"
-            yield Problem(path, position, message).show(text)
-
-
-def _read(path: Path, model: type[FileT], reports: list[str]) -> FileT | None:
-    """Read one file, or add what is wrong with it to `reports` and return None."""
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reports.append(f"{path}:1:1: cannot be read: {error}")
-        return None
-    try:
-        document = _parse_yaml(text)
-    except MarkedYAMLError as error:
-        reports.append(_syntax_problem(path, error).show(text))
-        return None
-    except YAMLError as error:
-        reports.append(f"{path}:1:1: {error}")
-        return None
-    if not isinstance(document, CommentedMap):
-        message = "expected keys and values, such as `id: weapons.firearms`"
-        reports.append(Problem(path, Position(1, 1), message).show(text))
-        return None
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        details = error.errors()
-        misspelt = {
-            _meant(str(d["loc"][-1]), _keys(model, d["loc"])) for d in details if d["type"] == "extra_forbidden"
-        }
-        # A key that is missing because it is misspelt is one mistake, not two.
-        details = [d for d in details if d["type"] != "missing" or d["loc"][-1] not in misspelt]
-        reports += [_problem(path, document, detail, model).show(text) for detail in details]
-        return None
-
-
-def _parse_yaml(text: str) -> Any:
-    return YAML(typ="rt").load(text)
-
-
-def _syntax_problem(path: Path, error: MarkedYAMLError) -> Problem:
-    mark = error.problem_mark or error.context_mark
-    position = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
-    message = str(error.problem or error.context or "not YAML").splitlines()[0]
-    return Problem(path, position, message)
-
-
-def _problem(path: Path, document: CommentedMap, detail: ErrorDetails, model: type[BaseModel]) -> Problem:
-    place, kind = detail["loc"], detail["type"]
-    if kind == "extra_forbidden":
-        return Problem(path, locate(document, place, key=True), _unknown_key(str(place[-1]), _keys(model, place)))
-    if kind == "missing":
-        return Problem(path, locate(document, place[:-1]), f"key `{place[-1]}` is missing")
-    return Problem(path, locate(document, place), _bad_value(place, detail))
-
-
-def _keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
-    """Return the keys that are known where `place` ends."""
-    for step in place[:-1]:
-        inner = model.model_fields[str(step)].annotation
-        assert isinstance(inner, type)
-        model = inner
-    return list(model.model_fields)
-
-
-def _meant(key: str, known: list[str]) -> str | None:
-    close = difflib.get_close_matches(key, known, n=1)
-    return close[0] if close else None
-
-
-def _unknown_key(key: str, known: list[str]) -> str:
-    meant = _meant(key, known)
-    hint = f"did you mean `{meant}`?" if meant else f"known keys are {', '.join(f'`{name}`' for name in known)}"
-    return f"unknown key `{key}`, {hint}"
-
-
-def _bad_value(place: tuple[int | str, ...], detail: ErrorDetails) -> str:
-    name = ".".join(str(step) for step in place)
-    choices = _CHOICES.get(name)
-    if choices:
-        meant = _meant(str(detail["input"]), choices)
-        hint = f", did you mean `{meant}`?" if meant else f"; it is one of {', '.join(f'`{c}`' for c in choices)}"
-        return f"`{detail['input']}` is not a value of `{name}`{hint}"
-    message = detail["msg"].removeprefix("Value error, ")
-    return f"`{name}`: {message[0].lower()}{message[1:]}"
+    for document in files.policies:
+        file = found.get(document.path)
+        if file is None:
+            continue
+        for policy_id in [file.id, *(f"{file.id}.{child.id}" for child in file.children)]:
+            if owners.setdefault(policy_id, document.path) != document.path:
+                message = f"`{policy_id}` is already the id of {owners[policy_id]}; choose another"
+                yield document.report(("id",), message)

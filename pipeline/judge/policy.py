@@ -1,107 +1,49 @@
-"""What a policy file may say, and what it means."""
+"""What policy files mean: policies, and their set under the digest of all of it."""
 
+import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pipeline.events.policies import Background, Mode, Policy, PolicySet, ScoreKind
+from pipeline.judge.schema import BackgroundFile, ChildFile, PolicyFile, Threshold
 
-from pipeline.events.policies import Background, Mode, OnModelChange, Policy, PolicySet, ScoreKind
-
-DEFAULT_TEMPLATES = ("a photo of {}", "a close-up photo of {}", "a picture of {}")
-
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
-PolicyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$", max_length=100)]
+# What a policy says to people only: no score, no flag and no word of a flag depends on it.
+_REMARKS = frozenset({"digest", "rationale"})
 
 
-def _one_placeholder(template: str) -> str:
-    if template.count("{}") != 1 or template.replace("{}", "").strip("{}") != template.replace("{}", ""):
-        raise ValueError("a template must contain `{}` once, where the prompt goes, and no other braces")
-    return template
+def policies_of(file: PolicyFile) -> list[Policy]:
+    """Return a file's policy and its children, each with its digest; a policy's covers what may raise its flags."""
+    policy = Policy(
+        id=file.id,
+        title=file.title,
+        prompts=_sorted(file.prompts),
+        # Without a part in the score it is no part of the meaning.
+        contrast=_sorted(file.contrast) if file.score is ScoreKind.CONTRAST else (),
+        templates=_sorted(file.templates),
+        score=file.score,
+        aggregate=file.aggregate,
+        **_threshold(file.threshold),
+        scope=file.scope.parse() if file.scope else None,
+        severity=file.severity,
+        action=file.action,
+        owner=file.owner,
+        mode=file.mode,
+        expires=file.expires,
+        labels=tuple(sorted(file.labels.items())),
+        rationale=file.rationale,
+        on_model_change=file.on_model_change,
+        digest="",
+    )
+    children = [_child(policy, child) for child in file.children]
+    return [_with_digest(policy, [child.digest for child in children]), *children]
 
 
-def _distinct(texts: list[str]) -> list[str]:
-    repeated = sorted({text for text in texts if texts.count(text) > 1})
-    if repeated:
-        raise ValueError(f"listed more than once: {', '.join(repeated)}")
-    return texts
-
-
-Template = Annotated[Text, AfterValidator(_one_placeholder)]
-Texts = Annotated[list[Text], AfterValidator(_distinct)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Threshold(_Strict):
-    """
-    The raw score from which a policy flags.
-
-    `provisional` says that its evidence does not support it yet; `model` is the digest of the model it was fitted for.
-    """
-
-    value: float = Field(allow_inf_nan=False)
-    provisional: bool = False
-    model: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")] | None = None
-
-
-def _bare_threshold(value: Any) -> Any:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return {"value": value}
-    if not isinstance(value, Mapping):
-        raise ValueError("expected a number, or `{ value: 2.5, provisional: true }`")  # noqa: TRY004 -- pydantic's way
-    return value
-
-
-class PolicyFile(_Strict):
-    """One `policies/*.yaml`."""
-
-    id: PolicyId
-    title: Text
-    prompts: Annotated[Texts, Field(min_length=1)]
-    contrast: Texts = []
-    templates: Annotated[list[Template], Field(min_length=1), AfterValidator(_distinct)] = list(DEFAULT_TEMPLATES)
-    score: ScoreKind = ScoreKind.CONTRAST
-    threshold: Annotated[Threshold, BeforeValidator(_bare_threshold)]
-    severity: Annotated[str, StringConstraints(pattern="^(low|medium|high|critical)$")]
-    action: Text
-    owner: Text
-    mode: Mode = Mode.SHADOW
-    on_model_change: OnModelChange = OnModelChange.SHADOW
-
-    def parse(self) -> Policy:
-        """Return the policy with its digest."""
-        return Policy(
-            id=self.id,
-            title=self.title,
-            prompts=tuple(self.prompts),
-            contrast=tuple(self.contrast),
-            templates=tuple(self.templates),
-            score=self.score,
-            threshold=self.threshold.value,
-            severity=self.severity,
-            action=self.action,
-            owner=self.owner,
-            mode=self.mode,
-            provisional=self.threshold.provisional,
-            model=self.threshold.model,
-            on_model_change=self.on_model_change,
-            digest=digest_of(self.model_dump(mode="json")),
-        )
-
-
-class BackgroundFile(_Strict):
-    """A `background.yaml`: ordinary things and scenes, for the whole set."""
-
-    prompts: Annotated[Texts, Field(min_length=1)]
-    templates: Annotated[list[Template], Field(min_length=1), AfterValidator(_distinct)] = list(DEFAULT_TEMPLATES)
-
-    def parse(self) -> Background:
-        """Return the background bank's texts."""
-        return Background(tuple(self.prompts), tuple(self.templates))
+def background_of(file: BackgroundFile) -> Background:
+    """Return the background bank's texts."""
+    return Background(_sorted(file.prompts), _sorted(file.templates))
 
 
 def compose(policies: list[Policy], background: Background) -> PolicySet:
@@ -116,5 +58,40 @@ def compose(policies: list[Policy], background: Background) -> PolicySet:
 
 def digest_of(meaning: Any) -> str:
     """Return the SHA-256 of a value's canonical JSON, hexadecimal."""
-    canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _child(parent: Policy, child: ChildFile) -> Policy:
+    return _with_digest(
+        dataclasses.replace(
+            parent,
+            id=f"{parent.id}.{child.id}",
+            title=child.title,
+            prompts=_sorted(child.prompts),
+            contrast=_sorted(child.contrast) if parent.score is ScoreKind.CONTRAST else (),
+            **_threshold(child.threshold),
+            severity=child.severity,
+            parent=parent.id,
+        )
+    )
+
+
+def _threshold(threshold: Threshold) -> dict[str, Any]:
+    return {"threshold": threshold.value, "provisional": threshold.provisional, "model": threshold.model}
+
+
+def _with_digest(policy: Policy, children: Sequence[str] = ()) -> Policy:
+    meaning = {name: value for name, value in dataclasses.asdict(policy).items() if name not in _REMARKS}
+    return dataclasses.replace(policy, digest=digest_of([meaning, sorted(children)]))
+
+
+def _sorted(texts: list[str]) -> tuple[str, ...]:
+    """Return texts in an order that does not depend on how they were written down."""
+    return tuple(sorted(texts))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"`{value!r}` has no place in a digest")

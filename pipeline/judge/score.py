@@ -1,14 +1,15 @@
 """Similarities to scores: every policy of a set for every embedding, from one matrix product."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.events.policies import PromptBank, ScoreKind
+from pipeline.events.policies import Aggregate, Policy, PromptBank, ScoreKind
+from pipeline.judge.pools import lay_out
 
 # Within this distance of a threshold, float32's rounding could decide; the float64 reference does instead.
 REFERENCE_MARGIN = 1e-3
@@ -32,25 +33,36 @@ class Judge:
     """
     Scores embeddings against one prompt bank. Pure once built; building it lays the bank out for the fast path.
 
-    A policy's pooled logit over prompts S is log-mean-exp over s in S of (logit scale × cosine), so that more prompts
-    do not by themselves raise a score. `similarity` scores are the pooled prompts; `contrast` scores are the pooled
-    prompts minus the pooled contrast prompts together with the set's background.
+    A policy pools the logits (logit scale × cosine) of its prompts: by log-mean-exp, so that more prompts do not by
+    themselves raise a score, by their maximum or by their mean. `similarity` scores are the pooled prompts; `contrast`
+    scores are the pooled prompts minus the pooled contrast prompts together with the set's background.
     """
 
     def __init__(self, bank: PromptBank) -> None:
         self.bank = bank
-        self._thresholds = np.array([policy.threshold for policy in bank.policy_set.policies], dtype=np.float64)
-        count = len(self._thresholds)
-        rows = [bank.background_rows, *bank.prompt_rows, *bank.contrast_rows]
-        self._pools, columns = _pools(rows)
-        self._logits = np.ascontiguousarray((bank.vectors[columns] * np.float32(bank.logit_scale)).T)
-        self._shift = np.float32(max(0.0, bank.logit_scale - _HIGHEST_LOGIT))
+        policies = bank.policy_set.policies
+        self._thresholds = np.array([policy.threshold for policy in policies], dtype=np.float64)
+        count = len(policies)
+        rows = [bank.background_rows, *bank.prompt_rows, *bank.contrast_rows, bank.background_rows]
         lengths = np.array([stop - start for start, stop in rows], dtype=np.float32)
-        contrast_counts = lengths[count + 1 :] + lengths[0]
-        kinds = np.array([policy.score is ScoreKind.SIMILARITY for policy in bank.policy_set.policies], dtype=bool)
-        self._alone = np.flatnonzero(kinds | (contrast_counts == 0))
-        contrast_counts[self._alone] = 1.0
-        self._weights = contrast_counts / lengths[1 : count + 1]
+        against = lengths[count + 1 : -1] + lengths[0]
+        self._alone = np.array([_alone(policy, k) for policy, k in zip(policies, against, strict=True)], dtype=bool)
+        by = {kind: np.array([p.aggregate is kind for p in policies], dtype=bool) for kind in Aggregate}
+        self._summed, self._highest, self._linear = by.values()
+        # Segments: the background, each policy's prompts, each one's contrast, and the background again, for maxima.
+        summed = np.concatenate([[True], self._summed, self._summed, [False]])
+        highest = np.concatenate([[False], self._highest, self._highest, [self._highest.any()]])
+        self._sums, columns = lay_out(rows, summed, 0)
+        self._maxima, more = lay_out(rows, highest, len(columns))
+        columns += more
+        self._pooled = len(columns)
+        means = [self._mean_vector(place) for place in np.flatnonzero(self._linear).tolist()]
+        vectors = np.concatenate([bank.vectors[columns], np.reshape(means, (-1, bank.vectors.shape[1]))])
+        self._logits = np.ascontiguousarray((vectors * np.float32(bank.logit_scale)).astype(np.float32).T)
+        self._shift = np.float32(max(0.0, bank.logit_scale - _HIGHEST_LOGIT))
+        against[self._alone] = 1.0
+        self._weights = np.where(self._highest, 1.0, against / lengths[1 : count + 1]).astype(np.float32)
+        self._weights[self._alone & self._summed] = 1 / lengths[1 : count + 1][self._alone & self._summed]
 
     def judge(self, embeddings: NDArray[np.float16]) -> Scores:
         """
@@ -72,13 +84,22 @@ class Judge:
         Products of a float16 and a float32 are exact in float64 and `math.fsum` rounds once, so the result does not
         depend on an order of summation: the same today, in a back-test and on another machine.
         """
-        bank = self.bank
+        bank, pool = self.bank, _REFERENCES[self.bank.policy_set.policies[policy].aggregate]
         prompts = self._reference_logits(embedding, *bank.prompt_rows[policy])
-        if policy in self._alone:
-            return _log_mean_exp(prompts)
+        if self._alone[policy]:
+            return pool(prompts)
         against = self._reference_logits(embedding, *bank.contrast_rows[policy])
         against += self._reference_logits(embedding, *bank.background_rows)
-        return _log_mean_exp(prompts) - _log_mean_exp(against)
+        return pool(prompts) - pool(against)
+
+    def _mean_vector(self, policy: int) -> NDArray[np.float64]:
+        """Return the vector whose logit is the mean of the prompts' minus that of what is against them, float64 [D]."""
+        bank = self.bank
+        prompts = self._wide_vectors[slice(*bank.prompt_rows[policy])].mean(axis=0)
+        if self._alone[policy]:
+            return np.asarray(prompts)
+        rows = (slice(*bank.contrast_rows[policy]), slice(*bank.background_rows))
+        return np.asarray(prompts - np.concatenate([self._wide_vectors[each] for each in rows]).mean(axis=0))
 
     def _reference_logits(self, embedding: NDArray[np.float16], start: int, stop: int) -> list[float]:
         values = embedding.astype(np.float64)
@@ -92,48 +113,47 @@ class Judge:
     def _fast(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Pool logits, float32 [N, K] (overwritten), to scores, float32 [N, P]; NaN where float32 does not suffice."""
         count = len(self._thresholds)
+        terms = logits[:, : self._pooled]
         if self._shift:
-            logits -= self._shift
-        terms = np.exp(logits, out=logits)
-        sums = np.zeros((len(logits), 2 * count + 1), dtype=np.float32)
-        for pool in self._pools:
-            block = terms[:, pool.start : pool.start + len(pool.segments) * pool.length]
-            sums[:, pool.segments] = block.reshape(len(logits), len(pool.segments), pool.length) @ pool.ones
-        prompts = sums[:, 1 : count + 1]
-        against = sums[:, count + 1 :] + sums[:, :1]
+            terms -= self._shift
+        np.exp(terms, out=terms)
+        pooled = np.zeros((len(logits), 2 * count + 2), dtype=np.float32)
+        for pool in self._sums:
+            pooled[:, pool.segments] = pool.of(terms) @ pool.ones
+        for pool in self._maxima:
+            pooled[:, pool.segments] = pool.of(terms).max(axis=2)
+        prompts, against = pooled[:, 1 : count + 1], pooled[:, count + 1 : -1]
+        if self._highest.any():
+            against = np.where(self._highest, np.maximum(against, pooled[:, -1:]), against + pooled[:, :1])
+        else:
+            against += pooled[:, :1]
         against[:, self._alone] = 1.0
         lost = np.minimum(prompts, against) < _UNDERFLOW
         with np.errstate(divide="ignore", invalid="ignore"):
             scores = np.log(prompts * self._weights / against)
         scores[:, self._alone] += self._shift
         scores[lost] = np.nan
-        pooled: NDArray[np.float32] = scores
-        return pooled
+        scores[:, self._linear] = logits[:, self._pooled :]
+        found: NDArray[np.float32] = scores
+        return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Pool:
-    """Segments of one length, side by side from column `start`: their sums are one small product."""
-
-    segments: NDArray[np.intp]
-    start: int
-    length: int
-    ones: NDArray[np.float32]
-
-
-def _pools(rows: Sequence[tuple[int, int]]) -> tuple[list[_Pool], NDArray[np.intp]]:
-    """Lay segments (start, stop) of rows out by length; returns the pools and which row each column is."""
-    by_length: dict[int, list[int]] = {}
-    for segment, (start, stop) in enumerate(rows):
-        if stop > start:
-            by_length.setdefault(stop - start, []).append(segment)
-    pools, columns = [], list[int]()
-    for length, segments in sorted(by_length.items()):
-        pools.append(_Pool(np.array(segments, dtype=np.intp), len(columns), length, np.ones(length, dtype=np.float32)))
-        columns += [row for segment in segments for row in range(*rows[segment])]
-    return pools, np.array(columns, dtype=np.intp)
+def _alone(policy: Policy, against: float) -> bool:
+    """Tell whether a policy's prompts are compared with nothing."""
+    return policy.score is ScoreKind.SIMILARITY or against == 0
 
 
 def _log_mean_exp(values: list[float]) -> float:
     top = max(values)
     return top + math.log(math.fsum(math.exp(value - top) for value in values) / len(values))
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+_REFERENCES: dict[Aggregate, Callable[[list[float]], float]] = {
+    Aggregate.LOG_MEAN_EXP: _log_mean_exp,
+    Aggregate.MAX: max,
+    Aggregate.MEAN: _mean,
+}

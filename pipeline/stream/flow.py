@@ -16,6 +16,7 @@ from pipeline.broker.consumer import Polled
 from pipeline.errors import CommitAborted
 from pipeline.events.images import DecodedImage
 from pipeline.events.outcomes import DeadLetter, Verdict
+from pipeline.events.policies import Mode
 from pipeline.events.records import Record
 from pipeline.judge.score import Judge
 from pipeline.stream.chain import Chain, Patience, Stage
@@ -198,8 +199,11 @@ class Flow:
     def _count_policies(self, verdicts: Sequence[Verdict]) -> None:
         """Count what each policy said; the verdicts of a chunk are all by one policy set."""
         scores = np.stack([verdict.scores for verdict in verdicts])
+        in_scope = np.stack([verdict.in_scope for verdict in verdicts])
         flags = np.stack([verdict.flagged for verdict in verdicts]).sum(axis=0)
+        today = verdicts[-1].time.date()
         for place, policy in enumerate(verdicts[0].policy_set.policies):
-            self._metrics.scores.observe(policy.id, scores[:, place])
+            self._metrics.scores.observe(policy.id, scores[in_scope[:, place], place])
             if flags[place]:
-                self._metrics.flags.labels(policy.id, policy.mode.value).inc(int(flags[place]))
+                mode = Mode.SHADOW if policy.expired(today) else policy.mode
+                self._metrics.flags.labels(policy.id, mode.value).inc(int(flags[place]))

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -91,6 +92,9 @@ class PolicyWatch:
         self._metrics.policies_stale.set(len(stale))
         if stale:
             log.warning("fitted for another model, shadowed until their thresholds are fitted again", policies=stale)
+        today = datetime.now(UTC).date()
+        if expired := [policy.id for policy in judged.policies if policy.expired(today)]:
+            log.warning("past their last day: scored and counted, they flag nothing", policies=expired)
         log.info("policy set in force", digest=judged.digest, policies=[p.id for p in judged.policies])
         if self._on_change is not None:
             self._on_change(judged)

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from pipeline.errors import RecordFault
 from pipeline.events.images import DecodedImage, ImageLimits, PixelSpec
-from pipeline.events.outcomes import DeadLetter, FlagEvent, PromptSimilarity, Verdict, flag_id
-from pipeline.events.policies import Mode, PromptBank
+from pipeline.events.outcomes import DeadLetter, FlagEvent, PromptSimilarity, Raise, Verdict, flag_id
+from pipeline.events.policies import Mode, Policy, PromptBank
 from pipeline.events.records import Record, Reference
 from pipeline.ingest.decode import decode
 from pipeline.ingest.event import parse_event
 from pipeline.ingest.fetch import Fetcher
+from pipeline.judge.decide import decide
 from pipeline.judge.score import Judge
 
 # Of the contrast and background prompts, a flag event names the nearest few: those that almost spoke against it.
@@ -52,28 +53,51 @@ def judge_images(
     """
     Judge decoded images by their embeddings, float32 [N, D].
 
-    What is judged is each embedding as archived: rounded to float16.
+    What is judged is each embedding as archived: rounded to float16. `time` is when, with its zone UTC: policies
+    expire by it.
     """
     if not images:
         return []
     archived = embeddings.astype(np.float16)
-    scores = judge.judge(archived)
-    bank = judge.bank
+    scores, bank = judge.judge(archived), judge.bank
+    policies = bank.policy_set.policies
+    answers = decide(policies, scores.flagged, [image.event for image in images])
+    enforced = np.array([policy.enforced(time.date()) for policy in policies], dtype=bool)
     verdicts = []
     for i, image in enumerate(images):
+        flagged = answers.flagged[i]
+        raises = [Raise(policies[p], float(scores.raw[i, p])) for p in np.flatnonzero(flagged) if _raises(policies[p])]
         flags = tuple(
-            _flag(image, archived[i], bank, int(p), float(scores.raw[i, p]))
-            for p in np.flatnonzero(scores.flagged[i])
-            if bank.policy_set.policies[p].mode is Mode.ENFORCE
+            _flag(image, archived[i], bank, int(p), float(scores.raw[i, p]), raises)
+            for p in np.flatnonzero(flagged & enforced)
         )
         verdict = Verdict(
-            image, archived[i], scores.raw[i], scores.flagged[i], flags, bank.policy_set, bank.model_digest, time
+            image=image,
+            embedding=archived[i],
+            scores=scores.raw[i],
+            in_scope=answers.in_scope[i],
+            flagged=flagged,
+            flags=flags,
+            policy_set=bank.policy_set,
+            model_digest=bank.model_digest,
+            time=time,
         )
         verdicts.append(verdict)
     return verdicts
 
 
-def _flag(image: DecodedImage, embedding: NDArray[np.float16], bank: PromptBank, place: int, score: float) -> FlagEvent:
+def _raises(policy: Policy) -> bool:
+    return policy.parent is not None and policy.mode is Mode.ENFORCE
+
+
+def _flag(
+    image: DecodedImage,
+    embedding: NDArray[np.float16],
+    bank: PromptBank,
+    place: int,
+    score: float,
+    raises: Sequence[Raise],
+) -> FlagEvent:
     policy = bank.policy_set.policies[place]
     own = flag_id(image.event.source, image.event.id, policy.id, policy.digest, bank.model_digest)
     vector = embedding.astype(np.float32)
@@ -86,4 +110,5 @@ def _flag(image: DecodedImage, embedding: NDArray[np.float16], bank: PromptBank,
     against = similarities("contrast", policy.contrast, bank.contrast_rows[place])
     against += similarities("background", bank.policy_set.background.prompts, bank.background_rows)
     against.sort(key=lambda each: -each.similarity)
-    return FlagEvent(own, policy, score, (*prompts, *against[:NEAREST_CONTRAST]))
+    raised_by = tuple(each for each in raises if each.policy.parent == policy.id)
+    return FlagEvent(own, policy, score, (*prompts, *against[:NEAREST_CONTRAST]), raised_by)

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.events.images import ImageLimits
-from pipeline.events.policies import Background, Mode, Policy, PolicySet, PromptBank, ScoreKind
+from pipeline.events.policies import Background, Mode, Policy, PolicySet, PromptBank, ScoreKind, Severity
 from pipeline.ingest.decode import decode
 from pipeline.judge.score import Judge
 from pipeline.settings import BUNDLED_MODEL
@@ -229,7 +229,7 @@ def _random_bank(rng: np.random.Generator, prompts: int, policies: int, dimensio
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     made = tuple(
         Policy(
-            str(n), "", ("p",) * own, ("c",) * (each - own), ("{}",), ScoreKind.CONTRAST, 50.0, "low", "", "",
+            str(n), "", ("p",) * own, ("c",) * (each - own), ("{}",), ScoreKind.CONTRAST, 50.0, Severity.LOW, "", "",
             Mode.ENFORCE, provisional=False, digest="",
         )
         for n in range(policies)

@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
-from pipeline.commands.reference import metrics_page, settings_page
+from pipeline.commands.reference import metrics_page, schema_page, settings_page
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_settings_page_is_made_from_settings() -> None:
     assert (DOCS / "settings.md").read_text() == settings_page(), "run `make docs`"
+
+
+def test_the_schema_of_policy_files_is_made_from_what_reads_them() -> None:
+    assert (DOCS / "policy.schema.json").read_text() == schema_page("policy"), "run `make docs`"
 
 
 def test_the_metrics_page_is_made_from_telemetry() -> None:

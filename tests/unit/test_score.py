@@ -2,12 +2,13 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.events.policies import Background, Mode, Policy, PolicySet, PromptBank, ScoreKind
+from pipeline.events.policies import Aggregate, Background, Mode, Policy, PolicySet, PromptBank, ScoreKind, Severity
 from pipeline.judge.score import REFERENCE_MARGIN, Judge
 
 DIMENSION = 32
@@ -20,15 +21,33 @@ def unit(rng: np.random.Generator, n: int) -> NDArray[np.float32]:
 
 
 def bank(
-    groups: list[tuple[int, int]], *, background: int = 5, scale: float = 20.0, kind: ScoreKind = ScoreKind.CONTRAST
+    groups: list[tuple[int, int]],
+    *,
+    background: int = 5,
+    scale: float = 20.0,
+    kind: ScoreKind = ScoreKind.CONTRAST,
+    aggregates: Sequence[Aggregate] = (Aggregate.LOG_MEAN_EXP,),
 ) -> PromptBank:
-    """A bank whose policies have so many prompts and contrast prompts."""
+    """A bank whose policies have so many prompts and contrast prompts, and pool them by `aggregates` in turn."""
     rng = np.random.default_rng(3)
     policies, prompt_rows, contrast_rows, row = [], [], [], background
     for i, (prompts, contrast) in enumerate(groups):
         texts = tuple(f"p{i}.{n}" for n in range(prompts))
         policy = Policy(
-            f"policy{i}", "", texts, (), ("{}",), kind, 0.0, "low", "", "", Mode.ENFORCE, provisional=False, digest=""
+            id=f"policy{i}",
+            title="",
+            prompts=texts,
+            contrast=(),
+            templates=("{}",),
+            score=kind,
+            threshold=0.0,
+            severity=Severity.LOW,
+            action="",
+            owner="",
+            mode=Mode.ENFORCE,
+            provisional=False,
+            digest="",
+            aggregate=aggregates[i % len(aggregates)],
         )
         policies.append(policy)
         prompt_rows.append((row, row + prompts))
@@ -40,35 +59,41 @@ def bank(
     )
 
 
-def pooled(logits: NDArray[np.float64]) -> float:
-    return float(np.logaddexp.reduce(logits) - math.log(len(logits)))
+def pooled(logits: NDArray[np.float64], aggregate: Aggregate) -> float:
+    if aggregate is Aggregate.LOG_MEAN_EXP:
+        return float(np.logaddexp.reduce(logits) - math.log(len(logits)))
+    return float(logits.max() if aggregate is Aggregate.MAX else logits.mean())
 
 
 def expected(bank: PromptBank, embedding: NDArray[np.float16], policy: int) -> float:
     """The formula of design.md, written down plainly."""
     logits = bank.logit_scale * (bank.vectors.astype(np.float64) @ embedding.astype(np.float64))
-    wanted = pooled(logits[slice(*bank.prompt_rows[policy])])
+    aggregate = bank.policy_set.policies[policy].aggregate
+    wanted = pooled(logits[slice(*bank.prompt_rows[policy])], aggregate)
     if bank.policy_set.policies[policy].score is ScoreKind.SIMILARITY:
         return wanted
     against = np.concatenate([logits[slice(*bank.contrast_rows[policy])], logits[slice(*bank.background_rows)]])
-    return wanted - pooled(against)
+    return wanted - pooled(against, aggregate)
 
 
 @pytest.mark.parametrize("kind", list(ScoreKind))
 @pytest.mark.parametrize("scale", [1.0, 20.0, 100.0, 400.0])
-def test_scores_follow_the_formula(kind: ScoreKind, scale: float) -> None:
-    """At any temperature, also where float32's fast path would underflow."""
-    given = bank([(3, 2), (1, 0), (7, 4)], scale=scale, kind=kind)
+@pytest.mark.parametrize(
+    "aggregates", [(Aggregate.LOG_MEAN_EXP,), (Aggregate.MAX,), (Aggregate.MEAN,), tuple(Aggregate)]
+)
+def test_scores_follow_the_formula(kind: ScoreKind, scale: float, aggregates: tuple[Aggregate, ...]) -> None:
+    """At any temperature, also where float32's fast path would underflow; policies of one set may pool differently."""
+    given = bank([(3, 2), (1, 0), (7, 4), (2, 2), (5, 1)], scale=scale, kind=kind, aggregates=aggregates)
     embeddings = unit(np.random.default_rng(5), 40).astype(np.float16)
     raw = Judge(given).judge(embeddings).raw
-    want = [[expected(given, embedding, p) for p in range(3)] for embedding in embeddings]
+    want = [[expected(given, embedding, p) for p in range(5)] for embedding in embeddings]
     np.testing.assert_allclose(raw, want, atol=2e-6 * scale + 1e-5)
 
 
 def test_the_reference_is_the_formula_to_the_last_bit_and_a_half() -> None:
-    given = bank([(3, 2), (4, 1)])
+    given = bank([(3, 2), (4, 1), (2, 3)], aggregates=tuple(Aggregate))
     for embedding in unit(np.random.default_rng(6), 20).astype(np.float16):
-        for policy in range(2):
+        for policy in range(3):
             want = expected(given, embedding, policy)
             assert Judge(given).reference_score(embedding, policy) == pytest.approx(want, abs=1e-12)
 

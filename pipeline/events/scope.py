@@ -1,0 +1,36 @@
+"""Which images a policy is about, by what is known of them besides their pixels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+SOURCE = "source"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """
+    A condition on an event's source and attributes; every part must hold, and none at all holds always.
+
+    `values`: an attribute is one of some patterns, in which `*` stands for anything; an attribute that an event does
+    not have is none of them. `every` and `some` are nested conditions, all or any of which must hold, `unless` one
+    that must not.
+    """
+
+    values: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    every: tuple["Scope", ...] = ()
+    some: tuple["Scope", ...] = ()
+    unless: "Scope | None" = None
+
+    def admits(self, source: str, attributes: Mapping[str, str]) -> bool:
+        """Tell whether an event is within; `source` counts as its attribute of that name."""
+        return (
+            all(_matches(source if name == SOURCE else attributes.get(name), any_of) for name, any_of in self.values)
+            and all(inner.admits(source, attributes) for inner in self.every)
+            and (not self.some or any(inner.admits(source, attributes) for inner in self.some))
+            and not (self.unless is not None and self.unless.admits(source, attributes))
+        )
+
+
+def _matches(value: str | None, patterns: tuple[str, ...]) -> bool:
+    return value is not None and any(fnmatchcase(value, pattern) for pattern in patterns)

@@ -1,0 +1,192 @@
+"""What the files of a policy folder may say."""
+
+import unicodedata
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+
+from pipeline.events.policies import Aggregate, Mode, OnModelChange, ScoreKind, Severity
+from pipeline.events.scope import Scope
+
+DEFAULT_TEMPLATES = ("a photo of {}", "a close-up photo of {}", "a picture of {}")
+
+
+def _plain(text: str) -> str:
+    """Return text that looks the same in one spelling: composed characters, single spaces."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), AfterValidator(_plain)]
+PolicyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$", max_length=100)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$", max_length=50)]
+
+
+def _one_placeholder(template: str) -> str:
+    if template.count("{}") != 1 or template.replace("{}", "").strip("{}") != template.replace("{}", ""):
+        raise ValueError("a template must contain `{}` once, where the prompt goes, and no other braces")
+    return template
+
+
+def _distinct(texts: list[str]) -> list[str]:
+    repeated = sorted({text for text in texts if texts.count(text) > 1})
+    if repeated:
+        raise ValueError(f"listed more than once: {', '.join(repeated)}")
+    return texts
+
+
+_USE = {"type": "object", "properties": {"use": {"type": "string"}}, "required": ["use"], "additionalProperties": False}
+_TEXT = {"type": "string", "minLength": 1, "maxLength": 500}
+
+
+def _list_schema(description: str, *, whole: bool = False) -> WithJsonSchema:
+    """Describe a list of texts as it may be written: with shared lists among them, or `whole` as one of them."""
+    texts = {"type": "array", "items": {"anyOf": [_TEXT, _USE]}, "description": description}
+    return WithJsonSchema({"anyOf": [texts, _USE], "description": description} if whole else texts)
+
+
+Template = Annotated[Text, AfterValidator(_one_placeholder)]
+Texts = Annotated[list[Text], AfterValidator(_distinct)]
+Phrases = Annotated[Texts, _list_schema("phrases, or `{ use: NAME }` for a shared list of them")]
+Prompts = Annotated[Phrases, Field(min_length=1)]
+Templates = Annotated[
+    list[Template],
+    Field(min_length=1),
+    AfterValidator(_distinct),
+    _list_schema("sentences with `{}` for the phrase, or `{ use: NAME }` for a shared list of them", whole=True),
+]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Threshold(_Strict):
+    """
+    The raw score from which a policy flags.
+
+    `provisional` says that its evidence does not support it yet; `model` is the digest of the model it was fitted for.
+    """
+
+    value: float = Field(allow_inf_nan=False)
+    provisional: bool = False
+    model: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")] | None = None
+
+
+def _bare_threshold(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return {"value": value}
+    if not isinstance(value, Mapping):
+        raise ValueError("expected a number, or `{ value: 2.5, provisional: true }`")  # noqa: TRY004 -- pydantic's way
+    return value
+
+
+Fitted = Annotated[
+    Threshold,
+    BeforeValidator(_bare_threshold),
+    WithJsonSchema({"anyOf": [{"type": "number"}, Threshold.model_json_schema()]}),
+]
+
+
+def _one_or_more(value: Any) -> Any:
+    values = value if isinstance(value, list) else [value]
+    if not values or not all(isinstance(each, str) and each for each in values):
+        raise ValueError("expected text or a list of texts; `*` stands for anything, and numbers want quotes")
+    return values
+
+
+_PATTERNS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+Patterns = Annotated[list[str], BeforeValidator(_one_or_more), WithJsonSchema(_PATTERNS)]
+
+
+class ScopeFile(BaseModel):
+    """
+    Which images a policy is about: each key is an attribute of the event, or its `source`, and what that may be.
+
+    All of them must hold; `all`, `any` and `not` hold conditions of the same kind.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
+    __pydantic_extra__: dict[str, Patterns] = Field(init=False)
+
+    every: list[Self] = Field(default=[], alias="all")
+    some: list[Self] = Field(default=[], alias="any")
+    unless: Self | None = Field(default=None, alias="not")
+
+    def parse(self) -> Scope:
+        """Return the condition; what it says in another order is the same."""
+        values = self.__pydantic_extra__ or {}
+        return Scope(
+            values=tuple(sorted((name, tuple(sorted(set(any_of)))) for name, any_of in values.items())),
+            every=tuple(sorted((inner.parse() for inner in self.every), key=repr)),
+            some=tuple(sorted((inner.parse() for inner in self.some), key=repr)),
+            unless=self.unless.parse() if self.unless else None,
+        )
+
+
+class ChildFile(_Strict):
+    """What makes it worse: where the policy says yes and this does too, the flag has this severity."""
+
+    id: Name
+    title: Text
+    prompts: Prompts
+    contrast: Phrases = []
+    threshold: Fitted
+    severity: Severity
+
+
+class PolicyFile(_Strict):
+    """One policy: what it looks for, in words, and what follows."""
+
+    id: PolicyId
+    title: Text
+    prompts: Prompts
+    contrast: Phrases = []
+    templates: Templates = list(DEFAULT_TEMPLATES)
+    score: ScoreKind = ScoreKind.CONTRAST
+    aggregate: Aggregate = Aggregate.LOG_MEAN_EXP
+    threshold: Fitted
+    scope: ScopeFile | None = None
+    severity: Severity
+    action: Text
+    owner: Text
+    mode: Mode = Mode.SHADOW
+    expires: date | None = None
+    labels: dict[Name, Text] = {}
+    rationale: str = ""
+    children: list[ChildFile] = []
+    on_model_change: OnModelChange = OnModelChange.SHADOW
+
+    @model_validator(mode="after")
+    def _children_raise(self) -> Self:
+        ids = [child.id for child in self.children]
+        if len(set(ids)) < len(ids):
+            raise ValueError("two children have the same id")
+        for child in self.children:
+            if child.severity.rank <= self.severity.rank:
+                raise ValueError(f"child `{child.id}` is no more severe than the policy itself, `{self.severity}`")
+        return self
+
+
+class BackgroundFile(_Strict):
+    """A `background.yaml`: ordinary things and scenes, for the whole set."""
+
+    prompts: Prompts
+    templates: Templates = list(DEFAULT_TEMPLATES)
+
+
+class SharedFile(_Strict):
+    """A `shared.yaml`: lists that policies use by name."""
+
+    phrases: dict[Name, Annotated[Texts, Field(min_length=1)]] = {}
+    templates: dict[Name, Annotated[list[Template], Field(min_length=1), AfterValidator(_distinct)]] = {}
