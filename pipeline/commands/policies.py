@@ -28,6 +28,25 @@ def check(folder: Annotated[Path, typer.Argument(help="Folder of policy files.")
 
 
 @app.command()
+def lint(
+    folder: Annotated[Path, typer.Argument(help="Folder of policy files.")] = Path("policies"),
+    format: Annotated[str, typer.Option(help="`text`, `json`, `sarif` or `github`.")] = "text",  # noqa: A002 -- the option's name
+) -> None:
+    """
+    Say what the model will get wrong about policies: negation, texts cut short, words it hardly knows, duplicates.
+
+    The model is `WATCHWORD_MODEL`. A policy silences a rule with a reason: `silence: { negation: a brand's name }`.
+
+    Exit codes: 0 nothing but notes, 1 errors or warnings, 2 the folder cannot be read.
+
+    Example: `watchword policies lint policies --format github`
+    """
+    from pipeline.commands.lint import run_lint
+
+    raise typer.Exit(run_lint(folder, format))
+
+
+@app.command()
 def schema(
     file: Annotated[
         FileKind, typer.Option(help="Which file: a policy's, `shared.yaml` or `background.yaml`.")

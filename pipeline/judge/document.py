@@ -21,9 +21,13 @@ class Document:
     text: str
     content: CommentedMap
 
+    def position(self, place: Place, *, key: bool = False) -> Position:
+        """Return where a place of the content stands; with `key`, the key itself."""
+        return locate(self.content, place, key=key)
+
     def report(self, place: Place, message: str, *, key: bool = False) -> str:
         """Return a message about a place of the content, shown as a compiler does; with `key`, about the key itself."""
-        return Problem(self.path, locate(self.content, place, key=key), message).show(self.text)
+        return Problem(self.path, self.position(place, key=key), message).show(self.text)
 
 
 def read_document(path: Path, reports: list[str]) -> Document | None:

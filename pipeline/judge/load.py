@@ -1,6 +1,7 @@
 """A folder of policy files to one policy set, all or nothing."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,9 +22,35 @@ SHIPPED_BACKGROUND = Path(__file__).with_name(BACKGROUND)
 FileT = TypeVar("FileT", bound=BaseModel)
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A policy's file, and where all it says in full was written."""
+
+    resolved: Resolved
+    file: PolicyFile
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFolder:
+    """What a folder of policy files says."""
+
+    written: tuple[Written, ...]
+    background: BackgroundFile
+
+    def compose(self) -> PolicySet:
+        """Return the set that judges."""
+        policies = [policy for each in self.written for policy in policies_of(each.file)]
+        return compose(policies, background_of(self.background))
+
+
 def load_policy_set(folder: Path) -> PolicySet:
+    """Read `folder` as one set. Raises what `read_folder` does."""
+    return read_folder(folder).compose()
+
+
+def read_folder(folder: Path) -> PolicyFolder:
     """
-    Read every `*.yaml` of `folder` as one set.
+    Read every `*.yaml` of `folder`.
 
     A `background.yaml` there replaces the shipped background bank, a `shared.yaml` has lists that policies use, and
     what a file whose name starts with `_` says is for others to extend. Raises `PolicyError` that shows every mistake
@@ -33,16 +60,15 @@ def load_policy_set(folder: Path) -> PolicySet:
         raise PolicyError(f"`{folder}`: not a folder; name one with policy files, `--policies DIR`")
     reports: list[str] = []
     files = _Files(folder, reports)
-    found = {document.path: file for document in files.policies if (file := files.policy(document)) is not None}
-    reports += _repeated_ids(found, files)
+    found = [written for document in files.policies if (written := files.policy(document)) is not None]
+    reports += _repeated_ids(found)
     background = files.background()
     if reports:
         raise PolicyError("\n\n".join(dict.fromkeys(reports)))
     if not found:
         raise PolicyError(f"`{folder}`: no policy files; each `*.yaml` there is one policy")
     assert background is not None
-    policies = [policy for file in found.values() for policy in policies_of(file)]
-    return compose(policies, background_of(background))
+    return PolicyFolder(tuple(found), background)
 
 
 class _Files:
@@ -60,10 +86,11 @@ class _Files:
             shared = None
         self._resolver = Resolver(known, shared, reports)
 
-    def policy(self, document: Document) -> PolicyFile | None:
+    def policy(self, document: Document) -> Written | None:
         """Return what a policy file says in full."""
         resolved = self._resolver.resolve(document)
-        return self._validated(resolved, PolicyFile) if resolved is not None else None
+        file = self._validated(resolved, PolicyFile) if resolved is not None else None
+        return Written(resolved, file) if resolved is not None and file is not None else None
 
     def background(self) -> BackgroundFile | None:
         """Return the folder's background, or the shipped one."""
@@ -84,13 +111,11 @@ def _as_written(document: Document) -> Resolved:
     return Resolved(document, {str(key): value for key, value in document.content.items()})
 
 
-def _repeated_ids(found: dict[Path, PolicyFile], files: _Files) -> Iterator[str]:
+def _repeated_ids(found: list[Written]) -> Iterator[str]:
     owners: dict[str, Path] = {}
-    for document in files.policies:
-        file = found.get(document.path)
-        if file is None:
-            continue
-        for policy_id in [file.id, *(f"{file.id}.{child.id}" for child in file.children)]:
-            if owners.setdefault(policy_id, document.path) != document.path:
+    for each in found:
+        path = each.resolved.document.path
+        for policy_id in [each.file.id, *(f"{each.file.id}.{child.id}" for child in each.file.children)]:
+            if owners.setdefault(policy_id, path) != path:
                 message = f"`{policy_id}` is already the id of {owners[policy_id]}; choose another"
-                yield document.report(("id",), message)
+                yield each.resolved.report(("id",), message)

@@ -29,13 +29,18 @@ class Resolved:
     content: dict[str, Any] = field(default_factory=dict)
     places: dict[Place, tuple[Document, Place]] = field(default_factory=dict)
 
-    def report(self, place: Place, message: str, *, key: bool = False) -> str:
-        """Return a message about a place of the content, shown where it was written."""
+    def written_at(self, place: Place) -> tuple[Document, Place]:
+        """Return the document that a place of the content was written in, and the place there."""
         for length in range(len(place), 0, -1):
             if found := self.places.get(place[:length]):
                 document, there = found
-                return document.report((*there, *place[length:]), message, key=key)
-        return self.document.report(place, message, key=key)
+                return document, (*there, *place[length:])
+        return self.document, place
+
+    def report(self, place: Place, message: str, *, key: bool = False) -> str:
+        """Return a message about a place of the content, shown where it was written."""
+        document, there = self.written_at(place)
+        return document.report(there, message, key=key)
 
 
 class Resolver:

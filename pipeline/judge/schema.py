@@ -18,6 +18,7 @@ from pydantic import (
 
 from pipeline.events.policies import Aggregate, Mode, OnModelChange, ScoreKind, Severity
 from pipeline.events.scope import Scope
+from pipeline.judge.rules import Rule
 
 DEFAULT_TEMPLATES = ("a photo of {}", "a close-up photo of {}", "a picture of {}")
 
@@ -166,6 +167,7 @@ class PolicyFile(_Strict):
     rationale: str = ""
     children: list[ChildFile] = []
     on_model_change: OnModelChange = OnModelChange.SHADOW
+    silence: dict[Rule, Text] = {}
 
     @model_validator(mode="after")
     def _children_raise(self) -> Self:

@@ -1,0 +1,54 @@
+"""All rules over a folder of policies."""
+
+from collections.abc import Collection, Iterator
+from datetime import date
+
+from pipeline.events.policies import PolicySet, PromptBank
+from pipeline.judge.document import Place
+from pipeline.judge.lint.finding import Finding, finding
+from pipeline.judge.lint.tokens import Pieces, check_tokens
+from pipeline.judge.lint.vectors import check_vectors
+from pipeline.judge.lint.words import PeopleWords, check_words
+from pipeline.judge.load import PolicyFolder, Written
+from pipeline.judge.model_change import stale_policies
+from pipeline.judge.rules import Rule
+
+
+def lint(
+    folder: PolicyFolder, bank: PromptBank, tokenizer: Pieces, models: Collection[str], today: date
+) -> list[Finding]:
+    """
+    Return what a CLIP will get wrong about a folder's policies, by file and line.
+
+    `bank` is the folder's set encoded by the model whose tokenizer is `tokenizer`, and whose digest, or that of the
+    bundle it is an engine of, is among `models`. What a policy silences is left out; a silence without a use is found.
+    """
+    people = PeopleWords.load()
+    found = list(check_vectors(folder.written, bank))
+    for written in folder.written:
+        found += check_words(written, people, today)
+        found += check_tokens(written, tokenizer)
+        found += _stale(written, bank.policy_set, models)
+    silences = {written.file.id: written.file.silence for written in folder.written}
+    kept = [each for each in found if each.rule not in silences[each.policy_id]]
+    used = {(each.policy_id, each.rule) for each in found}
+    for written in folder.written:
+        kept += _unneeded(written, used)
+    return sorted(kept, key=lambda each: (str(each.path), each.position.line, each.position.column, each.rule))
+
+
+def _stale(written: Written, policy_set: PolicySet, models: Collection[str]) -> Iterator[Finding]:
+    stale = {policy.id for policy in stale_policies(policy_set, models)}
+    parts: list[tuple[Place, str]] = [((), written.file.id)]
+    parts += [(("children", i), f"{written.file.id}.{c.id}") for i, c in enumerate(written.file.children)]
+    for prefix, policy_id in parts:
+        if policy_id in stale:
+            message = "the threshold was fitted for another model than this one"
+            yield finding(Rule.STALE_THRESHOLD, written, (*prefix, "threshold", "model"), message)
+
+
+def _unneeded(written: Written, used: Collection[tuple[str, Rule]]) -> Iterator[Finding]:
+    for rule in written.file.silence:
+        if (written.file.id, rule) not in used:
+            message = f"nothing here is found by `{rule}`"
+            yield finding(Rule.UNNEEDED_SILENCE, written, ("silence", rule.value), message, key=True)
