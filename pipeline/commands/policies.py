@@ -46,6 +46,27 @@ def lint(
     raise typer.Exit(run_lint(folder, format))
 
 
+@app.command(name="test")
+def try_examples(
+    folder: Annotated[Path, typer.Argument(help="Folder of policy files.")] = Path("policies"),
+    policy: Annotated[str | None, typer.Option(help="Only this policy's examples.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write the results as JUnit's XML.")] = None,
+) -> None:
+    """
+    Try policies on their own examples, with the encoder in process.
+
+    A policy lists images beside its file and what it must say of them:
+    `examples: [{ image: examples/toy.jpg, flag: false, why: it is a toy }]`
+
+    Exit codes: 0 every policy says what it must, 1 one does not, 2 error.
+
+    Example: `watchword policies test policies --junit policies.xml`
+    """
+    from pipeline.commands.examples import run_examples
+
+    raise typer.Exit(run_examples(folder, only=policy, junit=junit))
+
+
 @app.command()
 def schema(
     file: Annotated[

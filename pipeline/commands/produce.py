@@ -14,9 +14,9 @@ from pipeline.broker.producer import Message
 from pipeline.broker.publisher import Publisher
 from pipeline.broker.topics import ensure_topics
 from pipeline.commands.console import progress_output
-from pipeline.emit.formats import rfc3339
 from pipeline.errors import UsageError
 from pipeline.evaluate.labelled import read_labels
+from pipeline.ingest.event import event_headers
 from pipeline.ingest.folder import list_files
 from pipeline.settings import Settings, load_settings
 from pipeline.stream.build import connection_of, topics_of
@@ -81,14 +81,6 @@ def _content(file: Path, *, references: bool) -> tuple[bytes, str]:
 def image_message(
     topic: str, event_id: str, value: bytes | None, content_type: str, *, source: str, extensions: Mapping[str, str]
 ) -> Message:
-    """Return an image event of now, in the binary mode of CloudEvents' Kafka binding."""
-    headers = {
-        "ce_specversion": "1.0",
-        "ce_id": event_id,
-        "ce_source": source,
-        "ce_type": "watchword.image.v1",
-        "ce_time": rfc3339(datetime.now(UTC)),
-        "content-type": content_type,
-        **{f"ce_{name}": text for name, text in extensions.items()},
-    }
-    return Message(topic, event_id.encode(), value, tuple((name, text.encode()) for name, text in headers.items()))
+    """Return an image event of now."""
+    headers = event_headers(event_id, source, extensions, content_type=content_type, time=datetime.now(UTC))
+    return Message(topic, event_id.encode(), value, headers)

@@ -1,12 +1,13 @@
 """A record to the image event it means: CloudEvents' Kafka binding in binary mode, or a bare image."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import DeadLetterReason, RecordFault
-from pipeline.events.records import ImageEvent, Record, Reference
+from pipeline.events.records import Headers, ImageEvent, Record, Reference
 
 _CORE = ("id", "source", "type", "time", "specversion", "subject", "dataschema", "datacontenttype")
 
@@ -38,6 +39,22 @@ def parse_event(record: Record) -> ImageEvent:
         attributes={name: value for name, value in attributes.items() if name not in _CORE},
         content=_content(record.value, headers.get("content-type", b"")),
     )
+
+
+def event_headers(
+    event_id: str, source: str, attributes: Mapping[str, str], *, content_type: str, time: datetime | None = None
+) -> Headers:
+    """Return the headers of an image event, which `parse_event` reads: CloudEvents' Kafka binding in binary mode."""
+    headers = {
+        "ce_specversion": "1.0",
+        "ce_id": event_id,
+        "ce_source": source,
+        "ce_type": "watchword.image.v1",
+        **({"ce_time": time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")} if time else {}),
+        "content-type": content_type,
+        **{f"ce_{name}": text for name, text in attributes.items()},
+    }
+    return tuple((name, text.encode()) for name, text in headers.items())
 
 
 def _attributes(headers: dict[str, bytes]) -> dict[str, str]:

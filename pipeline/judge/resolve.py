@@ -12,7 +12,7 @@ from pipeline.judge.document import Document, Place
 # A file whose name starts so is no policy: it may be incomplete, and others extend it.
 PARTIAL = "_"
 # What a policy does not take over from one it extends.
-_OWN = frozenset({"id", "extends", "children"})
+_OWN = frozenset({"id", "extends", "children", "examples"})
 # The lists that may use shared ones, and what is shared for them.
 _SHARED = {"prompts": "phrases", "contrast": "phrases", "templates": "templates"}
 

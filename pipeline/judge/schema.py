@@ -146,6 +146,16 @@ class ChildFile(_Strict):
     severity: Severity
 
 
+class ExampleFile(_Strict):
+    """An image, beside the policy's file, and what the policy must say of it."""
+
+    image: Text
+    flag: bool
+    source: str = "examples"
+    attributes: dict[str, str] = {}
+    why: str = ""
+
+
 class PolicyFile(_Strict):
     """One policy: what it looks for, in words, and what follows."""
 
@@ -166,6 +176,7 @@ class PolicyFile(_Strict):
     labels: dict[Name, Text] = {}
     rationale: str = ""
     children: list[ChildFile] = []
+    examples: list[ExampleFile] = []
     on_model_change: OnModelChange = OnModelChange.SHADOW
     silence: dict[Rule, Text] = {}
 
