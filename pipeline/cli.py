@@ -71,6 +71,45 @@ def scan(
 
 
 @app.command()
+def replay(
+    stream: Annotated[Path, typer.Argument(help="Labelled stream: a CSV or JSON Lines file, or a folder.")],
+    policies: Annotated[Path | None, typer.Option(help="Folder of policy files.  [default: policies]")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Only rows whose `split` is this; `test` is for final figures.")
+    ] = None,
+    slice: Annotated[  # noqa: A002 -- the option's name
+        list[str] | None, typer.Option(help="Attribute to tell results apart by; may be given again.")
+    ] = None,
+    baseline: Annotated[Path | None, typer.Option(help="Compare with a replay that `--save` kept.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Keep this replay, to compare later ones with.")] = None,
+    format: Annotated[str, typer.Option(help="`table` or `json`.")] = "table",  # noqa: A002 -- the option's name
+) -> None:
+    """
+    Measure policies on a labelled stream, with intervals, and say whether one got worse.
+
+    A row has an `image` and `policies`, the ids of those that should flag it; other columns are the event's attributes.
+    Worse is what noise does not explain: misses and false alarms by McNemar's test, precision by a paired bootstrap.
+
+    Exit codes: 0 done, 1 a policy is worse than the baseline, 2 error.
+
+    Examples: `watchword replay samples --split val --save before.json` ·
+    `watchword replay samples --split val --baseline before.json`
+    """
+    from pipeline.commands.replay import run_replay
+
+    code = run_replay(
+        stream,
+        policies=policies,
+        split=split,
+        slice_by=tuple(slice or ()),
+        baseline=baseline,
+        save=save,
+        output_format=format,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
 def classify(
     images: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
     labels: Annotated[str, typer.Option(help="What an image may be, with commas between.")],

@@ -1,6 +1,7 @@
 """How sure a measured share or mean is."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 # Two-sided 95 % of the normal distribution.
 _Z = 1.959964
 RESAMPLES = 1000
+
+Weights = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,43 @@ def wilson(hits: int, count: int) -> Interval:
     centre = (share + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
     half = _Z * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2)) / (1 + _Z**2 / count)
     return Interval(share, max(0.0, centre - half), min(1.0, centre + half))
+
+
+def bootstrap(
+    clusters: NDArray[np.intp],
+    statistic: Callable[[Weights], NDArray[np.float64]],
+    confidence: float = 0.95,
+    seed: int = 1,
+) -> Interval:
+    """
+    Return a statistic of N rows with its percentile bootstrap interval, clusters of rows drawn whole.
+
+    `clusters`: int [N], equal for rows that belong together (Davison and Hinkley 1997, section 3.8). `statistic` maps
+    how often each row counts, float64 [R, N], to float64 [R]; where it has no meaning it returns what is not a number,
+    which is left out of the interval. Without any cluster, or a meaning, the interval is 0 to 1.
+    """
+    if not len(clusters):
+        return Interval(float("nan"), 0.0, 1.0)
+    value = float(statistic(np.ones((1, len(clusters))))[0])
+    drawn = statistic(_cluster_weights(clusters, seed))
+    drawn = drawn[np.isfinite(drawn)]
+    if not np.isfinite(value) or not len(drawn):
+        return Interval(float("nan"), 0.0, 1.0)
+    outside = (1 - confidence) / 2
+    lower, upper = np.quantile(drawn, [outside, 1 - outside])
+    return Interval(value, float(lower), float(upper))
+
+
+def _cluster_weights(clusters: NDArray[np.intp], seed: int) -> Weights:
+    """Return how often each row is drawn, float64 [R, N]."""
+    count = int(clusters.max()) + 1
+    present = np.unique(clusters)
+    drawn = np.random.default_rng(seed).multinomial(
+        len(present), np.full(len(present), 1 / len(present)), size=RESAMPLES
+    )
+    by_cluster = np.zeros((RESAMPLES, count))
+    by_cluster[:, present] = drawn
+    return by_cluster[:, clusters]
 
 
 def bootstrap_means(values: NDArray[np.floating], seed: int = 1) -> list[Interval]:

@@ -1,0 +1,167 @@
+"""`watchword replay`: a labelled stream judged, measured, and compared with what was."""
+
+import dataclasses
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.progress import track
+
+from pipeline.commands.console import output, plain_table, progress_output, require_format
+from pipeline.encode.bundle import Bundle
+from pipeline.encode.local import LocalEncoder
+from pipeline.encode.prompt_bank import build_prompt_bank
+from pipeline.evaluate.baseline import Baseline, Comparison, compare
+from pipeline.evaluate.intervals import Interval
+from pipeline.evaluate.labelled_stream import LabelledStream, read_stream
+from pipeline.evaluate.policy_result import PolicyResult, curve, results, slices
+from pipeline.evaluate.replay import Replayed, collect, records_of
+from pipeline.judge.load import load_policy_set
+from pipeline.judge.score import Judge
+from pipeline.settings import Settings, load_settings
+from pipeline.stream.build import build_decoder
+from pipeline.stream.scan import scan
+
+Results = dict[str, PolicyResult]
+
+
+def run_replay(
+    path: Path,
+    *,
+    policies: Path | None,
+    split: str | None,
+    slice_by: tuple[str, ...],
+    baseline: Path | None,
+    save: Path | None,
+    output_format: str,
+) -> int:
+    """Print how every labelled policy does; return 1 when one is worse than the baseline beyond noise, else 0."""
+    require_format(output_format, ("table", "json"))
+    before = Baseline.read(baseline) if baseline else None
+    replayed = replay(read_stream(path, split), policies)
+    compared = compare(before, replayed) if before else []
+    whole = results(replayed)
+    parts = {attribute: slices(replayed, attribute) for attribute in slice_by}
+    if output_format == "json":
+        output().print_json(json.dumps(_fields(replayed, whole, parts, compared)))
+    else:
+        _print_tables(replayed, whole, parts, compared)
+    if save is not None:
+        save.write_text(Baseline.of(replayed).model_dump_json() + "\n")
+    return int(any(each.worse for each in compared))
+
+
+def replay(stream: LabelledStream, policies: Path | None = None) -> Replayed:
+    """Judge a labelled stream in this process, by the steps of a worker and the settings in force."""
+    settings = load_settings(Settings)
+    bundle = Bundle.load(settings.model)
+    encoder = LocalEncoder(bundle)
+    outcomes = scan(
+        records_of(stream.images, max_bytes=settings.max_image_bytes),
+        decoder=build_decoder(settings, bundle),
+        encoder=encoder,
+        judge=Judge(build_prompt_bank(load_policy_set(policies or settings.policies), encoder)),
+        batch_size=settings.batch_size,
+        threads=os.cpu_count() or 1,
+    )
+    console = progress_output()
+    return collect(stream, track(outcomes, "judging", total=len(stream.images), console=console, transient=True))
+
+
+def _print_tables(
+    replayed: Replayed, whole: Results, parts: dict[str, dict[str, Results]], compared: list[Comparison]
+) -> None:
+    console = output()
+    _print_results(whole)
+    for attribute, values in parts.items():
+        for value, part in values.items():
+            console.print(f"\n{attribute} = {value}", markup=False)
+            _print_results(part)
+    if compared:
+        console.print("\nagainst the baseline")
+        table = plain_table("policy", "images", "misses", "p", "false alarms", "p", "precision", "")
+        for each in compared:
+            table.add_row(
+                each.policy_id,
+                str(each.images),
+                f"+{each.missed.worsened} -{each.missed.improved}",
+                f"{each.missed.p_value:.3f}",
+                f"+{each.alarmed.worsened} -{each.alarmed.improved}",
+                f"{each.alarmed.p_value:.3f}",
+                _interval(each.precision, signed=True),
+                "worse" if each.worse else "",
+            )
+        console.print(table)
+    for event_id, reason in replayed.unjudged:
+        console.print(f"`{event_id}` cannot be judged: {reason}", markup=False)
+    if replayed.unlabelled:
+        console.print(f"no labels for {', '.join(replayed.unlabelled)}", markup=False)
+
+
+def _print_results(found: Results) -> None:
+    table = plain_table("policy", "right", "flagged", "precision", "recall", "F1", "average precision")
+    for each in found.values():
+        table.add_row(
+            each.policy_id,
+            str(each.true_positives + each.false_negatives),
+            str(each.true_positives + each.false_positives),
+            *(_interval(value) for value in (each.precision, each.recall, each.f1, each.average_precision)),
+        )
+    output().print(table)
+
+
+def _interval(value: Interval, *, signed: bool = False) -> str:
+    if math.isnan(value.value):
+        return "–"
+    sign = "+" if signed else ""
+    return f"{value.value:{sign}.2f} ({value.lower:{sign}.2f} to {value.upper:{sign}.2f})"
+
+
+def _fields(
+    replayed: Replayed, whole: Results, parts: dict[str, dict[str, Results]], compared: list[Comparison]
+) -> Any:
+    policies = {
+        policy.id: {
+            "digest": policy.digest,
+            "threshold": policy.threshold,
+            "provisional": policy.provisional,
+            **_result_fields(whole[policy.id]),
+            "curve": [dataclasses.asdict(point) for point in curve(replayed, place)],
+        }
+        for place, policy in enumerate(replayed.policies)
+    }
+    return _plain(
+        {
+            "policy_set_digest": replayed.policy_set_digest,
+            "model_digest": replayed.model_digest,
+            "images": len(replayed.images),
+            "unjudged": [{"id": event_id, "reason": reason} for event_id, reason in replayed.unjudged],
+            "unlabelled": list(replayed.unlabelled),
+            "policies": policies,
+            "slices": {
+                attribute: {
+                    value: {policy_id: _result_fields(each) for policy_id, each in part.items()}
+                    for value, part in values.items()
+                }
+                for attribute, values in parts.items()
+            },
+            "baseline": [{**dataclasses.asdict(each), "worse": each.worse} for each in compared],
+        }
+    )
+
+
+def _result_fields(result: PolicyResult) -> dict[str, Any]:
+    fields = dataclasses.asdict(result)
+    del fields["policy_id"]
+    return fields
+
+
+def _plain(value: Any) -> Any:
+    """Return a value in which what is not a number is null, as JSON wants it."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,120 @@
+"""Labelled streams: images, what is known of their events, and which policies should flag them."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UsageError
+from pipeline.evaluate.labelled import read_policy_labels
+from pipeline.ingest.folder import list_files
+
+POLICY_LABELS = "policy_labels.yaml"
+# A folder of this name holds what no policy should flag.
+NONE = "none"
+_KNOWN = frozenset({"image", "file", "id", "source", "policies", "category", "cluster", "split"})
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImage:
+    """One image of a stream. `right`: the policies that should flag it; `cluster`: equal for near-duplicates."""
+
+    id: str
+    image: Path
+    source: str
+    attributes: Mapping[str, str]
+    right: frozenset[str]
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledStream:
+    """A stream, and the policies that its labels speak of: of others nothing is known."""
+
+    images: tuple[LabelledImage, ...]
+    policies: frozenset[str]
+
+
+def read_stream(path: Path, split: str | None = None) -> LabelledStream:
+    """
+    Read a labelled stream.
+
+    A CSV or JSON Lines file has `image` (or `file`), from its own folder on, and `policies`, the ids of those that
+    should flag it; or `category`, with a `policy_labels.yaml` beside that says which policies are about it. `id`,
+    `source`, `cluster` and `split` are optional, all else are attributes of the event. A folder has a `labels.csv`, or
+    images in folders named after the policy that should flag them, and `none`. Raises `UsageError`.
+    """
+    if path.is_dir() and (path / "labels.csv").exists():
+        path = path / "labels.csv"
+    if path.is_dir():
+        return _folders(path)
+    if not path.exists():
+        raise UsageError(f"`{path}`: not found; name a CSV or JSON Lines file, or a folder of labelled images")
+    rows = [row for row in _rows(path) if split is None or row.get("split") == split]
+    if not rows:
+        raise UsageError(f"`{path}`: no rows" + (f" of the split `{split}`" if split else ""))
+    kinds = read_policy_labels(path.parent / POLICY_LABELS) if "policies" not in rows[0] else None
+    images = tuple(_image(path, number, row, kinds) for number, row in enumerate(rows, 2))
+    named = kinds.keys() if kinds is not None else {policy for image in images for policy in image.right}
+    return LabelledStream(images, frozenset(named))
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(newline="") as lines:
+        if path.suffix == ".csv":
+            yield from csv.DictReader(lines)
+            return
+        for number, line in enumerate(lines, 1):
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise UsageError(f"{path}:{number}:{error.colno}: not JSON: {error.msg}") from error
+            if not isinstance(row, dict):
+                raise UsageError(f"{path}:{number}:1: expected an object with `image` and `policies`")
+            yield row
+
+
+def _image(path: Path, line: int, row: Mapping[str, Any], kinds: Mapping[str, frozenset[str]] | None) -> LabelledImage:
+    name = row.get("image") or row.get("file")
+    if not name:
+        raise UsageError(f"{path}:{line}:1: no `image`")
+    image = path.parent / str(name)
+    if not image.is_file():
+        raise UsageError(f"{path}:{line}:1: `{name}` is not there")
+    if kinds is not None:
+        if not row.get("category"):
+            raise UsageError(f"{path}:{line}:1: neither `policies` nor `category`")
+        right = {policy for policy, categories in kinds.items() if row["category"] in categories}
+    else:
+        given = row["policies"]
+        right = set(given if isinstance(given, list) else (given or "").replace(",", " ").split())
+    event_id = str(row.get("id") or name)
+    return LabelledImage(
+        id=event_id,
+        image=image,
+        source=str(row.get("source") or "replay"),
+        attributes={key: str(value) for key, value in row.items() if key not in _KNOWN and value not in (None, "")},
+        right=frozenset(right),
+        cluster=str(row.get("cluster") or event_id),
+    )
+
+
+def _folders(folder: Path) -> LabelledStream:
+    kinds = sorted(inner for inner in folder.iterdir() if inner.is_dir() and not inner.name.startswith("."))
+    if not kinds:
+        raise UsageError(f"`{folder}`: neither labels.csv nor folders named after policies")
+    images = tuple(
+        LabelledImage(
+            id=str(file.relative_to(folder)),
+            image=file,
+            source="replay",
+            attributes={},
+            right=frozenset() if kind.name == NONE else frozenset({kind.name}),
+            cluster=str(file.relative_to(folder)),
+        )
+        for kind in kinds
+        for file in list_files([kind])
+    )
+    return LabelledStream(images, frozenset(kind.name for kind in kinds if kind.name != NONE))

@@ -1,0 +1,99 @@
+"""How one policy does against labels, and how sure that is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.evaluate.intervals import Interval, Weights, bootstrap, wilson
+from pipeline.evaluate.replay import Replayed
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyResult:
+    """
+    Counts and shares of one policy's answers within its scope.
+
+    `precision` and `recall` have Wilson's 95 % interval. `f1` and `average_precision` have the percentile interval of a
+    bootstrap over clusters of near-duplicates. What has no meaning, as precision without a flag, is not a number.
+    """
+
+    policy_id: str
+    images: int
+    true_positives: int
+    false_positives: int
+    false_negatives: int
+    true_negatives: int
+    precision: Interval
+    recall: Interval
+    f1: Interval
+    average_precision: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """What a threshold would give."""
+
+    threshold: float
+    precision: float
+    recall: float
+
+
+def results(replayed: Replayed, among: NDArray[np.bool_] | None = None) -> dict[str, PolicyResult]:
+    """Return every labelled policy's result, by id, on all images or on those `among`, bool [N]."""
+    return {policy.id: _result(replayed, place, among) for place, policy in enumerate(replayed.policies)}
+
+
+def slices(replayed: Replayed, attribute: str) -> dict[str, dict[str, PolicyResult]]:
+    """Return the results on the images of each value of an attribute; without one, an image is of none."""
+    values = np.array([image.attributes.get(attribute, "") for image in replayed.images])
+    return {str(value): results(replayed, values == value) for value in np.unique(values) if value}
+
+
+def curve(replayed: Replayed, place: int) -> list[CurvePoint]:
+    """Return precision and recall at every threshold that changes them, the strictest first."""
+    within = replayed.in_scope[:, place]
+    scores, right = replayed.scores[within, place], replayed.right[within, place]
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(right[order])
+    ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+    total = max(1, int(right.sum()))
+    return [
+        CurvePoint(float(scores[order[end]]), float(hits[end] / (end + 1)), float(hits[end] / total)) for end in ends
+    ]
+
+
+def _result(replayed: Replayed, place: int, among: NDArray[np.bool_] | None) -> PolicyResult:
+    within = replayed.in_scope[:, place] if among is None else replayed.in_scope[:, place] & among
+    flagged, right = replayed.flagged[within, place], replayed.right[within, place]
+    hits, alarms, misses = int((flagged & right).sum()), int((flagged & ~right).sum()), int((~flagged & right).sum())
+    scores, clusters = replayed.scores[within, place], replayed.clusters[within]
+    return PolicyResult(
+        policy_id=replayed.policies[place].id,
+        images=int(within.sum()),
+        true_positives=hits,
+        false_positives=alarms,
+        false_negatives=misses,
+        true_negatives=int(within.sum()) - hits - alarms - misses,
+        precision=wilson(hits, hits + alarms),
+        recall=wilson(hits, hits + misses),
+        f1=bootstrap(clusters, lambda weights: _f1(weights, flagged, right)),
+        average_precision=bootstrap(clusters, lambda weights: _average_precision(weights, scores, right)),
+    )
+
+
+def _f1(weights: Weights, flagged: NDArray[np.bool_], right: NDArray[np.bool_]) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):
+        return np.asarray(2 * (weights @ (flagged & right)) / (weights @ flagged + weights @ right))
+
+
+def _average_precision(weights: Weights, scores: NDArray[np.float64], right: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """As `ranking.average_precision`, of weighted images."""
+    order = np.argsort(-scores, kind="stable")
+    ends = np.append(np.diff(scores[order]) != 0, True)
+    counts = np.cumsum(weights[:, order], axis=1)[:, ends]
+    hits = np.cumsum(weights[:, order] * right[order], axis=1)[:, ends]
+    with np.errstate(invalid="ignore"):
+        precision = np.where(counts > 0, hits / counts, 0.0)
+        gained = np.diff(hits, prepend=0, axis=1)
+        return np.asarray((precision * gained).sum(axis=1) / hits[:, -1])
