@@ -83,6 +83,9 @@ def replay(
     baseline: Annotated[Path | None, typer.Option(help="Compare with a replay that `--save` kept.")] = None,
     save: Annotated[Path | None, typer.Option(help="Keep this replay, to compare later ones with.")] = None,
     format: Annotated[str, typer.Option(help="`table` or `json`.")] = "table",  # noqa: A002 -- the option's name
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a page: curves, and the worst errors' pictures.")
+    ] = None,
 ) -> None:
     """
     Measure policies on a labelled stream, with intervals, and say whether one got worse.
@@ -105,6 +108,7 @@ def replay(
         baseline=baseline,
         save=save,
         output_format=format,
+        html=html,
     )
     raise typer.Exit(code)
 

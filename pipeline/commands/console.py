@@ -1,5 +1,6 @@
 """Where commands print: wide when piped, so that a table's rows stay one line each."""
 
+import math
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -8,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.errors import UsageError
+from pipeline.evaluate.intervals import Interval
 
 PIPED_WIDTH = 200
 
@@ -37,6 +39,14 @@ def require_new_folder(folder: Path) -> None:
 def share(value: float | None) -> str:
     """Return a share for people; None is one that has no meaning."""
     return "–" if value is None else f"{value:.2f}"
+
+
+def interval(value: Interval, *, signed: bool = False) -> str:
+    """Return a measured share and its interval for people; `signed`, a change."""
+    if math.isnan(value.value):
+        return "–"
+    sign = "+" if signed else ""
+    return f"{value.value:{sign}.2f} ({value.lower:{sign}.2f} to {value.upper:{sign}.2f})"
 
 
 def plain_table(*columns: str) -> Table:

@@ -9,12 +9,12 @@ from typing import Any
 
 from rich.progress import track
 
-from pipeline.commands.console import output, plain_table, progress_output, require_format
+from pipeline.commands.console import interval, output, plain_table, progress_output, require_format
+from pipeline.commands.replay_page import write_replay_page
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.evaluate.baseline import Baseline, Comparison, compare
-from pipeline.evaluate.intervals import Interval
 from pipeline.evaluate.labelled_stream import LabelledStream, read_stream
 from pipeline.evaluate.policy_result import PolicyResult, curve, results, slices
 from pipeline.evaluate.replay import Replayed, collect, records_of
@@ -36,6 +36,7 @@ def run_replay(
     baseline: Path | None,
     save: Path | None,
     output_format: str,
+    html: Path | None = None,
 ) -> int:
     """Print how every labelled policy does; return 1 when one is worse than the baseline beyond noise, else 0."""
     require_format(output_format, ("table", "json"))
@@ -48,6 +49,8 @@ def run_replay(
         output().print_json(json.dumps(_fields(replayed, whole, parts, compared)))
     else:
         _print_tables(replayed, whole, parts, compared)
+    if html is not None:
+        write_replay_page(html, replayed, whole, compared)
     if save is not None:
         save.write_text(Baseline.of(replayed).model_dump_json() + "\n")
     return int(any(each.worse for each in compared))
@@ -90,7 +93,7 @@ def _print_tables(
                 f"{each.missed.p_value:.3f}",
                 f"+{each.alarmed.worsened} -{each.alarmed.improved}",
                 f"{each.alarmed.p_value:.3f}",
-                _interval(each.precision, signed=True),
+                interval(each.precision, signed=True),
                 "worse" if each.worse else "",
             )
         console.print(table)
@@ -107,16 +110,9 @@ def _print_results(found: Results) -> None:
             each.policy_id,
             str(each.true_positives + each.false_negatives),
             str(each.true_positives + each.false_positives),
-            *(_interval(value) for value in (each.precision, each.recall, each.f1, each.average_precision)),
+            *(interval(value) for value in (each.precision, each.recall, each.f1, each.average_precision)),
         )
     output().print(table)
-
-
-def _interval(value: Interval, *, signed: bool = False) -> str:
-    if math.isnan(value.value):
-        return "–"
-    sign = "+" if signed else ""
-    return f"{value.value:{sign}.2f} ({value.lower:{sign}.2f} to {value.upper:{sign}.2f})"
 
 
 def _fields(

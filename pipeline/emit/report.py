@@ -1,13 +1,9 @@
 """A scan as one self-contained HTML page: thumbnails blurred until clicked, scores and reasons."""
 
-import re
-from base64 import b64encode
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, select_autoescape
-
+from pipeline.emit.page import jpeg_address, write_page
 from pipeline.events.outcomes import DeadLetter, Verdict
 
 TEMPLATE = "report.html.jinja"
@@ -35,8 +31,7 @@ def verdict_card(verdict: Verdict, thumbnail: bytes) -> Card:
         for flag in verdict.flags
         for nearest in [sorted(flag.similarities, key=lambda s: (s.kind != "prompt", -s.similarity))[:2]]
     )
-    data = f"data:image/jpeg;base64,{b64encode(thumbnail).decode()}"
-    return Card(verdict.image.event.origin.topic, data, flags, tuple(bars), None)
+    return Card(verdict.image.event.origin.topic, jpeg_address(thumbnail), flags, tuple(bars), None)
 
 
 def dead_letter_card(letter: DeadLetter) -> Card:
@@ -47,15 +42,17 @@ def dead_letter_card(letter: DeadLetter) -> Card:
 def write_report(path: Path, cards: list[Card], *, images: int, policy_set: str, model: str) -> None:
     """Write the page: flagged images first, then those not judged, then the rest by how near they came."""
     cards = sorted(cards, key=by_interest)
-    environment = Environment(autoescape=select_autoescape(default=True, default_for_string=True))
-    environment.filters["breakable"] = breakable
-    template = environment.from_string(files("pipeline.emit").joinpath(TEMPLATE).read_text())
     flagged = sum(bool(card.flags) for card in cards)
     unjudged = sum(card.error is not None for card in cards)
-    path.write_text(
-        template.render(
-            cards=cards, images=images, flagged=flagged, unjudged=unjudged, policy_set=policy_set, model=model
-        )
+    write_page(
+        path,
+        TEMPLATE,
+        cards=cards,
+        images=images,
+        flagged=flagged,
+        unjudged=unjudged,
+        policy_set=policy_set,
+        model=model,
     )
 
 
@@ -63,11 +60,6 @@ def by_interest(card: Card) -> tuple[int, float]:
     """Sort key: flagged, then not judged, then by how near the strongest score is to its threshold."""
     rank = 0 if card.flags else 1 if card.error else 2
     return rank, card.bars[0][2] - card.bars[0][1] if card.bars else 0.0
-
-
-def breakable(text: str) -> str:
-    """Let a long id or path break after its separators and nowhere else."""
-    return re.sub(r"([/._-])", "\\1\u200b", text)
 
 
 def _reason(prompts: list[str]) -> str:

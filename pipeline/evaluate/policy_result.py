@@ -63,6 +63,14 @@ def curve(replayed: Replayed, place: int) -> list[CurvePoint]:
     ]
 
 
+def worst_errors(replayed: Replayed, place: int, count: int) -> list[int]:
+    """Return the places of the images furthest on the wrong side of a policy's threshold, the furthest first."""
+    wrong = (replayed.flagged[:, place] != replayed.right[:, place]) & replayed.in_scope[:, place]
+    distance = np.abs(replayed.scores[:, place] - replayed.policies[place].threshold)
+    order = np.argsort(-distance, kind="stable")
+    return [int(number) for number in order[wrong[order]][:count]]
+
+
 def _result(replayed: Replayed, place: int, among: NDArray[np.bool_] | None) -> PolicyResult:
     within = replayed.in_scope[:, place] if among is None else replayed.in_scope[:, place] & among
     flagged, right = replayed.flagged[within, place], replayed.right[within, place]

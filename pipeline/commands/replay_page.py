@@ -1,0 +1,74 @@
+"""A replay's page: `watchword replay --html`."""
+
+from pathlib import Path
+
+from pipeline.commands.console import interval
+from pipeline.emit.page import jpeg_address
+from pipeline.emit.replay_report import ErrorCard, Section, write_replay_report
+from pipeline.evaluate.baseline import Comparison
+from pipeline.evaluate.policy_result import PolicyResult, curve, worst_errors
+from pipeline.evaluate.replay import Replayed
+from pipeline.ingest.decode import thumbnail
+
+THUMBNAIL_SIDE = 320
+MOST_ERRORS = 8
+
+
+def write_replay_page(
+    path: Path, replayed: Replayed, whole: dict[str, PolicyResult], compared: list[Comparison]
+) -> None:
+    """Write the page: policies that got worse first."""
+    worse = {each.policy_id for each in compared if each.worse}
+    sections = [
+        _section(replayed, place, whole[policy.id], worse=policy.id in worse)
+        for place, policy in enumerate(replayed.policies)
+    ]
+    sections.sort(key=lambda each: not each.worse)
+    notes = [f"{len(replayed.unjudged)} images could not be judged."] if replayed.unjudged else []
+    if replayed.unlabelled:
+        notes.append(f"No labels for {', '.join(replayed.unlabelled)}.")
+    write_replay_report(
+        path,
+        sections,
+        images=len(replayed.images),
+        notes=notes,
+        policy_set=replayed.policy_set_digest,
+        model=replayed.model_digest,
+    )
+
+
+def _section(replayed: Replayed, place: int, result: PolicyResult, *, worse: bool) -> Section:
+    policy = replayed.policies[place]
+    flagged = result.true_positives + result.false_positives
+    right = result.true_positives + result.false_negatives
+    provisional = ", provisional" if policy.provisional else ""
+    rows = (
+        ("threshold", f"{policy.threshold:.2f}{provisional}"),
+        ("images in scope", str(result.images)),
+        ("right to flag", f"{right}, of which {result.true_positives} are flagged"),
+        ("flagged", f"{flagged}, of which {result.false_positives} are wrong"),
+        ("precision", interval(result.precision)),
+        ("recall", interval(result.recall)),
+        ("F1", interval(result.f1)),
+        ("average precision", interval(result.average_precision)),
+    )
+    return Section(
+        policy_id=policy.id,
+        title=policy.title,
+        worse=worse,
+        rows=rows,
+        curve=tuple((point.recall, point.precision) for point in curve(replayed, place)),
+        here=(result.recall.value, result.precision.value) if flagged and right else None,
+        errors=tuple(_error(replayed, place, number) for number in worst_errors(replayed, place, MOST_ERRORS)),
+    )
+
+
+def _error(replayed: Replayed, place: int, number: int) -> ErrorCard:
+    image = replayed.images[number]
+    return ErrorCard(
+        name=image.id,
+        picture=jpeg_address(thumbnail(image.image.read_bytes(), THUMBNAIL_SIDE)),
+        what="missed" if replayed.right[number, place] else "wrongly flagged",
+        score=float(replayed.scores[number, place]),
+        threshold=replayed.policies[place].threshold,
+    )
