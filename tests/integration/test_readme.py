@@ -71,7 +71,8 @@ def test_every_command_does_what_it_says(stack: Stack, tmp_path: Path) -> None:
         subprocess.run(
             [".venv/bin/watchword", "stack", "down"], env=environment, cwd=REPOSITORY, capture_output=True, check=False
         )
-        (REPOSITORY / "report.html").unlink(missing_ok=True)
+        for page in ("report", "found", "replay"):
+            (REPOSITORY / f"{page}.html").unlink(missing_ok=True)
         shutil.rmtree(tmp_path / "state", ignore_errors=True)
     last = outputs["make demo"].strip().splitlines()[-1]
     assert re.fullmatch(

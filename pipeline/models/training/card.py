@@ -52,8 +52,16 @@ class Held:
 
 _ORIGINS: dict[TextSource, str] = {
     "captions": """trained together from scratch by the symmetric contrastive loss (Radford et al. 2021)""",
-    "sentences": """trained apart: the text tower distilled from all-MiniLM-L6-v2 (a sentence encoder,
-Apache-2.0 by its card), the image tower tuned to that encoder's vectors (locked-text tuning, Zhai et al. 2022)""",
+    "sentences": """trained apart: the text tower cut from all-MiniLM-L6-v2 (a sentence encoder, Apache-2.0 by its
+card; two of its six layers, fewer tokens in fewer dimensions) and distilled from it, the image tower tuned to that
+encoder's vectors (locked-text tuning, Zhai et al. 2022)""",
+}
+_PHRASES: dict[TextSource, str] = {
+    "captions": "",
+    "sentences": """
+The text tower learnt from phrases, half of them names and definitions of WordNet 3.0 (copyright 2006 by Princeton
+University, used under its licence), half made of its vocabulary's words.
+""",
 }
 _LIMITS: dict[TextSource, str] = {
     "captions": """It has seen {count} kinds of things and the words of their captions, nothing else. A prompt with
@@ -98,7 +106,7 @@ Average precision on `{last}`:
 
 {NOTICE} Trained on the split `train`, with captions made from
 names, synonyms and groups of the categories in {len(captions.templates)} templates.
-
+{_PHRASES[source]}
 ## What it cannot do
 
 {_LIMITS[source].format(count=count)} It has seen no people. Photographs of one category in Caltech-101

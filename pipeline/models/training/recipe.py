@@ -50,8 +50,8 @@ class ImageRecipe:
 class TextRecipe:
     """A run that distils a text tower from a sentence encoder."""
 
-    schedule: Schedule = field(default_factory=lambda: Schedule(minutes=25, batch=192, learning_rate=1e-3))
-    phrases: int = 160_000
+    schedule: Schedule = field(default_factory=lambda: Schedule(minutes=20, batch=192, learning_rate=1e-3))
+    phrases: int = 120_000
     # Of the encoder's: how many tokens, how many dimensions of them, and which layers.
     vocabulary: int = 26_000
     embedding: int = 96
