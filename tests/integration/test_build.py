@@ -104,8 +104,9 @@ def test_a_tensorrt_engine_has_the_contracts_tensors_and_the_profile(bundle: Bun
     assert images.sizes == tuple((size, side, side, 3) for size in (1, 8, 16))
     assert (embeds.name, embeds.mode, embeds.dtype) == ("image_embeds", "output", "FLOAT")
     assert embeds.shape == (-1, bundle.manifest.dimension)
+    # The bundle stores its weights in half precision too.
     assert len(engine.plan) > bundle.image_tower.stat().st_size / 2, "the weights are in it"
-    assert len(engine.plan) < bundle.image_tower.stat().st_size, "in half precision"
+    assert len(engine.plan) < 2 * bundle.image_tower.stat().st_size, "in half precision"
     try:
         opened = open_engine(engine.plan, "tensorrt-rtx")
     except UsageError as error:

@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
 from typer.testing import CliRunner
 
 from pipeline.cli import app
@@ -98,12 +99,14 @@ def overflowing(source: Path, target: Path, _: np.ndarray) -> None:
 
 def everything_per_tensor(source: Path, target: Path, dark: np.ndarray) -> None:
     """Every operation in int8, one scale a tensor, calibrated on what the stream is not."""
-    quantize_static(str(source), str(target), _Calibration(dark), per_channel=False)
+    quant_pre_process(str(source), str(target), skip_symbolic_shape=True)
+    quantize_static(str(target), str(target), _Calibration(dark), per_channel=False)
 
 
 def dynamic_scales(source: Path, target: Path, _: np.ndarray) -> None:
     """Scales taken from the batch at hand."""
-    model = onnx.load(source)
+    quant_pre_process(str(source), str(target), skip_symbolic_shape=True)
+    model = onnx.load(target)
     del model.graph.value_info[:]
     quantize_dynamic(model, str(target), weight_type=QuantType.QUInt8)
 
