@@ -1,24 +1,16 @@
 """`watchword policies test`: every policy on its own examples."""
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from rich.progress import track
-
-from pipeline.commands.console import output, progress_output
-from pipeline.encode.bundle import Bundle
-from pipeline.encode.local import LocalEncoder
-from pipeline.encode.prompt_bank import build_prompt_bank
+from pipeline.commands.console import output
+from pipeline.commands.in_process import InProcess
 from pipeline.errors import UsageError
-from pipeline.evaluate.examples import Tried, all_policies, examples_of, records_of, tried
+from pipeline.evaluate.examples import Tried, all_policies, examples_of, tried
+from pipeline.ingest.folder import read_events
 from pipeline.judge.load import read_folder
-from pipeline.judge.score import Judge
-from pipeline.settings import Settings, load_settings
-from pipeline.stream.build import build_decoder
-from pipeline.stream.scan import scan
 
 
 def run_examples(folder: Path, *, only: str | None, junit: Path | None) -> int:
@@ -40,24 +32,13 @@ def run_examples(folder: Path, *, only: str | None, junit: Path | None) -> int:
 
 def try_examples(folder: Path, only: str | None = None) -> list[Tried]:
     """Judge the examples of a folder, or of one policy of it, in process. Raises `UsageError` when there are none."""
-    settings = load_settings(Settings)
     policies = read_folder(folder)
     examples = [each for each in examples_of(policies) if only in (None, each.policy_id)]
     if not examples:
         of = f"the policy `{only}`" if only else f"`{folder}`"
         raise UsageError(f"{of} has no examples; a policy lists them under `examples`, an `image` and a `flag` each")
-    bundle = Bundle.load(settings.model)
-    encoder = LocalEncoder(bundle)
-    outcomes = scan(
-        records_of(examples, max_bytes=settings.max_image_bytes),
-        decoder=build_decoder(settings, bundle),
-        encoder=encoder,
-        judge=Judge(build_prompt_bank(all_policies(policies), encoder)),
-        batch_size=settings.batch_size,
-        threads=os.cpu_count() or 1,
-    )
-    seen = track(outcomes, "judging", total=len(examples), console=progress_output(), transient=True)
-    return [tried(example, outcome) for example, outcome in zip(examples, seen, strict=True)]
+    outcomes = InProcess(all_policies(policies)).outcomes([each.event for each in examples], read_events)
+    return [tried(example, outcome) for example, outcome in zip(examples, outcomes, strict=True)]
 
 
 def write_junit(path: Path, results: Sequence[Tried], seconds: float) -> None:

@@ -1,16 +1,12 @@
 """`watchword policies measure`: a policy set on labelled photographs."""
 
 import dataclasses
-import os
 from pathlib import Path
 
 import numpy as np
-from rich.progress import track
 
-from pipeline.commands.console import output, plain_table, progress_output, share
-from pipeline.encode.bundle import Bundle
-from pipeline.encode.local import LocalEncoder
-from pipeline.encode.prompt_bank import build_prompt_bank
+from pipeline.commands.console import output, plain_table, share
+from pipeline.commands.in_process import InProcess
 from pipeline.errors import UsageError
 from pipeline.evaluate.labelled import LabelledFile, PolicyFigures, figures, read_labels, read_policy_labels
 from pipeline.events.outcomes import Verdict
@@ -18,9 +14,6 @@ from pipeline.events.policies import PolicySet, PromptBank, ScoreKind
 from pipeline.ingest.folder import read_files
 from pipeline.judge.load import load_policy_set
 from pipeline.judge.score import Judge
-from pipeline.settings import Settings, load_settings
-from pipeline.stream.build import build_decoder
-from pipeline.stream.scan import scan
 
 
 def run_measure(folder: Path, data: Path, split: str) -> None:
@@ -70,24 +63,13 @@ def measure_policies(policy_set: PolicySet, data: Path, split: str) -> list[Poli
 
 
 def _judge_files(policy_set: PolicySet, files: list[LabelledFile]) -> tuple[list[Verdict], PromptBank]:
-    settings = load_settings(Settings)
-    bundle = Bundle.load(settings.model)
-    encoder = LocalEncoder(bundle)
-    bank = build_prompt_bank(policy_set, encoder)
-    outcomes = scan(
-        read_files([file.path for file in files], max_bytes=settings.max_image_bytes),
-        decoder=build_decoder(settings, bundle),
-        encoder=encoder,
-        judge=Judge(bank),
-        batch_size=settings.batch_size,
-        threads=os.cpu_count() or 1,
-    )
+    judged = InProcess(policy_set)
     verdicts = []
-    for outcome in track(outcomes, "judging", total=len(files), console=progress_output(), transient=True):
+    for outcome in judged.outcomes([file.path for file in files], read_files):
         if not isinstance(outcome, Verdict):
             raise UsageError(f"`{outcome.record.origin.topic}` cannot be judged: {outcome.detail}")
         verdicts.append(outcome)
-    return verdicts, bank
+    return verdicts, judged.bank
 
 
 def _scored_by(bank: PromptBank, kind: ScoreKind) -> PromptBank:

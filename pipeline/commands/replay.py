@@ -3,26 +3,19 @@
 import dataclasses
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
-from rich.progress import track
-
-from pipeline.commands.console import interval, output, plain_table, progress_output, require_format
+from pipeline.commands.console import interval, output, plain_table, require_format
+from pipeline.commands.in_process import InProcess
 from pipeline.commands.replay_page import write_replay_page
-from pipeline.encode.bundle import Bundle
-from pipeline.encode.local import LocalEncoder
-from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.evaluate.baseline import Baseline, Comparison, compare
 from pipeline.evaluate.labelled_stream import LabelledStream, read_stream
 from pipeline.evaluate.policy_result import PolicyResult, curve, results, slices
-from pipeline.evaluate.replay import Replayed, collect, records_of
+from pipeline.evaluate.replay import Replayed, collect
+from pipeline.ingest.folder import read_events
 from pipeline.judge.load import load_policy_set
-from pipeline.judge.score import Judge
 from pipeline.settings import Settings, load_settings
-from pipeline.stream.build import build_decoder
-from pipeline.stream.scan import scan
 
 Results = dict[str, PolicyResult]
 
@@ -58,19 +51,8 @@ def run_replay(
 
 def replay(stream: LabelledStream, policies: Path | None = None) -> Replayed:
     """Judge a labelled stream in this process, by the steps of a worker and the settings in force."""
-    settings = load_settings(Settings)
-    bundle = Bundle.load(settings.model)
-    encoder = LocalEncoder(bundle)
-    outcomes = scan(
-        records_of(stream.images, max_bytes=settings.max_image_bytes),
-        decoder=build_decoder(settings, bundle),
-        encoder=encoder,
-        judge=Judge(build_prompt_bank(load_policy_set(policies or settings.policies), encoder)),
-        batch_size=settings.batch_size,
-        threads=os.cpu_count() or 1,
-    )
-    console = progress_output()
-    return collect(stream, track(outcomes, "judging", total=len(stream.images), console=console, transient=True))
+    judged = InProcess(load_policy_set(policies or load_settings(Settings).policies))
+    return collect(stream, judged.outcomes([image.event for image in stream.images], read_events))
 
 
 def _print_tables(

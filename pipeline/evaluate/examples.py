@@ -1,17 +1,15 @@
 """Policies tried on their own examples."""
 
-import mimetypes
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.events.outcomes import DeadLetter, Verdict
 from pipeline.events.policies import Mode, PolicySet
-from pipeline.events.records import Origin, Record
-from pipeline.ingest.event import event_headers
+from pipeline.ingest.folder import FileEvent
 from pipeline.judge.load import PolicyFolder, Written
-from pipeline.judge.policy import background_of, compose, policies_of
+from pipeline.judge.policy import background_of, compose
 from pipeline.judge.positions import Position
 from pipeline.judge.schema import ExampleFile
 
@@ -30,6 +28,11 @@ class Example:
     def name(self) -> str:
         """The image as it is written."""
         return self.says.image
+
+    @property
+    def event(self) -> FileEvent:
+        """What is judged."""
+        return FileEvent(self.name, self.image, self.says.source, self.says.attributes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +77,10 @@ def examples_of(folder: PolicyFolder) -> list[Example]:
 
 def all_policies(folder: PolicyFolder) -> PolicySet:
     """Return the folder's set with those that are `off` too: an example says what a policy means, on or off."""
-    policies = [policy for written in folder.written for policy in policies_of(written.file)]
     return compose(
-        [replace(policy, mode=Mode.SHADOW) if policy.mode is Mode.OFF else policy for policy in policies],
+        [replace(policy, mode=Mode.SHADOW) if policy.mode is Mode.OFF else policy for policy in folder.policies()],
         background_of(folder.background),
     )
-
-
-def records_of(examples: Iterable[Example], *, max_bytes: int) -> Iterator[Record]:
-    """Yield the image event of each example; of a file over the limit, one byte more than the limit is read."""
-    for place, example in enumerate(examples):
-        kind = mimetypes.guess_type(example.name)[0] or "application/octet-stream"
-        headers = event_headers(example.name, example.says.source, example.says.attributes, content_type=kind)
-        with example.image.open("rb") as content:
-            yield Record(Origin(str(example.image), 0, place), None, content.read(max_bytes + 1), headers)
 
 
 def tried(example: Example, outcome: Verdict | DeadLetter) -> Tried:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.errors import UsageError
 from pipeline.evaluate.labelled import read_policy_labels
-from pipeline.ingest.folder import list_files
+from pipeline.ingest.folder import FileEvent, list_files
 
 POLICY_LABELS = "policy_labels.yaml"
 # A folder of this name holds what no policy should flag.
@@ -27,6 +27,11 @@ class LabelledImage:
     attributes: Mapping[str, str]
     right: frozenset[str]
     cluster: str
+
+    @property
+    def event(self) -> FileEvent:
+        """What is judged."""
+        return FileEvent(self.id, self.image, self.source, self.attributes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evaluate.intervals import Interval, Weights, bootstrap, wilson
+from pipeline.evaluate.ranking import weighted_average_precision
 from pipeline.evaluate.replay import Replayed
 
 
@@ -86,22 +87,10 @@ def _result(replayed: Replayed, place: int, among: NDArray[np.bool_] | None) -> 
         precision=wilson(hits, hits + alarms),
         recall=wilson(hits, hits + misses),
         f1=bootstrap(clusters, lambda weights: _f1(weights, flagged, right)),
-        average_precision=bootstrap(clusters, lambda weights: _average_precision(weights, scores, right)),
+        average_precision=bootstrap(clusters, lambda weights: weighted_average_precision(weights, scores, right)),
     )
 
 
 def _f1(weights: Weights, flagged: NDArray[np.bool_], right: NDArray[np.bool_]) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore"):
         return np.asarray(2 * (weights @ (flagged & right)) / (weights @ flagged + weights @ right))
-
-
-def _average_precision(weights: Weights, scores: NDArray[np.float64], right: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """As `ranking.average_precision`, of weighted images."""
-    order = np.argsort(-scores, kind="stable")
-    ends = np.append(np.diff(scores[order]) != 0, True)
-    counts = np.cumsum(weights[:, order], axis=1)[:, ends]
-    hits = np.cumsum(weights[:, order] * right[order], axis=1)[:, ends]
-    with np.errstate(invalid="ignore"):
-        precision = np.where(counts > 0, hits / counts, 0.0)
-        gained = np.diff(hits, prepend=0, axis=1)
-        return np.asarray((precision * gained).sum(axis=1) / hits[:, -1])

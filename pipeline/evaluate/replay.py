@@ -1,8 +1,8 @@
 """A labelled stream through the pipeline's own steps, in this process."""
 
-import mimetypes
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,6 @@ from pipeline.errors import UsageError
 from pipeline.evaluate.labelled_stream import LabelledImage, LabelledStream
 from pipeline.events.outcomes import DeadLetter, Verdict
 from pipeline.events.policies import Policy
-from pipeline.events.records import Origin, Record
-from pipeline.ingest.event import event_headers
 
 
 @dataclass(frozen=True)
@@ -36,19 +34,10 @@ class Replayed:
     policy_set_digest: str
     model_digest: str
 
-    @property
+    @cached_property
     def clusters(self) -> NDArray[np.intp]:
         """The number of each image's cluster of near-duplicates, int [N]."""
         return np.asarray(np.unique([image.cluster for image in self.images], return_inverse=True)[1], dtype=np.intp)
-
-
-def records_of(images: Iterable[LabelledImage], *, max_bytes: int) -> Iterator[Record]:
-    """Yield the image event of each image; of a file over the limit, one byte more than the limit is read."""
-    for place, image in enumerate(images):
-        kind = mimetypes.guess_type(image.image.name)[0] or "application/octet-stream"
-        headers = event_headers(image.id, image.source, image.attributes, content_type=kind)
-        with image.image.open("rb") as content:
-            yield Record(Origin(str(image.image), 0, place), None, content.read(max_bytes + 1), headers)
 
 
 def collect(stream: LabelledStream, outcomes: Iterable[Verdict | DeadLetter]) -> Replayed:

@@ -1,10 +1,13 @@
 """Files as a stream: every regular file under the given paths, in the order of their names."""
 
-from collections.abc import Iterable, Iterator
+import mimetypes
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.events.records import Origin, Record
+from pipeline.ingest.event import event_headers
 
 
 def list_files(paths: Iterable[Path]) -> list[Path]:
@@ -30,6 +33,25 @@ def read_files(files: Iterable[Path], *, max_bytes: int) -> Iterator[Record]:
     for place, file in enumerate(files):
         with file.open("rb") as content:
             yield Record(Origin(str(file), 0, place), None, content.read(max_bytes + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class FileEvent:
+    """An image file and what its event says of it."""
+
+    id: str
+    image: Path
+    source: str
+    attributes: Mapping[str, str]
+
+
+def read_events(events: Iterable[FileEvent], *, max_bytes: int) -> Iterator[Record]:
+    """Yield each file as the record of an image event; files over the limit as `read_files` does."""
+    events = list(events)
+    for event, record in zip(events, read_files([each.image for each in events], max_bytes=max_bytes), strict=True):
+        kind = mimetypes.guess_type(event.image.name)[0] or "application/octet-stream"
+        headers = event_headers(event.id, event.source, event.attributes, content_type=kind)
+        yield replace(record, headers=headers)
 
 
 def _hidden(path: Path) -> bool:

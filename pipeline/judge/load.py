@@ -8,8 +8,8 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import PolicyError
-from pipeline.events.policies import PolicySet
-from pipeline.judge.document import Document, read_document
+from pipeline.events.policies import Policy, PolicySet
+from pipeline.judge.document import Document, Place, read_document
 from pipeline.judge.mistakes import reports_of
 from pipeline.judge.policy import background_of, compose, policies_of
 from pipeline.judge.resolve import PARTIAL, Resolved, Resolver
@@ -29,6 +29,12 @@ class Written:
     resolved: Resolved
     file: PolicyFile
 
+    def parts(self) -> Iterator[tuple[str, Place]]:
+        """Yield the id of the policy and of each child, with its place in the file."""
+        yield self.file.id, ()
+        for number, child in enumerate(self.file.children):
+            yield f"{self.file.id}.{child.id}", ("children", number)
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyFolder:
@@ -37,10 +43,13 @@ class PolicyFolder:
     written: tuple[Written, ...]
     background: BackgroundFile
 
+    def policies(self) -> list[Policy]:
+        """Return every policy, children and those that are off too."""
+        return [policy for each in self.written for policy in policies_of(each.file)]
+
     def compose(self) -> PolicySet:
         """Return the set that judges."""
-        policies = [policy for each in self.written for policy in policies_of(each.file)]
-        return compose(policies, background_of(self.background))
+        return compose(self.policies(), background_of(self.background))
 
 
 def load_policy_set(folder: Path) -> PolicySet:
@@ -115,7 +124,7 @@ def _repeated_ids(found: list[Written]) -> Iterator[str]:
     owners: dict[str, Path] = {}
     for each in found:
         path = each.resolved.document.path
-        for policy_id in [each.file.id, *(f"{each.file.id}.{child.id}" for child in each.file.children)]:
+        for policy_id, _ in each.parts():
             if owners.setdefault(policy_id, path) != path:
                 message = f"`{policy_id}` is already the id of {owners[policy_id]}; choose another"
                 yield each.resolved.report(("id",), message)

@@ -1,6 +1,5 @@
 """What a schema refuses, in words that say where and what to do."""
 
-import difflib
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, get_args
@@ -8,13 +7,14 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from pipeline.judge.positions import meant
 from pipeline.judge.resolve import Resolved
 
 
 def reports_of(error: ValidationError, resolved: Resolved, model: type[BaseModel]) -> Iterator[str]:
     """Yield a message for each mistake, shown where it was written."""
     details = error.errors()
-    misspelt = {_meant(str(d["loc"][-1]), _keys(model, d["loc"])) for d in details if d["type"] == "extra_forbidden"}
+    misspelt = {meant(str(d["loc"][-1]), _keys(model, d["loc"])) for d in details if d["type"] == "extra_forbidden"}
     for detail in details:
         # A key that is missing because it is misspelt is one mistake, not two.
         if detail["type"] != "missing" or detail["loc"][-1] not in misspelt:
@@ -33,8 +33,8 @@ def _report(detail: ErrorDetails, resolved: Resolved, model: type[BaseModel]) ->
 def _bad_value(place: tuple[int | str, ...], detail: ErrorDetails, model: type[BaseModel]) -> str:
     name = ".".join(str(step) for step in place)
     if detail["type"] == "enum" and (choices := _choices(model, place)):
-        meant = _meant(str(detail["input"]), choices)
-        hint = f", did you mean `{meant}`?" if meant else f"; it is one of {', '.join(f'`{c}`' for c in choices)}"
+        near = meant(str(detail["input"]), choices)
+        hint = f", did you mean `{near}`?" if near else f"; it is one of {', '.join(f'`{c}`' for c in choices)}"
         return f"`{detail['input']}` is not a value of `{name}`{hint}"
     message = detail["msg"].removeprefix("Value error, ")
     message = f"{message[0].lower()}{message[1:]}"
@@ -42,14 +42,9 @@ def _bad_value(place: tuple[int | str, ...], detail: ErrorDetails, model: type[B
 
 
 def _unknown_key(key: str, known: list[str]) -> str:
-    meant = _meant(key, known)
-    hint = f"did you mean `{meant}`?" if meant else f"known keys are {', '.join(f'`{name}`' for name in known)}"
+    near = meant(key, known)
+    hint = f"did you mean `{near}`?" if near else f"known keys are {', '.join(f'`{name}`' for name in known)}"
     return f"unknown key `{key}`, {hint}"
-
-
-def _meant(key: str, known: list[str]) -> str | None:
-    close = difflib.get_close_matches(key, known, n=1)
-    return close[0] if close else None
 
 
 def _keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:

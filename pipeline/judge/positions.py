@@ -1,5 +1,7 @@
 """Places in a YAML file, and messages that point at them as a compiler does."""
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,11 @@ class Problem:
         gutter = f"{self.position.line:5} | "
         indent = "".join("\t" if c == "\t" else " " for c in line[: self.position.column - 1])
         return f"{head}\n{gutter}{line}\n{' ' * (len(gutter) - 2)}| {indent}{'^' * width}"
+
+
+def meant(name: str, known: Iterable[str]) -> str | None:
+    """Return what was meant by a name that is not known, if one that is comes near."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
 
 
 def locate(document: Any, path: tuple[int | str, ...], *, key: bool = False) -> Position:

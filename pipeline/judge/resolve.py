@@ -1,6 +1,5 @@
 """What a policy's file says in full: with what it extends, and with the shared lists it uses."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from pipeline.judge.document import Document, Place
+from pipeline.judge.positions import meant
 
 # A file whose name starts so is no policy: it may be incomplete, and others extend it.
 PARTIAL = "_"
@@ -72,8 +72,8 @@ class Resolver:
         while (name := chain[-1].content.get("extends")) is not None:
             last, base = chain[-1], self._known.get(str(name))
             if base is None:
-                meant = difflib.get_close_matches(str(name), list(self._known), n=1)
-                hint = f", did you mean `{meant[0]}`?" if meant else "; name a policy's id, or a file such as `_base`"
+                near = meant(str(name), self._known)
+                hint = f", did you mean `{near}`?" if near else "; name a policy's id, or a file such as `_base`"
                 self._reports.append(last.report(("extends",), f"nothing here is called `{name}`{hint}"))
                 return None
             if base in chain:
@@ -127,8 +127,8 @@ class Resolver:
         found = lists.get(name) if isinstance(lists, Mapping) else None
         if isinstance(found, list):
             return found
-        meant = difflib.get_close_matches(name, list(lists), n=1)
-        hint = f", did you mean `{meant[0]}`?" if meant else "; write it under that key of `shared.yaml`"
+        near = meant(name, lists)
+        hint = f", did you mean `{near}`?" if near else "; write it under that key of `shared.yaml`"
         self._reports.append(document.report((*place, "use"), f"no shared {kind} are called `{name}`{hint}"))
         return []
 

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator
 from datetime import date
 
 from pipeline.events.policies import PolicySet, PromptBank
-from pipeline.judge.document import Place
 from pipeline.judge.lint.finding import Finding, finding
 from pipeline.judge.lint.tokens import Pieces, check_tokens
 from pipeline.judge.lint.vectors import check_vectors
@@ -39,9 +38,7 @@ def lint(
 
 def _stale(written: Written, policy_set: PolicySet, models: Collection[str]) -> Iterator[Finding]:
     stale = {policy.id for policy in stale_policies(policy_set, models)}
-    parts: list[tuple[Place, str]] = [((), written.file.id)]
-    parts += [(("children", i), f"{written.file.id}.{c.id}") for i, c in enumerate(written.file.children)]
-    for prefix, policy_id in parts:
+    for policy_id, prefix in written.parts():
         if policy_id in stale:
             message = "the threshold was fitted for another model than this one"
             yield finding(Rule.STALE_THRESHOLD, written, (*prefix, "threshold", "model"), message)

@@ -48,11 +48,7 @@ class _Nearness:
 
 def _owners(written: Sequence[Written], bank: PromptBank) -> dict[int, tuple[Written, Place]]:
     """Return whose each policy of the set is: its file, and where in it the policy stands."""
-    places: dict[str, tuple[Written, Place]] = {}
-    for each in written:
-        places[each.file.id] = (each, ())
-        for number, child in enumerate(each.file.children):
-            places[f"{each.file.id}.{child.id}"] = (each, ("children", number))
+    places = {policy_id: (each, place) for each in written for policy_id, place in each.parts()}
     return {number: places[policy.id] for number, policy in enumerate(bank.policy_set.policies)}
 
 

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.models.captions import Captions, with_article
+from pipeline.models.captions import Captions
 from pipeline.models.training.learner import Learner
 from pipeline.models.training.phrases import draw_phrases
 from pipeline.models.training.recipe import TextRecipe
@@ -55,7 +55,7 @@ def distil_text_tower(
     phrases = draw_phrases(tokenizer.get_vocab(), entries, recipe.phrases, seed=recipe.schedule.seed)
     np.random.default_rng(recipe.schedule.seed).shuffle(phrases)
     held = int(len(phrases) * HELD_OUT)
-    texts = phrases + _captions(captions)
+    texts = phrases + captions.every()
     input_ids = np.array([encoding.ids for encoding in tokenizer.encode_batch(texts)], dtype=np.int64)
     known = Phrases(input_ids, space.embed(texts))
     job = Job(
@@ -104,11 +104,6 @@ class PhraseBatches:
 
 def _objective(tower: SentenceTower, _: Rank) -> DistilObjective:
     return DistilObjective(tower)
-
-
-def _captions(captions: Captions) -> list[str]:
-    phrases = [name for names in captions.names.values() for name in names] + list(captions.groups)
-    return [with_article(template.format(phrase)) for phrase in phrases for template in captions.templates]
 
 
 @torch.no_grad()

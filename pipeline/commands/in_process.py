@@ -1,0 +1,43 @@
+"""Judging in this process, by the steps of a worker and the settings in force."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from rich.progress import track
+
+from pipeline.commands.console import progress_output
+from pipeline.encode.bundle import Bundle
+from pipeline.encode.local import LocalEncoder
+from pipeline.encode.prompt_bank import build_prompt_bank
+from pipeline.events.policies import PolicySet, PromptBank
+from pipeline.events.records import Record
+from pipeline.judge.score import Judge
+from pipeline.settings import Settings, load_settings
+from pipeline.stream.build import build_decoder
+from pipeline.stream.scan import Outcome, scan
+
+EventT = TypeVar("EventT")
+
+
+class InProcess:
+    """The model of the settings with one policy set."""
+
+    def __init__(self, policy_set: PolicySet) -> None:
+        self._settings = load_settings(Settings)
+        self._bundle = Bundle.load(self._settings.model)
+        self._encoder = LocalEncoder(self._bundle)
+        self.bank: PromptBank = build_prompt_bank(policy_set, self._encoder)
+
+    def outcomes(self, given: Sequence[EventT], read: Callable[..., Iterator[Record]]) -> Iterator[Outcome]:
+        """Yield one outcome each, in order, with progress; `read` makes records of `given` up to `max_bytes`."""
+        settings = self._settings
+        found = scan(
+            read(given, max_bytes=settings.max_image_bytes),
+            decoder=build_decoder(settings, self._bundle),
+            encoder=self._encoder,
+            judge=Judge(self.bank),
+            batch_size=settings.batch_size,
+            threads=os.cpu_count() or 1,
+        )
+        yield from track(found, "judging", total=len(given), console=progress_output(), transient=True)
