@@ -9,7 +9,8 @@ Every error of the package, one tree.
     ├── RecordFault           the record's fault: it becomes a dead letter with a reason of the closed list
     ├── DependencyFault       a dependency's fault: the chunk is tried again, nothing is skipped
     │   ├── BrokerFault       Kafka did not answer, or refused for now
-    │   └── EncoderFault      Triton did not answer, or refused for now
+    │   ├── EncoderFault      Triton did not answer, or refused for now
+    │   └── NothingPublished  no policy set is on the control topic yet
     ├── CommitAborted         the transaction was aborted or refused: its chunks are dropped and read again
     ├── InstanceTaken        another worker has this `instance_id`
     └── DeadLetterLimit       too large a share of the stream would be dead letters: stop before committing them
@@ -71,6 +72,10 @@ class BrokerFault(DependencyFault):
 
 class EncoderFault(DependencyFault):
     """The inference server did not answer in time or refused for now."""
+
+
+class NothingPublished(DependencyFault):
+    """The control topic holds no policy set that can be used yet."""
 
 
 class CommitAborted(WatchwordError):

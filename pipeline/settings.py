@@ -16,6 +16,9 @@ PREFIX = "WATCHWORD_"
 # A dead letter carries its record whole, with headers and a reason around it.
 ENVELOPE_BYTES = 64 << 10
 
+# A policy set of thousands of prompts, whole.
+POLICY_SET_BYTES = 8 << 20
+
 BUNDLED_MODEL = Path(__file__).parent / "bundles" / "caltech-small"
 
 
@@ -68,7 +71,15 @@ class Settings(BaseSettings):
     batch_size: int = Field(32, gt=0, description="Images in one request to Triton.")
     requests_in_flight: int = Field(2, gt=0, description="Requests to Triton at a time.")
     # Policies
+    policy_source: Literal["folder", "topic"] = Field(
+        "folder", description="Where the worker takes policies from: `folder`, or what `policies publish` put in force."
+    )
     policies: Path = Field(Path("policies"), description="Folder of policy files.")
+    topic_policies: str = Field("moderation.policies", description="Topic of published policy sets, compacted.")
+    policy_interval_s: float = Field(2.0, gt=0, description="How often the worker looks for another policy set.")
+    text_cache: Path | None = Field(
+        None, description="File that keeps prompts' embeddings between starts, made when missing."
+    )
     # Images
     max_image_bytes: int = Field(10 << 20, gt=0, description="Larger images are dead-lettered `too_large`.")
     max_image_pixels: int = Field(50_000_000, gt=0, description="More pixels are dead-lettered `too_many_pixels`.")

@@ -85,10 +85,11 @@ class Metrics:
         self._described: list[Described] = []
         # Records read from the input topic, counted again when a chunk is read again.
         self.records = self._counter("records", "Records read from the input topic, re-reads included.")
-        # Verdicts committed: images that were judged.
-        self.verdicts = self._counter("verdicts", "Images judged, in committed transactions.")
-        # A policy's yes, by policy and mode; only mode `enforce` emits a flag event.
-        self.flags = self._counter("flags", "Verdicts a policy said yes to, committed.", ("policy", "mode"))
+        # Verdicts committed: images that were judged, by the set in force or by its canary.
+        self.verdicts = self._counter("verdicts", "Images judged, in committed transactions.", ("set",))
+        # A policy's yes, by policy and mode; only mode `enforce` emits a flag event. Divided by the verdicts of the
+        # same `set`, `current` and `canary` compare.
+        self.flags = self._counter("flags", "Verdicts a policy said yes to, committed.", ("policy", "mode", "set"))
         # Dead letters committed, by reason of the closed list.
         self.dead_letters = self._counter("dead_letters", "Records that could not be judged, committed.", ("reason",))
         # How long a stage worked on a chunk: decode, encode, judge, commit.
@@ -121,8 +122,10 @@ class Metrics:
         self.lag_records = self._gauge("consumer_lag_records", "Records not yet committed.", ("partition",))
         # Raw scores by policy: a drifting distribution shows before flags do.
         self.scores = self._bulk_histogram("score", "Raw scores of committed verdicts.", SCORE_BUCKETS, "policy")
-        # Set to 1; labels name the build, the model and the policy set in force.
-        self.info = self._gauge("build_info", "What is running.", ("version", "model", "policy_set"))
+        # Set to 1; labels name the build, the model and the policy set in force, and that of a canary beside it.
+        self.info = self._gauge("build_info", "What is running.", ("version", "model", "policy_set", "set"))
+        # Release of the policy set in force; 0 where policies come from a folder. Workers that disagree are switching.
+        self.policy_version = self._gauge("policy_version", "Published version of the policy set in force.")
         # Policy edits refused; the last good set stays in force.
         self.policies_refused = self._counter("policy_sets_refused", "Policy edits refused as invalid.")
         self.policies_stale = self._gauge("policies_stale", "Policies whose threshold was fitted for another model.")

@@ -14,11 +14,16 @@ from pipeline.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic as this project wants it. `max_message_bytes` bounds one record with its headers."""
+    """
+    A topic as this project wants it.
+
+    `max_message_bytes` bounds one record with its headers; of one that is `compacted`, the last record a key stays.
+    """
 
     name: str
     partitions: int
     max_message_bytes: int
+    compacted: bool = False
 
 
 def answers(address: str) -> bool:
@@ -101,7 +106,10 @@ def committed_and_end(connection: Connection, group_id: str, topic: str) -> dict
 
 
 def _create(admin: KafkaAdminClient, topic: Topic) -> None:
-    wanted = {"num_partitions": topic.partitions, "configs": {"max.message.bytes": str(topic.max_message_bytes)}}
+    configs = {"max.message.bytes": str(topic.max_message_bytes)}
+    if topic.compacted:
+        configs["cleanup.policy"] = "compact"
+    wanted = {"num_partitions": topic.partitions, "configs": configs}
     try:
         admin.create_topics({topic.name: wanted}, wait_for_metadata=True)
     except TopicAlreadyExistsError:

@@ -24,12 +24,17 @@ FORMATS = ("text", "json", "sarif", "github")
 def run_lint(folder: Path, output_format: str) -> int:
     """Print what is found; return 1 when any of it is an error or a warning, else 0."""
     require_format(output_format, FORMATS)
+    found = findings_of(folder)
+    output().print(_FORMATTERS[output_format](found), markup=False)
+    return int(any(each.about.level != "note" for each in found))
+
+
+def findings_of(folder: Path) -> Sequence[Finding]:
+    """Lint a folder by the model of the settings. Raises `PolicyError` when it cannot be read."""
     bundle = Bundle.load(load_settings(Settings).model)
     policies = read_folder(folder)
     bank = build_prompt_bank(policies.compose(), LocalEncoder(bundle))
-    found = lint(policies, bank, TextTokenizer(bundle), bundle.lineage, datetime.now(UTC).date())
-    output().print(_FORMATTERS[output_format](found), markup=False)
-    return int(any(each.about.level != "note" for each in found))
+    return lint(policies, bank, TextTokenizer(bundle), bundle.lineage, datetime.now(UTC).date())
 
 
 def as_text(findings: Sequence[Finding]) -> str:

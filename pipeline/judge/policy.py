@@ -38,7 +38,7 @@ def policies_of(file: PolicyFile) -> list[Policy]:
         digest="",
     )
     children = [_child(policy, child) for child in file.children]
-    return [_with_digest(policy, [child.digest for child in children]), *children]
+    return [digested(policy, children), *children]
 
 
 def background_of(file: BackgroundFile) -> Background:
@@ -56,6 +56,21 @@ def compose(policies: list[Policy], background: Background) -> PolicySet:
     return PolicySet(active, background, digest_of(meaning))
 
 
+def digested(policy: Policy, children: Sequence[Policy] = ()) -> Policy:
+    """
+    Return the policy with the digest of what it means, its children's included.
+
+    What stands at its default is left out, so that a language with more in it gives old policies their old digests.
+    """
+    meaning = dataclasses.asdict(policy)
+    told = {
+        field.name: meaning[field.name]
+        for field in dataclasses.fields(Policy)
+        if field.name not in _REMARKS and getattr(policy, field.name) != field.default
+    }
+    return dataclasses.replace(policy, digest=digest_of([told, sorted(child.digest for child in children)]))
+
+
 def digest_of(meaning: Any) -> str:
     """Return the SHA-256 of a value's canonical JSON, hexadecimal."""
     canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
@@ -63,7 +78,7 @@ def digest_of(meaning: Any) -> str:
 
 
 def _child(parent: Policy, child: ChildFile) -> Policy:
-    return _with_digest(
+    return digested(
         dataclasses.replace(
             parent,
             id=f"{parent.id}.{child.id}",
@@ -79,11 +94,6 @@ def _child(parent: Policy, child: ChildFile) -> Policy:
 
 def _threshold(threshold: Threshold) -> dict[str, Any]:
     return {"threshold": threshold.value, "provisional": threshold.provisional, "model": threshold.model}
-
-
-def _with_digest(policy: Policy, children: Sequence[str] = ()) -> Policy:
-    meaning = {name: value for name, value in dataclasses.asdict(policy).items() if name not in _REMARKS}
-    return dataclasses.replace(policy, digest=digest_of([meaning, sorted(children)]))
 
 
 def _sorted(texts: list[str]) -> tuple[str, ...]:

@@ -15,16 +15,17 @@ from pipeline.broker.producer import TransactionalProducer
 from pipeline.broker.topics import Topic, ensure_topics, require_room
 from pipeline.emit.kafka import KafkaSink, OutputTopics
 from pipeline.encode.bundle import Bundle
+from pipeline.encode.text_cache import CachedTextEncoder
 from pipeline.encode.triton import TritonEncoder
 from pipeline.errors import DependencyFault
-from pipeline.events.policies import PolicySet
 from pipeline.ingest.fetch import Fetcher, FetchRules
-from pipeline.judge.score import Judge
-from pipeline.settings import ENVELOPE_BYTES, Settings
+from pipeline.settings import ENVELOPE_BYTES, POLICY_SET_BYTES, Settings
 from pipeline.stream.chain import Patience
 from pipeline.stream.dead_letter_limit import DeadLetterGate
 from pipeline.stream.flow import Flow, FlowLimits
 from pipeline.stream.health import HealthServer
+from pipeline.stream.in_force import CANARY, CURRENT, InForce
+from pipeline.stream.policy_sources import FolderPolicies, PolicySource, PublishedPolicies
 from pipeline.stream.policy_watch import PolicyWatch
 from pipeline.stream.ports import ImageEncoder, Sink, Source
 from pipeline.stream.steps import Decoder
@@ -87,6 +88,20 @@ def build_source(settings: Settings) -> GroupConsumer:
     )
 
 
+def policy_topic(settings: Settings) -> Topic:
+    """Return the control topic: one partition, so that releases have one order."""
+    return Topic(settings.topic_policies, 1, POLICY_SET_BYTES, compacted=True)
+
+
+def build_policy_source(settings: Settings) -> PolicySource:
+    """Return where policies come from. Raises `BrokerFault`."""
+    if settings.policy_source == "folder":
+        return FolderPolicies(settings.policies)
+    connection = connection_of(settings)
+    ensure_topics(connection, [policy_topic(settings)])
+    return PublishedPolicies(connection, settings.topic_policies)
+
+
 def build_sink(settings: Settings, largest_record_bytes: int) -> KafkaSink:
     """Return the transactional sink of this worker."""
     producer = TransactionalProducer(
@@ -142,15 +157,25 @@ def run_worker(settings: Settings) -> None:
     threadpool_limits(limits=1, user_api="blas")
     bundle, metrics = Bundle.load(settings.model), Metrics()
     encoder = build_encoder(settings, bundle, metrics)
-    policies = PolicyWatch(settings.policies, encoder, bundle.lineage, metrics)
 
-    def note_policy_set(policy_set: PolicySet) -> None:
+    def note_policies(in_force: InForce) -> None:
         metrics.info.clear()
-        metrics.info.labels(version("watchword"), bundle.digest, policy_set.digest).set(1)
+        metrics.policy_version.set(in_force.version)
+        for role, judge in ((CURRENT, in_force.judge), (CANARY, in_force.canary)):
+            if judge is not None:
+                digest = judge.bank.policy_set.digest
+                metrics.info.labels(version("watchword"), bundle.digest, digest, role).set(1)
 
     patience = Patience(settings.retry_backoff_s, settings.retry_backoff_max_s)
     _until_it_answers(encoder.check, patience)
-    _until_it_answers(lambda: policies.load(note_policy_set), patience)
+    policies = PolicyWatch(
+        _until_it_answers(lambda: build_policy_source(settings), patience),
+        CachedTextEncoder(encoder, settings.text_cache),
+        bundle.lineage,
+        metrics,
+        interval_s=settings.policy_interval_s,
+    )
+    _until_it_answers(lambda: policies.load(note_policies), patience)
     largest_record_bytes = _until_it_answers(lambda: _prepare_topics(settings), patience)
     sink = build_sink(settings, largest_record_bytes)
     _until_it_answers(sink.recover, patience)
@@ -183,7 +208,7 @@ def _build_flow(
     settings: Settings,
     decoder: Decoder,
     encoder: ImageEncoder,
-    current_judge: Callable[[], Judge],
+    in_force: Callable[[], InForce],
     sink: Sink,
     patience: Patience,
     metrics: Metrics,
@@ -191,7 +216,7 @@ def _build_flow(
     return Flow(
         decoder=decoder,
         encoder=encoder,
-        current_judge=current_judge,
+        in_force=in_force,
         sink=sink,
         gate=DeadLetterGate(
             share=settings.dead_letter_share,

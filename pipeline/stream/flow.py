@@ -18,12 +18,12 @@ from pipeline.events.images import DecodedImage
 from pipeline.events.outcomes import DeadLetter, Verdict
 from pipeline.events.policies import Mode
 from pipeline.events.records import Record
-from pipeline.judge.score import Judge
 from pipeline.stream.chain import Chain, Patience, Stage
 from pipeline.stream.dead_letter_limit import DeadLetterGate
+from pipeline.stream.in_force import CANARY, CURRENT, InForce
 from pipeline.stream.ledger import CommitLedger
 from pipeline.stream.ports import ImageEncoder, Sink
-from pipeline.stream.steps import Decoder, judge_images, stack_pixels
+from pipeline.stream.steps import Decoder, stack_pixels
 from pipeline.telemetry import Metrics
 
 log = structlog.get_logger()
@@ -63,6 +63,7 @@ class _Judged:
     polled: Polled
     verdicts: list[Verdict]
     dead_letters: list[DeadLetter]
+    in_force: InForce
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Flow:
         *,
         decoder: Decoder,
         encoder: ImageEncoder,
-        current_judge: Callable[[], Judge],
+        in_force: Callable[[], InForce],
         sink: Sink,
         gate: DeadLetterGate,
         limits: FlowLimits,
@@ -98,7 +99,7 @@ class Flow:
         self.ledger = CommitLedger()
         self._decoder = decoder
         self._encoder = encoder
-        self._current_judge = current_judge
+        self._in_force = in_force
         self._sink = sink
         self._gate = gate
         self._limits = limits
@@ -155,14 +156,13 @@ class Flow:
         if len(embeddings) < len(batches):
             return None  # given up on, because the chunk is stale
         with self._metrics.stage_seconds.labels("judge").time():
-            judge = self._current_judge()
-            verdicts = judge_images(
+            in_force = self._in_force()
+            verdicts = in_force.judge_images(
                 encoding.images,
                 np.concatenate(embeddings) if embeddings else np.empty((0, 0), np.float32),
-                judge,
                 datetime.now(UTC),
             )
-        return _Judged(encoding.polled, verdicts, encoding.dead_letters)
+        return _Judged(encoding.polled, verdicts, encoding.dead_letters, in_force)
 
     def _commit(self, judged: _Judged) -> None:
         records = len(judged.polled.records)
@@ -187,23 +187,28 @@ class Flow:
 
     def _count(self, judged: _Judged) -> None:
         metrics, now = self._metrics, datetime.now(UTC)
-        metrics.verdicts.inc(len(judged.verdicts))
         for letter in judged.dead_letters:
             metrics.dead_letters.labels(letter.reason.value).inc()
         for verdict in judged.verdicts:
             if verdict.image.event.time is not None:
                 metrics.latency_seconds.observe(max(0.0, (now - verdict.image.event.time).total_seconds()))
-        if judged.verdicts:
-            self._count_policies(judged.verdicts)
+        by_role: dict[str, list[Verdict]] = {CURRENT: [], CANARY: []}
+        for verdict in judged.verdicts:
+            by_role[judged.in_force.role(verdict)].append(verdict)
+        for role, verdicts in by_role.items():
+            if verdicts:
+                self._count_policies(role, verdicts)
 
-    def _count_policies(self, verdicts: Sequence[Verdict]) -> None:
-        """Count what each policy said; the verdicts of a chunk are all by one policy set."""
+    def _count_policies(self, role: str, verdicts: Sequence[Verdict]) -> None:
+        """Count what each policy said in verdicts by one policy set."""
+        self._metrics.verdicts.labels(role).inc(len(verdicts))
         scores = np.stack([verdict.scores for verdict in verdicts])
         in_scope = np.stack([verdict.in_scope for verdict in verdicts])
         flags = np.stack([verdict.flagged for verdict in verdicts]).sum(axis=0)
         today = verdicts[-1].time.date()
         for place, policy in enumerate(verdicts[0].policy_set.policies):
-            self._metrics.scores.observe(policy.id, scores[in_scope[:, place], place])
+            if role == CURRENT:
+                self._metrics.scores.observe(policy.id, scores[in_scope[:, place], place])
             if flags[place]:
                 mode = Mode.SHADOW if policy.expired(today) else policy.mode
-                self._metrics.flags.labels(policy.id, mode.value).inc(int(flags[place]))
+                self._metrics.flags.labels(policy.id, mode.value, role).inc(int(flags[place]))

@@ -1,18 +1,18 @@
-"""The policy set in force: read at start, taken anew when its files change, all or nothing."""
+"""The policy set in force: taken at start, taken anew when there is another one, all or nothing."""
 
 import threading
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
-from pathlib import Path
 
 import structlog
 
 from pipeline.encode.prompt_bank import TextEncoder, build_prompt_bank
-from pipeline.errors import EncoderFault, PolicyError
+from pipeline.errors import DependencyFault, PolicyError
 from pipeline.events.policies import PolicySet
-from pipeline.judge.load import load_policy_set
 from pipeline.judge.model_change import for_model, stale_policies
 from pipeline.judge.score import Judge
+from pipeline.stream.in_force import InForce
+from pipeline.stream.policy_sources import Offer, PolicySource
 from pipeline.telemetry import Metrics
 
 log = structlog.get_logger()
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 class PolicyWatch:
     """
-    Holds the judge of the policy set in force and replaces it between chunks when the folder changes.
+    Holds what judges, and replaces it between chunks when its source has something else.
 
     An edit that is not valid is logged with its place, counted, and changes nothing. Policies fitted for none of
     `models` follow their `on_model_change`.
@@ -28,89 +28,104 @@ class PolicyWatch:
 
     def __init__(
         self,
-        folder: Path,
+        source: PolicySource,
         encoder: TextEncoder,
         models: Collection[str],
         metrics: Metrics,
         *,
         interval_s: float = 2.0,
     ) -> None:
-        self._folder = folder
+        self._source = source
         self._encoder = encoder
         self._models = models
         self._metrics = metrics
         self._interval_s = interval_s
         self._stopping = threading.Event()
-        self._seen: object = None
-        self._judge: Judge | None = None
-        self._loaded = ""
-        self._on_change: Callable[[PolicySet], None] | None = None
+        self._thread: threading.Thread | None = None
+        self._in_force: InForce | None = None
+        self._on_change: Callable[[InForce], None] | None = None
 
-    def load(self, on_change: Callable[[PolicySet], None]) -> None:
-        """Load the first set. Raises `PolicyError`, and `EncoderFault` when the text tower does not answer."""
+    def load(self, on_change: Callable[[InForce], None]) -> None:
+        """
+        Take the first set; when that is not valid, the newest one before it that is.
+
+        Raises `PolicyError` when there is none, and `DependencyFault`: try again later.
+        """
         self._on_change = on_change
-        self._seen = _fingerprint(self._folder)
-        self._take(load_policy_set(self._folder))
+        try:
+            self._take_news()
+        except PolicyError as error:
+            for offer in self._source.earlier():
+                self._refuse(error, "policy set refused, the newest valid one before it is taken")
+                self._take(offer)
+                return
+            raise
 
-    def current(self) -> Judge:
-        """Return the judge in force now; a chunk is judged by one of them."""
-        assert self._judge is not None
-        return self._judge
+    def current(self) -> InForce:
+        """Return what is in force now; a chunk is judged by it whole."""
+        assert self._in_force is not None
+        return self._in_force
 
     def start(self) -> None:
-        """Watch the folder until `stop`."""
-        threading.Thread(target=self._watch, name="policy-watch", daemon=True).start()
+        """Watch the source until `stop`."""
+        self._thread = threading.Thread(target=self._watch, name="policy-watch", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
         """Stop watching."""
         self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5.0)
+        self._source.close()
 
     def refresh(self) -> None:
-        """Take the folder's set if it changed and is valid."""
-        seen = _fingerprint(self._folder)
-        if seen == self._seen:
+        """Take what the source has if it is new and valid."""
+        try:
+            self._take_news()
+        except PolicyError as error:
+            self._refuse(error, "policy edit refused, the last good set stays in force")
+        except DependencyFault as fault:
+            log.warning("policies cannot be taken for now", fault=str(fault))
+
+    def _take_news(self) -> None:
+        offer = self._source.news()
+        if offer is None:
             return
         try:
-            policy_set = load_policy_set(self._folder)
-            if policy_set.digest != self._loaded:
-                self._take(policy_set)
-        except PolicyError as error:
-            self._metrics.policies_refused.inc()
-            log.error(  # noqa: TRY400 -- the message has file, line and column; a traceback would hide them
-                "policy edit refused, the last good set stays in force", problem=str(error)
-            )
-        except EncoderFault as fault:
-            log.warning("policy edit waits for the text tower", fault=str(fault))
-            return  # seen again next time
-        self._seen = seen
+            self._take(offer)
+        except DependencyFault:
+            self._source.again()
+            raise
 
-    def _take(self, policy_set: PolicySet) -> None:
-        stale = [policy.id for policy in stale_policies(policy_set, self._models)]
+    def _take(self, offer: Offer) -> None:
+        judge = self._judge_of(offer.policy_set)
+        canary = self._judge_of(offer.canary) if offer.canary is not None else None
+        self._in_force = InForce(judge, offer.version, canary, offer.canary_share)
+        self._metrics.policies_stale.set(len(stale_policies(offer.policy_set, self._models)))
+        judged = judge.bank.policy_set
+        log.info(
+            "policy set in force",
+            digest=judged.digest,
+            version=offer.version or None,
+            policies=[policy.id for policy in judged.policies],
+            canary=canary.bank.policy_set.digest if canary else None,
+        )
+        if self._on_change is not None:
+            self._on_change(self._in_force)
+
+    def _judge_of(self, policy_set: PolicySet) -> Judge:
         judged = for_model(policy_set, self._models)
-        self._judge = Judge(build_prompt_bank(judged, self._encoder))
-        self._loaded = policy_set.digest
-        self._metrics.policies_stale.set(len(stale))
-        if stale:
+        if stale := [policy.id for policy in stale_policies(policy_set, self._models)]:
             log.warning("fitted for another model, shadowed until their thresholds are fitted again", policies=stale)
         today = datetime.now(UTC).date()
         if expired := [policy.id for policy in judged.policies if policy.expired(today)]:
             log.warning("past their last day: scored and counted, they flag nothing", policies=expired)
-        log.info("policy set in force", digest=judged.digest, policies=[p.id for p in judged.policies])
-        if self._on_change is not None:
-            self._on_change(judged)
+        return Judge(build_prompt_bank(judged, self._encoder))
+
+    def _refuse(self, error: PolicyError, consequence: str) -> None:
+        self._metrics.policies_refused.inc()
+        log.error(consequence, problem=str(error))
 
     def _watch(self) -> None:
         while not self._stopping.wait(self._interval_s):
             self.refresh()
-
-
-def _fingerprint(folder: Path) -> object:
-    """Return what changes when a file of the folder does."""
-    stats = []
-    for path in sorted(folder.glob("*.yaml")):
-        try:
-            stat = path.stat()
-        except FileNotFoundError:
-            continue
-        stats.append((path.name, stat.st_mtime_ns, stat.st_size, stat.st_ino))
-    return stats

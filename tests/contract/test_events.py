@@ -1,5 +1,6 @@
 """Real records against the written contract, docs/events.asyncapi.yaml."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,14 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from ruamel.yaml import YAML
 
+from pipeline.broker.topics import ensure_topics
 from pipeline.commands.broken_images import broken_images
 from pipeline.errors import DeadLetterReason
 from pipeline.events.records import Record
+from pipeline.judge.load import load_policy_set
+from pipeline.stream.build import policy_topic
+from pipeline.stream.published import Proposal, publish
+from tests.support.publishing import published_stream
 from tests.support.stream import Stack, Stream, header
 
 DOCUMENT = Path(__file__).parents[2] / "docs/events.asyncapi.yaml"
@@ -68,3 +74,24 @@ def test_every_kind_of_record_holds_its_contract(
         assert letters
         for record in letters:
             validator(document, "deadLetter", "headers").validate(headers_of(record))
+
+
+@pytest.mark.integration
+def test_what_is_published_holds_its_contract(
+    stack: Stack, tmp_path: Path, document: dict[str, Any], policies: Path
+) -> None:
+    with published_stream(stack, tmp_path) as stream:
+        topic = policy_topic(stream.settings)
+        ensure_topics(stream.connection, [topic])
+        policy_set = load_policy_set(policies)
+        for parent, canary in ((0, None), (1, (policy_set, 0.25))):
+            proposal = Proposal(policy_set, parent, "ana", canary=canary)
+            publish(stream.connection, topic.name, proposal, max_record_bytes=topic.max_message_bytes)
+        records = {
+            (record.key or b"").decode(): json.loads(record.value or b"") for record in stream.records(topic.name)
+        }
+        assert records.keys() == {f"set/{policy_set.digest}", "version/1", "version/2", "current"}
+        for key, payload in records.items():
+            message = "policySet" if key.startswith("set/") else "release"
+            validator(document, message, "payload").validate(payload)
+        assert records["current"] == records["version/2"]

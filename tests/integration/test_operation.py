@@ -53,8 +53,8 @@ def test_health_readiness_and_metrics_tell_what_happened(stack: Stack, tmp_path:
         wait_until(lambda: counted in get(port, "/metrics")[1], 10, "the metrics")
         metrics = get(port, "/metrics")[1]
         assert value(metrics, "watchword_records_total") == sent
-        assert value(metrics, "watchword_verdicts_total") == 5
-        assert value(metrics, 'watchword_flags_total{mode="enforce",policy="weapons.firearms"}') == 5
+        assert value(metrics, 'watchword_verdicts_total{set="current"}') == 5
+        assert value(metrics, 'watchword_flags_total{mode="enforce",policy="weapons.firearms",set="current"}') == 5
         assert value(metrics, 'watchword_dead_letters_total{reason="unsupported_format"}') == 3
         assert value(metrics, 'watchword_dead_letters_total{reason="fetch_failed"}') == 0
         assert value(metrics, "watchword_end_to_end_latency_seconds_count") == 5

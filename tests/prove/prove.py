@@ -19,6 +19,7 @@ from pipeline.settings import StackSettings
 from pipeline.stack.local import down, stack_parts, up
 from tests.support.chaos import Chaos, Plan
 from tests.support.odd_images import write_odd_images
+from tests.support.publishing import publish_edits, published_stream, two_policies
 from tests.support.sources import CLIP_B32, CLIP_L14, SIGLIP_B16, write_clip, write_siglip, write_siglip2
 from tests.support.stream import REPOSITORY, Stack, Stream
 from tests.support.waiting import wait_until
@@ -31,6 +32,7 @@ def main() -> None:
         "outages": prove_outages,
         "memory": prove_memory,
         "imports": prove_imports,
+        "reload": prove_reload,
     }
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="PROOF", help=f"one of {', '.join(proofs)}")
@@ -59,6 +61,20 @@ def prove_chaos(stack: Stack, folder: Path, images: list[bytes]) -> bool:
     assert toll.audit is not None
     whole = toll.audit.adds_up and toll.audit.records == toll.sent
     return whole and toll.open_kills >= plan.open_kills and not toll.ended
+
+
+def prove_reload(stack: Stack, folder: Path, _: list[bytes]) -> bool:
+    """Fifty sets published one after the other while two workers judge 20,000 images."""
+    photographs = sorted((REPOSITORY / "samples/images").rglob("*.jpg"))
+    with published_stream(stack, folder) as stream:
+        outcome = publish_edits(stream, two_policies(folder / "edited"), photographs, images=20_000, changes=50)
+    say(f"reload: {outcome.audit.summary()}")
+    say(
+        f"reload: {len(outcome.published)} sets published, {len(outcome.judged_by)} of them seen in verdicts, "
+        f"{outcome.contradictions} answers that their set does not give"
+    )
+    named_only = outcome.judged_by.keys() <= outcome.published.keys()
+    return outcome.audit.adds_up and named_only and outcome.contradictions == 0 and len(outcome.judged_by) > 40
 
 
 def prove_imports(_: Stack, folder: Path, images: list[bytes]) -> bool:

@@ -97,7 +97,7 @@ def test_tokens_that_are_left_out_are_spelt_with_others(teacher: SentenceEncoder
 def test_a_distilled_tower_comes_near_the_encoder_on_phrases_it_never_saw(
     tmp_path: Path, space: SentenceSpace, table: Captions
 ) -> None:
-    """Nearer than it was cut; and a run that was interrupted goes on from where it was."""
+    """Much nearer than it was cut; and a run that was interrupted goes on from where it was."""
     schedule = Schedule(minutes=0.25, ranks=1, batch=64, learning_rate=3e-3)
     recipe = TextRecipe(schedule=schedule, phrases=2000, vocabulary=220, embedding=24, layers=(0, 2), context=12)
     kept = common_tokens(space.teacher.tokenizer, recipe.vocabulary)
@@ -106,7 +106,8 @@ def test_a_distilled_tower_comes_near_the_encoder_on_phrases_it_never_saw(
     tower, tokenizer = distil_text_tower(space, [], table, recipe, tmp_path / "run")
     again, _ = distil_text_tower(space, [], table, recipe, tmp_path / "run", resume=True)
     after = nearness(tower, tokenizer, space)
-    assert after > max(0.7, before)
+    # How near depends on how many steps a machine makes in the time; chance would be nearness 0.
+    assert after > before + 0.5 > 0
     assert nearness(again, tokenizer, space) == pytest.approx(after, abs=0.05)
 
 

@@ -12,6 +12,7 @@ from pipeline.errors import PolicyError
 from pipeline.events.policies import Mode, PolicySet
 from pipeline.judge.load import load_policy_set
 from pipeline.judge.model_change import for_model, stale_policies
+from pipeline.stream.policy_sources import FolderPolicies
 from pipeline.stream.policy_watch import PolicyWatch
 from pipeline.telemetry import Metrics
 
@@ -84,16 +85,16 @@ def test_a_running_worker_takes_no_edit_that_refuses_its_model(tmp_path: Path, e
     """It is counted as refused; a stale shadow is taken, and counted as such."""
     metrics = Metrics()
     write(tmp_path, "first", f"{{ value: 1, model: {encoder.model_digest} }}")
-    watch = PolicyWatch(tmp_path, encoder, {encoder.model_digest}, metrics)
+    watch = PolicyWatch(FolderPolicies(tmp_path), encoder, {encoder.model_digest}, metrics)
     watch.load(lambda _: None)
-    loaded = watch.current().bank.policy_set
+    loaded = watch.current().judge.bank.policy_set
     write(tmp_path, "second", f"{{ value: 1, model: {OTHER} }}", more="on_model_change: refuse")
     watch.refresh()
-    assert watch.current().bank.policy_set == loaded
+    assert watch.current().judge.bank.policy_set == loaded
     assert metrics.policies_refused._value.get() == 1
     write(tmp_path, "second", f"{{ value: 1.5, model: {OTHER} }}")
     watch.refresh()
-    assert [policy.mode for policy in watch.current().bank.policy_set.policies] == [Mode.ENFORCE, Mode.SHADOW]
+    assert [policy.mode for policy in watch.current().judge.bank.policy_set.policies] == [Mode.ENFORCE, Mode.SHADOW]
     assert metrics.policies_stale._value.get() == 1
 
 

@@ -1,0 +1,190 @@
+"""`watchword policies publish`, `history`, `diff`, `rollback`: what is in force, and how it comes to be."""
+
+import getpass
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from pipeline.broker.topics import ensure_topics
+from pipeline.commands.console import output, plain_table, progress_output, require_format
+from pipeline.commands.examples import try_examples
+from pipeline.commands.lint import findings_of
+from pipeline.errors import UsageError
+from pipeline.events.policies import PolicySet
+from pipeline.events.releases import Release
+from pipeline.judge.difference import Change, differences
+from pipeline.judge.load import load_policy_set, read_folder
+from pipeline.judge.shadow import beside, without_shadows
+from pipeline.settings import POLICY_SET_BYTES, Settings, load_settings
+from pipeline.stream.build import connection_of, policy_topic
+from pipeline.stream.published import Proposal, Published, publish, read_published, release_fields
+
+
+class Control:
+    """The control topic of the settings, and what it held when it was opened."""
+
+    def __init__(self) -> None:
+        self._settings = load_settings(Settings)
+        self._connection = connection_of(self._settings)
+        ensure_topics(self._connection, [policy_topic(self._settings)])
+        self.published: Published = read_published(self._connection, self._settings.topic_policies)
+
+    @property
+    def version(self) -> int:
+        """The version in force; 0 before the first."""
+        return self.published.current.version if self.published.current else 0
+
+    def in_force(self) -> PolicySet | None:
+        """Return the set in force, None before the first."""
+        current = self.published.current
+        return self.published.policy_set(current.digest) if current else None
+
+    def publish(self, proposal: Proposal) -> Release:
+        """Put a set in force, or raise `UsageError`."""
+        topic = self._settings.topic_policies
+        return publish(self._connection, topic, proposal, max_record_bytes=POLICY_SET_BYTES)
+
+
+def run_publish(
+    folder: Path, *, note: str, author: str | None, parent: int | None, canary: str | None, shadow: bool, yes: bool
+) -> int:
+    """Check a folder, show what it would change, and put it in force; return 1 when it must not be."""
+    share = _share(canary) if canary else None
+    if share is not None and shadow:
+        raise UsageError("`--canary` and `--shadow` are two ways to try a set; choose one")
+    policy_set, control, console = load_policy_set(folder), Control(), progress_output()
+    if not _checked(folder, console):
+        return 1
+    live = control.in_force()
+    if (share is not None or shadow) and live is None:
+        raise UsageError("nothing is in force to try this beside; publish a first set without it")
+    proposed = beside(live, policy_set) if shadow and live else policy_set
+    changes = differences(live, proposed)
+    current = control.published.current
+    if not changes and (share is not None or (current and current.canary is None)):
+        console.print(f"version {control.version} already means this; nothing to publish")
+        return 0
+    _show(changes, control, console, share)
+    if not yes:
+        typer.confirm("Put it in force?", abort=True, err=True)
+    given = Proposal(
+        policy_set=live if share is not None and live else proposed,
+        parent=control.version if parent is None else parent,
+        author=author or getpass.getuser(),
+        note=note,
+        canary=(proposed, share) if share is not None else None,
+    )
+    _say(control.publish(given), console)
+    return 0
+
+
+def run_rollback(name: str | None, *, note: str, author: str | None, yes: bool) -> int:
+    """Put an earlier set in force again: as a release of its own, so that history only ever grows."""
+    control, console = Control(), progress_output()
+    current = control.published.current
+    if current is None:
+        raise UsageError("nothing is published yet")
+    if name is None and current.canary is not None:
+        target = current  # without its canary
+    else:
+        target = control.published.named(name) if name else _before(control.published, current)
+    policy_set = control.published.policy_set(target.digest)
+    _show(differences(control.in_force(), policy_set), control, console, None)
+    if not yes:
+        typer.confirm(f"Put version {target.version}'s set in force again?", abort=True, err=True)
+    told = note or f"back to version {target.version}"
+    _say(control.publish(Proposal(policy_set, current.version, author or getpass.getuser(), told)), console)
+    return 0
+
+
+def run_history(output_format: str) -> None:
+    """Print every release, the newest first."""
+    require_format(output_format, ("table", "json"))
+    published = Control().published
+    if output_format == "json":
+        output().print(json.dumps([release_fields(each) for each in published.history()], indent=2), markup=False)
+        return
+    table = plain_table("version", "parent", "set", "canary", "time (UTC)", "author", "note")
+    for each in published.history():
+        canary = f"{each.canary.digest[:12]} {each.canary.share:.0%}" if each.canary else ""
+        when = f"{each.time:%Y-%m-%d %H:%M:%S}"
+        table.add_row(str(each.version), str(each.parent), each.digest[:12], canary, when, each.author, each.note)
+    output().print(table)
+
+
+def run_diff(before: str, after: str) -> int:
+    """Print what `after` means differently from `before`; return 1 when anything does."""
+    control = None if all(Path(name).is_dir() for name in (before, after)) else Control()
+    changes = differences(_named(before, control), _named(after, control))
+    output().print(as_text(changes) if changes else "no difference", markup=False)
+    return int(bool(changes))
+
+
+def as_text(changes: Sequence[Change]) -> str:
+    """Return changes for people: a policy's name, and a line for each thing that differs."""
+    marks = {"added": "+", "removed": "-", "changed": "~"}
+    lines = []
+    for each in changes:
+        lines.append(f"{marks[each.kind]} {each.policy_id} ({each.kind})")
+        lines += [f"    {detail}" for detail in each.details]
+    return "\n".join(lines)
+
+
+def _checked(folder: Path, console: Console) -> bool:
+    """Lint a folder and try its examples; say what is wrong and return False when it must not be published."""
+    errors = [each for each in findings_of(folder) if each.about.level == "error"]
+    for each in errors:
+        console.print(each.shown, markup=False)
+    failed = []
+    if any(each.file.examples for each in read_folder(folder).written):
+        failed = [each for each in try_examples(folder) if not each.passed]
+    for tried in failed:
+        console.print(f"`{tried.example.policy_id}`, `{tried.example.name}`: {tried.line()}", markup=False)
+    if errors or failed:
+        console.print(f"not published: {len(errors)} errors of lint, {len(failed)} examples failed")
+    return not errors and not failed
+
+
+def _show(changes: Sequence[Change], control: Control, console: Console, share: float | None) -> None:
+    what = f"for {share:.0%} of the images" if share is not None else "for all images"
+    console.print(f"in force: version {control.version}" if control.version else "nothing is in force yet")
+    console.print(f"{as_text(changes) or 'no difference'}\n{what}", markup=False)
+
+
+def _say(release: Release, console: Console) -> None:
+    canary = f", {release.canary.digest[:12]} for {release.canary.share:.0%} of the images" if release.canary else ""
+    console.print(f"version {release.version} is in force: policy set {release.digest[:12]}{canary}")
+    output().print(json.dumps(release_fields(release)), markup=False)
+
+
+def _before(published: Published, current: Release) -> Release:
+    """Return the newest release whose set is another than the one in force."""
+    for release in published.history():
+        if release.version < current.version and release.digest != current.digest:
+            return release
+    raise UsageError("no earlier set to go back to; `watchword policies history` lists what was published")
+
+
+def _named(name: str, control: Control | None) -> PolicySet:
+    if Path(name).is_dir():
+        return load_policy_set(Path(name))
+    assert control is not None
+    if name == "current":
+        live = control.in_force()
+        if live is None:
+            raise UsageError("nothing is published yet")
+        return without_shadows(live)
+    return control.published.policy_set(control.published.named(name).digest)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise UsageError(f"`--canary {text}`: it is a share of the images, such as `10%`")
+    return share

@@ -1,0 +1,145 @@
+"""Policy sets on the control topic: what is in force, what was, and putting another in force."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from pydantic import TypeAdapter, ValidationError
+
+from pipeline.broker.connection import Connection
+from pipeline.broker.table import TableReader, writing
+from pipeline.errors import CommitAborted, PolicyError, UsageError
+from pipeline.events.policies import PolicySet
+from pipeline.events.records import Record
+from pipeline.events.releases import Canary, Release
+from pipeline.judge.wire import decode_set, encode_set
+
+CURRENT, SET, VERSION = "current", "set/", "version/"
+SHORTEST_DIGEST = 6
+_RELEASE: TypeAdapter[Release] = TypeAdapter(Release)
+
+
+@dataclass
+class Published:
+    """
+    What the control topic holds: sets by digest, as stored, and every release by version.
+
+    `current` is the release in force, None before the first.
+    """
+
+    sets: dict[str, bytes] = field(default_factory=dict)
+    releases: dict[int, Release] = field(default_factory=dict)
+    current: Release | None = None
+
+    def take(self, records: Iterable[Record]) -> None:
+        """Take in what was read, in order. Raises `PolicyError` for a release that is none, once all else is in."""
+        problems: list[PolicyError] = []
+        for record in records:
+            key, value = (record.key or b"").decode(errors="replace"), record.value
+            if value is None:
+                continue
+            if key.startswith(SET):
+                self.sets[key.removeprefix(SET)] = value
+            elif key == CURRENT or key.startswith(VERSION):
+                try:
+                    release = _read_release(key, value)
+                except PolicyError as error:
+                    problems.append(error)
+                    continue
+                self.releases[release.version] = release
+                self.current = release if key == CURRENT else self.current
+        if problems:
+            raise problems[0]
+
+    def policy_set(self, digest: str) -> PolicySet:
+        """Return a stored set. Raises `PolicyError` when it is missing or is not what the digest names."""
+        if digest not in self.sets:
+            raise PolicyError(f"policy set {digest[:12]} is not on the control topic")
+        return decode_set(self.sets[digest], digest)
+
+    def history(self) -> list[Release]:
+        """Return every release, the newest first."""
+        return [self.releases[version] for version in sorted(self.releases, reverse=True)]
+
+    def named(self, name: str) -> Release:
+        """Return the newest release of a version number or a set's digest, or the start of one. Raises `UsageError`."""
+        found = [
+            release
+            for release in self.history()
+            if name == str(release.version) or (len(name) >= SHORTEST_DIGEST and release.digest.startswith(name))
+        ]
+        if not found:
+            raise UsageError(f"no release `{name}`; `watchword policies history` lists them")
+        return found[0]
+
+
+def read_published(connection: Connection, topic: str) -> Published:
+    """Return what the control topic holds now. Raises `BrokerFault`."""
+    published = Published()
+    with TableReader(connection, topic) as reader:
+        published.take(reader.news())
+    return published
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What is to be in force, by whom and why; `parent` is the version its author had seen, 0 for none."""
+
+    policy_set: PolicySet
+    parent: int
+    author: str
+    note: str = ""
+    canary: tuple[PolicySet, float] | None = None
+
+
+def publish(connection: Connection, topic: str, proposal: Proposal, *, max_record_bytes: int) -> Release:
+    """
+    Put a set in force, in one transaction with the set itself.
+
+    Raises `UsageError` when another version than the proposal's parent is in force, or comes to be meanwhile.
+    """
+    with writing(connection, topic, max_record_bytes=max_record_bytes) as writer:
+        # Read once the right to write is ours alone: nothing can come between this and what is written.
+        published = read_published(connection, topic)
+        current = published.current
+        version = current.version if current else 0
+        if version != proposal.parent:
+            raise UsageError(
+                f"version {version} is in force{_by(current)}, and this edit was made from version {proposal.parent}; "
+                "look at `watchword policies diff`, take over what changed, and publish again"
+            )
+        release = Release(
+            digest=proposal.policy_set.digest,
+            version=version + 1,
+            parent=version,
+            time=datetime.now(UTC),
+            author=proposal.author,
+            note=proposal.note,
+            canary=Canary(proposal.canary[0].digest, proposal.canary[1]) if proposal.canary else None,
+        )
+        told = _RELEASE.dump_json(release)
+        sets = [proposal.policy_set, *([proposal.canary[0]] if proposal.canary else [])]
+        values = {f"{SET}{each.digest}": encode_set(each) for each in sets}
+        try:
+            writer.write({**values, f"{VERSION}{release.version}": told, CURRENT: told})
+        except CommitAborted as aborted:
+            raise UsageError("someone else publishes at this moment; look at `watchword policies history`") from aborted
+    return release
+
+
+def release_fields(release: Release) -> dict[str, object]:
+    """Return a release as JSON shows it."""
+    fields: dict[str, object] = json.loads(_RELEASE.dump_json(release))
+    return fields
+
+
+def _by(release: Release | None) -> str:
+    return f" (by {release.author}, {release.time:%Y-%m-%d %H:%M} UTC)" if release else ""
+
+
+def _read_release(key: str, value: bytes) -> Release:
+    try:
+        return _RELEASE.validate_json(value)
+    except ValidationError as error:
+        raise PolicyError(f"`{key}` of the control topic is no release: {error.errors()[0]['msg']}") from error
