@@ -128,7 +128,9 @@ class Metrics:
         self.policy_version = self._gauge("policy_version", "Published version of the policy set in force.")
         # Policy edits refused; the last good set stays in force.
         self.policies_refused = self._counter("policy_sets_refused", "Policy edits refused as invalid.")
-        self.policies_stale = self._gauge("policies_stale", "Policies whose threshold was fitted for another model.")
+        self.policies_stale = self._gauge(
+            "policies_stale", "Policies whose threshold was fitted for another model, prompts, target or labels."
+        )
         for reason in DeadLetterReason:
             self.dead_letters.labels(reason.value)
         ProcessCollector(registry=self.registry)

@@ -101,6 +101,70 @@ def measure(
 
 
 @app.command()
+def calibrate(
+    policy: Annotated[str, typer.Argument(help="The policy, or child of one, whose threshold to fit.")],
+    folder: Annotated[Path, typer.Option("--policies", help="Folder of policy files.")] = Path("policies"),
+    labels: Annotated[Path | None, typer.Option(help="Labelled stream: CSV or JSON Lines, as for `replay`.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only rows whose `split` is this.")] = None,
+    base_rate: Annotated[
+        float | None, typer.Option(help="Share of the stream that is right, where labels have no `probability`.")
+    ] = None,
+    watched: Annotated[
+        bool, typer.Option("--watched", help="It will be fitted again as labels are added: test so that this is safe.")
+    ] = False,
+    images: Annotated[
+        Path | None, typer.Option(help="For a queue: a sample of the stream.  [default: its embeddings' topic]")
+    ] = None,
+    per_day: Annotated[float | None, typer.Option(help="For a queue: images a day of the stream.")] = None,
+) -> None:
+    """
+    Fit a threshold to what its policy asks for, and write it beside the policy with its evidence.
+
+    `threshold: { precision: 0.95, confidence: 0.95 }` takes labels, and gets the lowest threshold they show to be that
+    precise: near-duplicates count once, and looking for the lowest is paid for. `threshold: { queue: 200/day }` takes
+    images without labels. What it was fitted on is kept as digests: once the prompts, the model, the target or the
+    labels change, worker and lint say so and the threshold is provisional.
+
+    Exit codes: 0 written, 1 the labels do not support a threshold, 2 error.
+
+    Examples: `watchword policies calibrate weapons.firearms --labels labels.csv --base-rate 0.001` ·
+    `watchword policies calibrate weapons.firearms --images uploads --per-day 20000`
+    """
+    from pipeline.commands.calibrate import run_calibrate
+
+    code = run_calibrate(
+        folder,
+        policy,
+        labels=labels,
+        split=split,
+        base_rate=base_rate,
+        watched=watched,
+        images=images,
+        per_day=per_day,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def recall(
+    labels: Annotated[Path, typer.Argument(help="Labelled stream: every flagged image, and those drawn for an audit.")],
+    folder: Annotated[Path, typer.Option("--policies", help="Folder of policy files.")] = Path("policies"),
+    split: Annotated[str | None, typer.Option(help="Only rows whose `split` is this.")] = None,
+) -> None:
+    """
+    Say how much of what should be flagged is, with an interval, from an audit of what was not flagged.
+
+    `audit: { per_day: 200 }` has workers draw images under a policy's threshold; the verdict keeps the probability,
+    which a row's `probability` repeats. With fewer than ten misses found the answer is "unknown".
+
+    Example: `watchword policies recall audited.csv`
+    """
+    from pipeline.commands.recall import run_recall
+
+    run_recall(folder, labels, split)
+
+
+@app.command()
 def publish(
     folder: Annotated[Path, typer.Argument(help="Folder of policy files.")] = Path("policies"),
     note: Annotated[str, typer.Option("--note", "-m", help="Why, for whoever reads the history.")] = "",

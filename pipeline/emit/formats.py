@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 import orjson
 
+from pipeline.events.calibration import Calibration
 from pipeline.events.outcomes import FLAG_NAMESPACE, DeadLetter, FlagEvent, Raise, Verdict
 from pipeline.events.records import Headers
 
@@ -37,6 +38,7 @@ def verdict_record(verdict: Verdict) -> Encoded:
         verdict,
         {
             **_about(verdict),
+            "audit": {"probability": verdict.audit} if verdict.audit is not None else None,
             "policies": list(_policies(verdict)),
         },
     )
@@ -96,7 +98,7 @@ def flag_fields(verdict: Verdict, flag: FlagEvent) -> dict[str, Any]:
         "threshold": policy.threshold,
         "provisional": policy.provisional,
         "raised_by": [_raise(each) for each in flag.raised_by],
-        "calibration": None,
+        "calibration": _calibration(policy.calibration, flag.score),
         "similarities": [
             {"kind": each.kind, "prompt": each.prompt, "similarity": each.similarity} for each in flag.similarities
         ],
@@ -132,6 +134,19 @@ def _about(verdict: Verdict) -> dict[str, Any]:
         "model_digest": verdict.model_digest,
         "policy_set_digest": verdict.policy_set.digest,
         "time": rfc3339(verdict.time),
+    }
+
+
+def _calibration(calibration: Calibration | None, score: float) -> dict[str, Any] | None:
+    if calibration is None:
+        return None
+    curve = calibration.probability
+    return {
+        "digest": calibration.digest,
+        "precision": calibration.precision,
+        "confidence": calibration.confidence,
+        "probability": curve.probability(score) if curve is not None else None,
+        "stale": list(calibration.stale),
     }
 
 

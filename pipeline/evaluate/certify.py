@@ -67,12 +67,11 @@ def certify(
     """
     given, level = labels.once(), 1 - confidence
     least = flawless(target, confidence)
-    order = np.argsort(-given.scores, kind="stable")
-    candidates = list(grid) if grid is not None else _candidates(given.scores[order], target, confidence)
-    if not candidates:
+    tested = list(grid) if grid is not None else candidates(given, target, confidence)
+    if not tested:
         return Refused(f"{len(given.scores)} labels of different images", least - len(given.scores))
     found: Certified | Refused = Refused("the strictest threshold fails", least)
-    for threshold in candidates:
+    for threshold in tested:
         inside = given.scores >= threshold
         hits, flags = int(given.right[inside].sum()), int(inside.sum())
         if not _passes(given, inside, target, level, anytime=grid is not None):
@@ -89,9 +88,9 @@ def flawless(target: float, confidence: float) -> int:
     return math.ceil(math.log(1 - confidence) / math.log(target))
 
 
-def _candidates(scores: NDArray[np.float64], target: float, confidence: float) -> list[float]:
-    """Return the thresholds to test, given scores in falling order: what is chosen depends on no label."""
-    level = 1 - confidence
+def candidates(labels: Labels, target: float, confidence: float) -> list[float]:
+    """Return the thresholds to test, the strictest first: which ones depends on scores alone, on no answer."""
+    scores, level = np.sort(labels.scores)[::-1], 1 - confidence
     allowing_one = next(
         flags for flags in range(flawless(target, confidence), 10**7) if _tail(flags - 1, flags, target) <= level
     )

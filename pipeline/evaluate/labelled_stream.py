@@ -14,12 +14,16 @@ from pipeline.ingest.folder import FileEvent, list_files
 POLICY_LABELS = "policy_labels.yaml"
 # A folder of this name holds what no policy should flag.
 NONE = "none"
-_KNOWN = frozenset({"image", "file", "id", "source", "policies", "category", "cluster", "split"})
+_KNOWN = frozenset({"image", "file", "id", "source", "policies", "category", "cluster", "split", "probability"})
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledImage:
-    """One image of a stream. `right`: the policies that should flag it; `cluster`: equal for near-duplicates."""
+    """
+    One image of a stream. `right`: the policies that should flag it; `cluster`: equal for near-duplicates.
+
+    `probability`: with which it was drawn from the stream to be labelled, over 0 to 1; None when nobody said.
+    """
 
     id: str
     image: Path
@@ -27,6 +31,7 @@ class LabelledImage:
     attributes: Mapping[str, str]
     right: frozenset[str]
     cluster: str
+    probability: float | None = None
 
     @property
     def event(self) -> FileEvent:
@@ -48,8 +53,9 @@ def read_stream(path: Path, split: str | None = None) -> LabelledStream:
 
     A CSV or JSON Lines file has `image` (or `file`), from its own folder on, and `policies`, the ids of those that
     should flag it; or `category`, with a `policy_labels.yaml` beside that says which policies are about it. `id`,
-    `source`, `cluster` and `split` are optional, all else are attributes of the event. A folder has a `labels.csv`, or
-    images in folders named after the policy that should flag them, and `none`. Raises `UsageError`.
+    `source`, `cluster`, `split` and `probability`, with which a row was drawn from the stream, are optional; all else
+    are attributes of the event. A folder has a `labels.csv`, or images in folders named after the policy that should
+    flag them, and `none`. Raises `UsageError`.
     """
     if path.is_dir() and (path / "labels.csv").exists():
         path = path / "labels.csv"
@@ -103,7 +109,20 @@ def _image(path: Path, line: int, row: Mapping[str, Any], kinds: Mapping[str, fr
         attributes={key: str(value) for key, value in row.items() if key not in _KNOWN and value not in (None, "")},
         right=frozenset(right),
         cluster=str(row.get("cluster") or event_id),
+        probability=_probability(path, line, row.get("probability")),
     )
+
+
+def _probability(path: Path, line: int, value: Any) -> float | None:
+    if value in (None, ""):
+        return None
+    try:
+        probability = float(value)
+    except (TypeError, ValueError):
+        probability = 0.0
+    if not 0 < probability <= 1:
+        raise UsageError(f"{path}:{line}:1: `probability` is `{value}`, not a number over 0 to 1")
+    return probability
 
 
 def _folders(folder: Path) -> LabelledStream:

@@ -60,7 +60,8 @@ class Verdict:
 
     `embedding`: float16 [D], as archived and as judged. `scores`: float64 [P], raw; `in_scope`: bool [P], the policy is
     about this image; `flagged`: bool [P], it says yes; all in the order of `policy_set.policies`. `flags` has the
-    enforced policies that said yes.
+    enforced policies that said yes. `audit`: the probability with which the image was drawn to be looked at for what
+    policies missed, None when it was not drawn.
     """
 
     image: DecodedImage
@@ -72,6 +73,7 @@ class Verdict:
     policy_set: PolicySet
     model_digest: str
     time: datetime
+    audit: float | None = None
 
     def answers(self) -> Iterator[tuple[Policy, float, bool]]:
         """Yield each policy that is about the image, its raw score, and whether it says yes."""

@@ -7,6 +7,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.events.calibration import Calibration
 from pipeline.events.scope import Scope
 
 
@@ -61,9 +62,11 @@ class Policy:
 
     `prompts` and `contrast` are phrases; each is written into every one of `templates` (with `{}` for the phrase).
     `threshold` is the raw score from which the policy says yes; `provisional` marks one that its evidence does not
-    yet support; `model` is the digest of the model it was fitted for, None when nobody said. It judges the images in
+    yet support; `model` is the digest of the model it was fitted for, None when nobody said; `calibration` what it was
+    fitted on, None for a number that somebody wrote. It judges the images in
     `scope` (None: all) until the day `expires` is over, and from then on flags nothing. One with a `parent` says yes
-    only where that policy does, and then raises the severity of its flag.
+    only where that policy does, and then raises the severity of its flag. Of the images it says no to, about
+    `audit_per_day` are drawn to be looked at, None for none.
     """
 
     id: str
@@ -87,6 +90,8 @@ class Policy:
     labels: tuple[tuple[str, str], ...] = ()
     rationale: str = ""
     parent: str | None = None
+    calibration: Calibration | None = None
+    audit_per_day: int | None = None
 
     def enforced(self, today: date) -> bool:
         """Tell whether a yes is a flag event on this day, in UTC; a policy with a parent has none of its own."""

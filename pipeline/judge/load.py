@@ -1,19 +1,20 @@
 """A folder of policy files to one policy set, all or nothing."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import PolicyError
-from pipeline.events.policies import Policy, PolicySet
+from pipeline.events.policies import Mode, Policy, PolicySet
+from pipeline.judge.calibration import Calibrations
 from pipeline.judge.document import Document, Place, read_document
 from pipeline.judge.mistakes import reports_of
-from pipeline.judge.policy import background_of, compose, policies_of
+from pipeline.judge.policy import Fit, as_written, background_of, compose, policies_of
 from pipeline.judge.resolve import PARTIAL, Resolved, Resolver
-from pipeline.judge.schema import BackgroundFile, PolicyFile, SharedFile
+from pipeline.judge.schema import BackgroundFile, PolicyFile, SharedFile, Target, Threshold
 
 BACKGROUND = "background.yaml"
 SHARED = "shared.yaml"
@@ -38,18 +39,48 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class PolicyFolder:
-    """What a folder of policy files says."""
+    """What a folder of policy files says, and what its thresholds were fitted to."""
 
     written: tuple[Written, ...]
     background: BackgroundFile
+    calibrations: Calibrations
 
     def policies(self) -> list[Policy]:
-        """Return every policy, children and those that are off too."""
-        return [policy for each in self.written for policy in policies_of(each.file)]
+        """
+        Return every policy, children and those that are off too.
+
+        Raises `PolicyError` with the place of each threshold that is to be fitted and was not.
+        """
+        reports: list[str] = []
+        found = [policy for each in self.written for policy in policies_of(each.file, self._fit(each, reports))]
+        if reports:
+            raise PolicyError("\n\n".join(reports))
+        return found
 
     def compose(self) -> PolicySet:
-        """Return the set that judges."""
+        """Return the set that judges. Raises what `policies` does."""
         return compose(self.policies(), background_of(self.background))
+
+    def scores_only(self) -> PolicySet:
+        """Return the set for its scores: every policy, on or off, whether its threshold was fitted or not."""
+        policies = [policy for each in self.written for policy in policies_of(each.file, as_written)]
+        shadows = [replace(policy, mode=Mode.SHADOW) for policy in policies]
+        return compose(shadows, background_of(self.background))
+
+    def _fit(self, written: Written, reports: list[str]) -> Fit:
+        places = dict(written.parts())
+        background = background_of(self.background)
+
+        def fit(policy: Policy, threshold: Threshold) -> Policy:
+            target = threshold.target
+            if target is None:
+                return as_written(policy, threshold)
+            if policy.id not in self.calibrations.files:
+                reports.append(written.resolved.report((*places[policy.id], "threshold"), _unfitted(policy, target)))
+                return policy
+            return self.calibrations.fit(policy, target, background)
+
+        return fit
 
 
 def load_policy_set(folder: Path) -> PolicySet:
@@ -77,7 +108,7 @@ def read_folder(folder: Path) -> PolicyFolder:
     if not found:
         raise PolicyError(f"`{folder}`: no policy files; each `*.yaml` there is one policy")
     assert background is not None
-    return PolicyFolder(tuple(found), background)
+    return PolicyFolder(tuple(found), background, Calibrations.load(folder))
 
 
 class _Files:
@@ -114,6 +145,15 @@ class _Files:
         except ValidationError as error:
             self._reports += reports_of(error, resolved, model)
             return None
+
+
+def _unfitted(policy: Policy, target: Target) -> str:
+    if target.queue is not None:
+        return f"not fitted to {target} yet: `watchword policies calibrate {policy.id} --images FOLDER --per-day N`"
+    return (
+        f"not fitted to {target} yet: `watchword policies calibrate {policy.id} --labels FILE`; before there are "
+        "labels, `threshold: { queue: 200/day }` serves"
+    )
 
 
 def _as_written(document: Document) -> Resolved:

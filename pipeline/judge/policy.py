@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
@@ -14,7 +14,18 @@ from pipeline.judge.schema import BackgroundFile, ChildFile, PolicyFile, Thresho
 _REMARKS = frozenset({"digest", "rationale"})
 
 
-def policies_of(file: PolicyFile) -> list[Policy]:
+# Gives a policy the threshold that its file asks for, with what is known of it.
+Fit = Callable[[Policy, Threshold], Policy]
+
+
+def as_written(policy: Policy, threshold: Threshold) -> Policy:
+    """Give a policy the value its file has; 0 where one is yet to be fitted: for scores, not for judging."""
+    return dataclasses.replace(
+        policy, threshold=threshold.value or 0.0, provisional=threshold.provisional, model=threshold.model
+    )
+
+
+def policies_of(file: PolicyFile, fit: Fit) -> list[Policy]:
     """Return a file's policy and its children, each with its digest; a policy's covers what may raise its flags."""
     policy = Policy(
         id=file.id,
@@ -25,7 +36,8 @@ def policies_of(file: PolicyFile) -> list[Policy]:
         templates=_sorted(file.templates),
         score=file.score,
         aggregate=file.aggregate,
-        **_threshold(file.threshold),
+        threshold=0.0,
+        provisional=True,
         scope=file.scope.parse() if file.scope else None,
         severity=file.severity,
         action=file.action,
@@ -35,10 +47,11 @@ def policies_of(file: PolicyFile) -> list[Policy]:
         labels=tuple(sorted(file.labels.items())),
         rationale=file.rationale,
         on_model_change=file.on_model_change,
+        audit_per_day=file.audit.per_day if file.audit else None,
         digest="",
     )
-    children = [_child(policy, child) for child in file.children]
-    return [digested(policy, children), *children]
+    children = [digested(fit(_child(policy, child), child.threshold)) for child in file.children]
+    return [digested(fit(policy, file.threshold), children), *children]
 
 
 def background_of(file: BackgroundFile) -> Background:
@@ -78,22 +91,16 @@ def digest_of(meaning: Any) -> str:
 
 
 def _child(parent: Policy, child: ChildFile) -> Policy:
-    return digested(
-        dataclasses.replace(
-            parent,
-            id=f"{parent.id}.{child.id}",
-            title=child.title,
-            prompts=_sorted(child.prompts),
-            contrast=_sorted(child.contrast) if parent.score is ScoreKind.CONTRAST else (),
-            **_threshold(child.threshold),
-            severity=child.severity,
-            parent=parent.id,
-        )
+    return dataclasses.replace(
+        parent,
+        id=f"{parent.id}.{child.id}",
+        title=child.title,
+        prompts=_sorted(child.prompts),
+        contrast=_sorted(child.contrast) if parent.score is ScoreKind.CONTRAST else (),
+        severity=child.severity,
+        parent=parent.id,
+        audit_per_day=None,
     )
-
-
-def _threshold(threshold: Threshold) -> dict[str, Any]:
-    return {"threshold": threshold.value, "provisional": threshold.provisional, "model": threshold.model}
 
 
 def _sorted(texts: list[str]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ class Rule(StrEnum):
     NEAR_CONTRAST = "near-contrast"
     NEAR_OTHER_POLICY = "near-other-policy"
     STALE_THRESHOLD = "stale-threshold"
+    STALE_CALIBRATION = "stale-calibration"
     EXPIRED = "expired"
     UNNEEDED_SILENCE = "unneeded-silence"
 
@@ -79,6 +80,11 @@ RULES: dict[Rule, About] = {
         "error",
         "a score of another model's space means nothing to this threshold",
         "fit it again: `watchword policies measure` suggests one, `watchword models compare` shows what changes",
+    ),
+    Rule.STALE_CALIBRATION: About(
+        "warning",
+        "what it was fitted on is not what is there now: it stands for less than it says, and is marked provisional",
+        "fit it again: `watchword policies calibrate`",
     ),
     Rule.EXPIRED: About(
         "warning",

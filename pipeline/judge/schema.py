@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Self
 
@@ -72,23 +73,68 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+_DAYS = {"hour": 1 / 24, "day": 1.0, "week": 7.0}
+Queue = Annotated[str, StringConstraints(pattern=r"^[0-9]+/(hour|day|week)$")]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a threshold is fitted to: a precision with a confidence, or a queue's length."""
+
+    precision: float | None
+    confidence: float
+    queue: str | None
+
+    @property
+    def per_day(self) -> float:
+        """How many images a day a queue takes."""
+        assert self.queue is not None
+        count, unit = self.queue.split("/")
+        return int(count) / _DAYS[unit]
+
+    def __str__(self) -> str:
+        if self.queue is not None:
+            return f"a queue of {self.queue}"
+        return f"precision {self.precision:g} with {self.confidence:.0%} confidence"
+
+
 class Threshold(_Strict):
     """
-    The raw score from which a policy flags.
+    The raw score from which a policy flags: a `value`, or what to fit one to.
 
-    `provisional` says that its evidence does not support it yet; `model` is the digest of the model it was fitted for.
+    `provisional` says that the evidence does not support a value yet; `model` is the digest of the model it was fitted
+    for. Fitted to a `precision`, labels must show it with that `confidence`; fitted to a `queue`, so many images are
+    flagged in the time, whatever they are.
     """
 
-    value: float = Field(allow_inf_nan=False)
+    value: float | None = Field(default=None, allow_inf_nan=False)
     provisional: bool = False
     model: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")] | None = None
+    precision: float | None = Field(default=None, gt=0, lt=1)
+    confidence: float = Field(default=0.95, ge=0.5, lt=1)
+    queue: Queue | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if sum(each is not None for each in (self.value, self.precision, self.queue)) != 1:
+            raise ValueError("a threshold has one of `value`, `precision` and `queue`")
+        if self.value is None and (self.provisional or self.model is not None):
+            raise ValueError("`provisional` and `model` go with a `value`; for others the calibration says so")
+        return self
+
+    @property
+    def target(self) -> Target | None:
+        """What it is to be fitted to, None for a value."""
+        return Target(self.precision, self.confidence, self.queue) if self.value is None else None
 
 
 def _bare_threshold(value: Any) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return {"value": value}
     if not isinstance(value, Mapping):
-        raise ValueError("expected a number, or `{ value: 2.5, provisional: true }`")  # noqa: TRY004 -- pydantic's way
+        raise ValueError(  # noqa: TRY004 -- pydantic's way
+            "expected a number, or one of `value`, `precision`, `queue`, as in `{ precision: 0.95 }`"
+        )
     return value
 
 
@@ -146,6 +192,12 @@ class ChildFile(_Strict):
     severity: Severity
 
 
+class AuditFile(_Strict):
+    """How many of the images that the policy says no to are drawn to be looked at, about, over all workers."""
+
+    per_day: int = Field(gt=0)
+
+
 class ExampleFile(_Strict):
     """An image, beside the policy's file, and what the policy must say of it."""
 
@@ -177,6 +229,7 @@ class PolicyFile(_Strict):
     rationale: str = ""
     children: list[ChildFile] = []
     examples: list[ExampleFile] = []
+    audit: AuditFile | None = None
     on_model_change: OnModelChange = OnModelChange.SHADOW
     silence: dict[Rule, Text] = {}
 

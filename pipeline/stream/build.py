@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from pipeline.broker.connection import Connection
 from pipeline.broker.consumer import GroupConsumer
 from pipeline.broker.producer import TransactionalProducer
-from pipeline.broker.topics import Topic, ensure_topics, require_room
+from pipeline.broker.topics import Topic, ensure_topics, partitions_of, require_room
 from pipeline.emit.kafka import KafkaSink, OutputTopics
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.text_cache import CachedTextEncoder
@@ -20,6 +20,7 @@ from pipeline.encode.triton import TritonEncoder
 from pipeline.errors import DependencyFault
 from pipeline.ingest.fetch import Fetcher, FetchRules
 from pipeline.settings import ENVELOPE_BYTES, POLICY_SET_BYTES, Settings
+from pipeline.stream.audit_draw import AuditDraw
 from pipeline.stream.chain import Patience
 from pipeline.stream.dead_letter_limit import DeadLetterGate
 from pipeline.stream.flow import Flow, FlowLimits
@@ -180,7 +181,10 @@ def run_worker(settings: Settings) -> None:
     sink = build_sink(settings, largest_record_bytes)
     _until_it_answers(sink.recover, patience)
     source = build_source(settings)
-    flow = _build_flow(settings, build_decoder(settings, bundle), encoder, policies.current, sink, patience, metrics)
+    partitions = len(partitions_of(connection_of(settings), [settings.topic_images]))
+    audit = AuditDraw(time.monotonic, lambda: len(source.partitions) / max(1, partitions))
+    decoder = build_decoder(settings, bundle)
+    flow = _build_flow(settings, decoder, encoder, policies.current, sink, audit, patience, metrics)
     worker = _build_worker(settings, source, sink, flow, patience, metrics)
     health = HealthServer(
         settings.http_host,
@@ -210,6 +214,7 @@ def _build_flow(
     encoder: ImageEncoder,
     in_force: Callable[[], InForce],
     sink: Sink,
+    audit: AuditDraw,
     patience: Patience,
     metrics: Metrics,
 ) -> Flow:
@@ -225,6 +230,7 @@ def _build_flow(
             override=settings.allow_dead_letters,
             clock=time.monotonic,
         ),
+        audit=audit,
         limits=FlowLimits(
             settings.chunks_in_work, settings.decode_threads, settings.batch_size, settings.requests_in_flight
         ),

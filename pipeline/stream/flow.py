@@ -18,6 +18,7 @@ from pipeline.events.images import DecodedImage
 from pipeline.events.outcomes import DeadLetter, Verdict
 from pipeline.events.policies import Mode
 from pipeline.events.records import Record
+from pipeline.stream.audit_draw import AuditDraw
 from pipeline.stream.chain import Chain, Patience, Stage
 from pipeline.stream.dead_letter_limit import DeadLetterGate
 from pipeline.stream.in_force import CANARY, CURRENT, InForce
@@ -62,8 +63,8 @@ class _Encoding:
 class _Judged:
     polled: Polled
     verdicts: list[Verdict]
+    roles: list[str]
     dead_letters: list[DeadLetter]
-    in_force: InForce
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ class Flow:
         in_force: Callable[[], InForce],
         sink: Sink,
         gate: DeadLetterGate,
+        audit: AuditDraw,
         limits: FlowLimits,
         patience: Patience,
         metrics: Metrics,
@@ -102,6 +104,7 @@ class Flow:
         self._in_force = in_force
         self._sink = sink
         self._gate = gate
+        self._audit = audit
         self._limits = limits
         self._metrics = metrics
         self._decode_pool = ThreadPoolExecutor(limits.decode_threads, "decode")
@@ -162,7 +165,11 @@ class Flow:
                 np.concatenate(embeddings) if embeddings else np.empty((0, 0), np.float32),
                 datetime.now(UTC),
             )
-        return _Judged(encoding.polled, verdicts, encoding.dead_letters, in_force)
+            roles = [in_force.role(each) for each in verdicts]
+            pairs = list(zip(verdicts, roles, strict=True))
+            drawn = iter(self._audit.draw([each for each, role in pairs if role == CURRENT]))
+            audited = [next(drawn) if role == CURRENT else each for each, role in pairs]
+        return _Judged(encoding.polled, audited, roles, encoding.dead_letters)
 
     def _commit(self, judged: _Judged) -> None:
         records = len(judged.polled.records)
@@ -192,11 +199,9 @@ class Flow:
         for verdict in judged.verdicts:
             if verdict.image.event.time is not None:
                 metrics.latency_seconds.observe(max(0.0, (now - verdict.image.event.time).total_seconds()))
-        by_role: dict[str, list[Verdict]] = {CURRENT: [], CANARY: []}
-        for verdict in judged.verdicts:
-            by_role[judged.in_force.role(verdict)].append(verdict)
-        for role, verdicts in by_role.items():
-            if verdicts:
+        for role in (CURRENT, CANARY):
+            pairs = zip(judged.verdicts, judged.roles, strict=True)
+            if verdicts := [verdict for verdict, made_by in pairs if made_by == role]:
                 self._count_policies(role, verdicts)
 
     def _count_policies(self, role: str, verdicts: Sequence[Verdict]) -> None:

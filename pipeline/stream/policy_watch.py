@@ -101,7 +101,9 @@ class PolicyWatch:
         judge = self._judge_of(offer.policy_set)
         canary = self._judge_of(offer.canary) if offer.canary is not None else None
         self._in_force = InForce(judge, offer.version, canary, offer.canary_share)
-        self._metrics.policies_stale.set(len(stale_policies(offer.policy_set, self._models)))
+        stale = {policy.id for policy in stale_policies(offer.policy_set, self._models)}
+        stale |= {policy.id for policy in offer.policy_set.policies if policy.calibration and policy.calibration.stale}
+        self._metrics.policies_stale.set(len(stale))
         judged = judge.bank.policy_set
         log.info(
             "policy set in force",
@@ -117,6 +119,11 @@ class PolicyWatch:
         judged = for_model(policy_set, self._models)
         if stale := [policy.id for policy in stale_policies(policy_set, self._models)]:
             log.warning("fitted for another model, shadowed until their thresholds are fitted again", policies=stale)
+        changed = {p.id: p.calibration.stale for p in judged.policies if p.calibration and p.calibration.stale}
+        if changed:
+            log.warning(
+                "thresholds whose calibration is stale, provisional until they are fitted again", policies=changed
+            )
         today = datetime.now(UTC).date()
         if expired := [policy.id for policy in judged.policies if policy.expired(today)]:
             log.warning("past their last day: scored and counted, they flag nothing", policies=expired)

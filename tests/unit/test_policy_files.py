@@ -71,7 +71,7 @@ weapons.yaml:12:7: `enforced` is not a value of `mode`, did you mean `enforce`?
     "a value of another type": (
         GOOD.replace("2.5", "high"),
         """\
-weapons.yaml:8:12: `threshold`: expected a number, or `{ value: 2.5, provisional: true }`
+weapons.yaml:8:12: `threshold`: expected a number, or one of `value`, `precision`, `queue`, as in `{ precision: 0.95 }`
     8 | threshold: high
       |            ^^^^""",
     ),

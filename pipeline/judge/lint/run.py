@@ -12,6 +12,12 @@ from pipeline.judge.load import PolicyFolder, Written
 from pipeline.judge.model_change import stale_policies
 from pipeline.judge.rules import Rule
 
+_CHANGED = {
+    "prompts": "the threshold was fitted to other prompts, or another background, than these",
+    "target": "the threshold was fitted to another target than this",
+    "data": "the labels that the threshold was fitted to have changed since",
+}
+
 
 def lint(
     folder: PolicyFolder, bank: PromptBank, tokenizer: Pieces, models: Collection[str], today: date
@@ -38,10 +44,17 @@ def lint(
 
 def _stale(written: Written, policy_set: PolicySet, models: Collection[str]) -> Iterator[Finding]:
     stale = {policy.id for policy in stale_policies(policy_set, models)}
+    policies = {policy.id: policy for policy in policy_set.policies}
     for policy_id, prefix in written.parts():
+        policy = policies.get(policy_id)
+        if policy is None:
+            continue
         if policy_id in stale:
+            place = ("threshold",) if policy.calibration else ("threshold", "model")
             message = "the threshold was fitted for another model than this one"
-            yield finding(Rule.STALE_THRESHOLD, written, (*prefix, "threshold", "model"), message)
+            yield finding(Rule.STALE_THRESHOLD, written, (*prefix, *place), message)
+        for changed in policy.calibration.stale if policy.calibration else ():
+            yield finding(Rule.STALE_CALIBRATION, written, (*prefix, "threshold"), _CHANGED[changed])
 
 
 def _unneeded(written: Written, used: Collection[tuple[str, Rule]]) -> Iterator[Finding]:

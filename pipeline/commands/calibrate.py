@@ -1,0 +1,214 @@
+"""`watchword policies calibrate`: a threshold that its evidence supports, written beside the policy."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.broker.reader import read_topics
+from pipeline.commands.console import output, progress_output
+from pipeline.commands.extras import models_extra
+from pipeline.commands.in_process import InProcess
+from pipeline.encode.bundle import Bundle
+from pipeline.errors import UsageError
+from pipeline.evaluate.calibrate import labels_of, queue_threshold
+from pipeline.evaluate.certify import Certified, Labels, candidates, certify
+from pipeline.evaluate.labelled_stream import POLICY_LABELS, LabelledStream, read_stream
+from pipeline.evaluate.near_duplicates import difference_hash
+from pipeline.evaluate.replay import collect
+from pipeline.events.outcomes import DeadLetter, Verdict
+from pipeline.events.policies import Policy, PolicySet
+from pipeline.ingest.folder import list_files, read_events, read_files
+from pipeline.judge.calibration import CalibrationFile, Evidence, curve_file, file_digest, prompts_digest
+from pipeline.judge.load import PolicyFolder, read_folder
+from pipeline.judge.schema import Target
+from pipeline.judge.score import Judge
+from pipeline.settings import Settings, load_settings
+from pipeline.stream.build import connection_of
+
+DAY_S = 86_400.0
+
+
+def run_calibrate(
+    folder: Path,
+    policy_id: str,
+    *,
+    labels: Path | None,
+    split: str | None,
+    base_rate: float | None,
+    watched: bool,
+    images: Path | None,
+    per_day: float | None,
+) -> int:
+    """Fit a policy's threshold and write its calibration; return 1 when the labels do not support one."""
+    policies = read_folder(folder)
+    chosen = _Chosen.of(policies, policy_id)
+    if chosen.target.queue is not None:
+        if labels is not None:
+            raise UsageError(f"`{policy_id}` is fitted to a queue, which takes images without labels: `--images`")
+        return _to_queue(folder, chosen, images, per_day)
+    if labels is None:
+        raise UsageError(f"`{policy_id}` is fitted to {chosen.target}, which takes labels: `--labels FILE`")
+    return _to_precision(folder, chosen, labels, split, base_rate, watched=watched)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The policy to fit, in its set, and what to fit it to."""
+
+    policy: Policy
+    policy_set: PolicySet
+    target: Target
+    before: CalibrationFile | None
+
+    @classmethod
+    def of(cls, policies: PolicyFolder, policy_id: str) -> "_Chosen":
+        policy_set = policies.scores_only()
+        known = {policy.id: policy for policy in policy_set.policies}
+        if policy_id not in known:
+            raise UsageError(f"no policy `{policy_id}`; there are {', '.join(f'`{each}`' for each in known)}")
+        for written in policies.written:
+            for part, place in written.parts():
+                threshold = written.file.children[int(place[1])].threshold if place else written.file.threshold
+                if part == policy_id and threshold.target is not None:
+                    return cls(known[policy_id], policy_set, threshold.target, policies.calibrations.files.get(part))
+        raise UsageError(
+            f"the threshold of `{policy_id}` is a number; write what to fit one to, "
+            "`threshold: { precision: 0.95 }` or `threshold: { queue: 200/day }`"
+        )
+
+    def file(self, threshold: float, evidence: Evidence, *, data: str, data_file: str | None) -> CalibrationFile:
+        queue = self.target.queue
+        return CalibrationFile(
+            policy=self.policy.id,
+            threshold=threshold,
+            precision=self.target.precision,
+            confidence=self.target.confidence if queue is None else None,
+            queue=queue,
+            evidence=evidence,
+            probability=None,
+            prompts=prompts_digest(self.policy, self.policy_set.background),
+            model=Bundle.load(load_settings(Settings).model).digest,
+            data=data,
+            data_file=data_file,
+            fitted_at=datetime.now(UTC).replace(microsecond=0),
+        )
+
+
+@dataclass
+class _Seen:
+    """The hash of every image that could be judged, as its verdict comes by."""
+
+    hashes: list[NDArray[np.bool_]] = field(default_factory=list)
+
+    def passing(self, outcomes: Iterator[Verdict | DeadLetter]) -> Iterator[Verdict | DeadLetter]:
+        for outcome in outcomes:
+            if isinstance(outcome, Verdict):
+                self.hashes.append(difference_hash(outcome.image.picture.pixels))
+            yield outcome
+
+
+def _to_precision(
+    folder: Path, chosen: _Chosen, path: Path, split: str | None, base_rate: float | None, *, watched: bool
+) -> int:
+    where = path / "labels.csv" if path.is_dir() else path
+    if not where.is_file():
+        raise UsageError(f"`{path}`: a calibration names the file its labels are in; give a CSV or JSON Lines file")
+    given = _labels(chosen, read_stream(where, split), base_rate)
+    target, console = chosen.target, output()
+    assert target.precision is not None
+    grid = chosen.before.grid if chosen.before else None
+    if grid is None and watched:
+        grid = candidates(given.once(), target.precision, target.confidence)
+    found = certify(given, target.precision, target.confidence, grid)
+    once = given.once()
+    if not isinstance(found, Certified):
+        console.print(f"`{chosen.policy.id}`: no threshold has {target}: {found.reason}", markup=False)
+        console.print(f"at least {found.missing} more labels of flagged images, all right, would show one")
+        return 1
+    evidence = Evidence(
+        labels=len(once.scores),
+        right=int(once.right.sum()),
+        flags=found.flags,
+        hits=found.hits,
+        base_rate=base_rate,
+    )
+    file = chosen.file(found.threshold, evidence, data=file_digest(where), data_file=os.path.relpath(where, folder))
+    with models_extra("calibrate"):
+        from pipeline.evaluate.probability import fit_probability
+    fitted = fit_probability(given)
+    if fitted is not None:
+        told = ", ".join(f"{name} {loss:.4f}" for name, loss in fitted.losses.items())
+        console.print(f"probability: {type(fitted.curve).__name__.lower()} (log loss on unseen labels: {told})")
+    curve = curve_file(fitted.curve) if fitted else None
+    saved = file.model_copy(update={"probability": curve, "grid": grid}).save(folder)
+    console.print(
+        f"`{chosen.policy.id}`: threshold {found.threshold:.4f} has {target}: {found.hits} of {found.flags} labels "
+        f"over it are right, of {evidence.labels} of different images; written to {saved}",
+        markup=False,
+    )
+    return 0
+
+
+def _labels(chosen: _Chosen, stream: LabelledStream, base_rate: float | None) -> Labels:
+    if chosen.policy.id not in stream.policies:
+        raise UsageError(f"the labels do not speak of `{chosen.policy.id}`; see `policies`, or {POLICY_LABELS}")
+    seen = _Seen()
+    outcomes = InProcess(chosen.policy_set).outcomes([image.event for image in stream.images], read_events)
+    replayed = collect(stream, seen.passing(outcomes))
+    place = next(i for i, policy in enumerate(replayed.policies) if policy.id == chosen.policy.id)
+    return labels_of(replayed, place, seen.hashes, base_rate)
+
+
+def _to_queue(folder: Path, chosen: _Chosen, images: Path | None, per_day: float | None) -> int:
+    if images is None:
+        scores, per_day = _scores_of_stream(chosen, per_day)
+        data = "the stream's embeddings"
+    elif per_day is None:
+        raise UsageError("`--per-day N`: how many images a day the stream has; what a queue takes depends on it")
+    else:
+        scores, data = _scores_of_files(chosen, images), str(images)
+    threshold, flags = queue_threshold(scores, per_day, chosen.target.per_day)
+    evidence = Evidence(labels=0, right=0, flags=flags, hits=0, images_per_day=per_day)
+    saved = chosen.file(threshold, evidence, data=data, data_file=None).save(folder)
+    output().print(
+        f"`{chosen.policy.id}`: threshold {threshold:.4f} flags {flags} of {len(scores)} images, {chosen.target}; "
+        f"provisional until there are labels; written to {saved}",
+        markup=False,
+    )
+    return 0
+
+
+def _scores_of_files(chosen: _Chosen, images: Path) -> NDArray[np.float64]:
+    place = chosen.policy_set.policies.index(chosen.policy)
+    outcomes = InProcess(chosen.policy_set).outcomes(list_files([images]), read_files)
+    scores = [outcome.scores[place] for outcome in outcomes if isinstance(outcome, Verdict)]
+    if not scores:
+        raise UsageError(f"`{images}`: no image that can be judged")
+    return np.array(scores)
+
+
+def _scores_of_stream(chosen: _Chosen, per_day: float | None) -> tuple[NDArray[np.float64], float]:
+    """Return the scores of what the embeddings' topic still has, and how many images a day there were."""
+    settings = load_settings(Settings)
+    bank = InProcess(chosen.policy_set).bank
+    rows, times = [], []
+    for record in read_topics(connection_of(settings), [settings.topic_embeddings]):
+        headers = dict(record.headers)
+        if (headers.get("model-digest") or b"").decode() == bank.model_digest:
+            rows.append(np.frombuffer(record.value or b"", "<f2"))
+            times.append(datetime.fromisoformat(headers["ce_time"].decode()).timestamp())
+    if not rows:
+        raise UsageError(f"`{settings.topic_embeddings}` has no embeddings of this model; give `--images FOLDER`")
+    days = (max(times) - min(times)) / DAY_S
+    if per_day is None and days < 1:
+        raise UsageError(
+            f"`{settings.topic_embeddings}` spans {days * 24:.1f} hours, too few to know a day by; give `--per-day N`"
+        )
+    progress_output().print(f"{len(rows)} embeddings of {days:.1f} days")
+    place = chosen.policy_set.policies.index(chosen.policy)
+    return Judge(bank).judge(np.stack(rows)).raw[:, place], per_day or len(rows) / days

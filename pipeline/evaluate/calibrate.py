@@ -1,0 +1,68 @@
+"""From a labelled stream to what a threshold is fitted to."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import UsageError
+from pipeline.evaluate.certify import Labels
+from pipeline.evaluate.near_duplicates import near_duplicates
+from pipeline.evaluate.replay import Replayed
+
+
+def labels_of(replayed: Replayed, place: int, hashes: Sequence[NDArray[np.bool_]], base_rate: float | None) -> Labels:
+    """
+    Return the labels of one policy within its scope, weighted by what they say of how they were drawn.
+
+    `hashes`: one an image of `replayed`. With a `base_rate`, the share of the stream that is right, right and wrong
+    labels weigh so that they have that share. Raises `UsageError` when neither is known: how precise a threshold is
+    depends on how rare the harm is, which a sample does not tell by itself.
+    """
+    within = np.flatnonzero(replayed.in_scope[:, place])
+    images = [replayed.images[i] for i in within.tolist()]
+    right = replayed.right[within, place]
+    drawn = [image.probability for image in images]
+    if base_rate is not None:
+        weights = _by_answer(right, base_rate)
+    elif all(probability is not None for probability in drawn):
+        weights = 1 / np.array(drawn, dtype=np.float64)
+    else:
+        raise UsageError(
+            "the labels do not say how they were drawn: give each its `probability`, or declare with `--base-rate` "
+            "which share of the stream should be flagged; of labels that are half right, a threshold of precision 0.95 "
+            "has precision 0.02 on a stream where one image in a thousand is"
+        )
+    copies = near_duplicates([hashes[i] for i in within.tolist()])
+    keys = [images[first].cluster for first in copies.tolist()]
+    clusters = np.unique(keys, return_inverse=True)[1].astype(np.intp)
+    return Labels(replayed.scores[within, place], right, weights, clusters, by_answer=base_rate is not None)
+
+
+def queue_threshold(scores: NDArray[np.float64], images_per_day: float, flags_per_day: float) -> tuple[float, int]:
+    """
+    Return the lowest threshold that flags at most so many images a day, and how many of `scores` it flags.
+
+    `scores`: float64 [N], of a plain sample of the stream. Raises `UsageError` when the sample is too small to tell.
+    """
+    flags = math.floor(len(scores) * flags_per_day / images_per_day)
+    if flags < 1:
+        needed = math.ceil(images_per_day / flags_per_day)
+        raise UsageError(
+            f"{len(scores)} images are too few: of {images_per_day:g} a day, {flags_per_day:g} are one in "
+            f"{needed}; give at least {10 * needed}"
+        )
+    falling = np.sort(scores)[::-1]
+    if flags >= len(falling):
+        return float(falling[-1]), len(falling)
+    return float(falling[flags - 1] + falling[flags]) / 2, flags
+
+
+def _by_answer(right: NDArray[np.bool_], base_rate: float) -> NDArray[np.float64]:
+    if not 0 < base_rate < 1:
+        raise UsageError(f"a base rate is a share of the stream, over 0 and under 1, not {base_rate:g}")
+    share = float(right.mean())
+    if share in (0.0, 1.0):
+        raise UsageError(f"all {len(right)} labels are {'right' if share else 'wrong'}; a base rate needs both kinds")
+    return np.where(right, base_rate / share, (1 - base_rate) / (1 - share))
