@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -72,8 +72,16 @@ def scan(
 
 @app.command()
 def replay(
-    stream: Annotated[Path, typer.Argument(help="Labelled stream: a CSV or JSON Lines file, or a folder.")],
+    stream: Annotated[
+        str, typer.Argument(help="Labelled stream: a CSV or JSON Lines file, a folder, or a topic, `kafka:images`.")
+    ],
     policies: Annotated[Path | None, typer.Option(help="Folder of policy files.  [default: policies]")] = None,
+    through: Annotated[
+        Literal["process", "kafka"], typer.Option(help="In this process, or over the broker and Triton.")
+    ] = "process",
+    labels: Annotated[Path | None, typer.Option(help="For a topic: a CSV with event `id` and `policies`.")] = None,
+    since: Annotated[str | None, typer.Option(help="For a topic: records from then on, such as `2026-11-14`.")] = None,
+    until: Annotated[str | None, typer.Option(help="For a topic: records before then.")] = None,
     split: Annotated[
         str | None, typer.Option(help="Only rows whose `split` is this; `test` is for final figures.")
     ] = None,
@@ -92,18 +100,20 @@ def replay(
 
     A row has an `image` and `policies`, the ids of those that should flag it; other columns are the event's attributes.
     Worse is what noise does not explain: misses and false alarms by McNemar's test, precision by a paired bootstrap.
+    `--through kafka` sends the stream over the broker and Triton of the settings, into topics of its own that are
+    deleted afterwards.
 
     Exit codes: 0 done, 1 a policy is worse than the baseline, 2 error.
 
     Examples: `watchword replay samples --split val --save before.json` ·
-    `watchword replay samples --split val --baseline before.json`
+    `watchword replay samples --split val --baseline before.json` ·
+    `watchword replay kafka:images --labels decided.csv --since 2026-11-14`
     """
-    from pipeline.commands.replay import run_replay
+    from pipeline.commands.replay import Asked, run_replay
 
     code = run_replay(
-        stream,
+        Asked(stream, through, split, labels, since, until),
         policies=policies,
-        split=split,
         slice_by=tuple(slice or ()),
         baseline=baseline,
         save=save,

@@ -1,13 +1,15 @@
 """Read topics from their beginning to their present end, as any reader at `read_committed` sees them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 from kafka import KafkaConsumer
+from kafka.structs import TopicPartition
 
 from pipeline.broker.connection import Connection, translated
 from pipeline.broker.consumer import to_record
 from pipeline.broker.topics import partitions_of
-from pipeline.errors import BrokerFault
+from pipeline.errors import BrokerFault, UsageError
 from pipeline.events.records import Record
 
 
@@ -17,6 +19,29 @@ def read_topics(connection: Connection, topics: Sequence[str], *, patience_s: fl
 
     Raises `BrokerFault` when nothing more arrives for `patience_s` before the end.
     """
+    yield from _read(connection, topics, None, patience_s)
+
+
+def read_range(
+    connection: Connection, topic: str, since: datetime | None, until: datetime | None, *, patience_s: float = 30.0
+) -> Iterator[Record]:
+    """
+    Yield the committed records of `topic` whose timestamps are from `since` on and before `until`.
+
+    Raises `UsageError` when there is no such topic, and what `read_topics` does.
+    """
+    if not partitions_of(connection, [topic]):
+        raise UsageError(f"there is no topic `{topic}`")
+    until_ms = None if until is None else until.timestamp() * 1000
+    since_ms = None if since is None else since.timestamp() * 1000
+    for record in _read(connection, [topic], since, patience_s):
+        time_ms = record.timestamp_ms or 0
+        # Timestamps of a partition need not rise, so none ends the reading.
+        if (until_ms is None or time_ms < until_ms) and (since_ms is None or time_ms >= since_ms):
+            yield record
+
+
+def _read(connection: Connection, topics: Sequence[str], since: datetime | None, patience_s: float) -> Iterator[Record]:
     places = partitions_of(connection, topics)
     if not places:
         return
@@ -30,7 +55,7 @@ def read_topics(connection: Connection, topics: Sequence[str], *, patience_s: fl
         try:
             ends = consumer.end_offsets(places)
             consumer.assign(places)
-            consumer.seek_to_beginning(*places)
+            _start(consumer, places, ends, since)
             while any((consumer.position(place) or 0) < ends[place] for place in places):
                 polled = consumer.poll(timeout_ms=int(patience_s * 1000), max_records=1000)
                 if not polled and any((consumer.position(place) or 0) < ends[place] for place in places):
@@ -39,3 +64,18 @@ def read_topics(connection: Connection, topics: Sequence[str], *, patience_s: fl
                     yield from (to_record(each) for each in found if each.offset < ends[place])
         finally:
             consumer.close()
+
+
+def _start(
+    consumer: KafkaConsumer,
+    places: Sequence[TopicPartition],
+    ends: Mapping[TopicPartition, int],
+    since: datetime | None,
+) -> None:
+    """Seek to the first record of a time, or to the beginning."""
+    if since is None:
+        consumer.seek_to_beginning(*places)
+        return
+    first = consumer.offsets_for_times({place: int(since.timestamp() * 1000) for place in places})
+    for place in places:
+        consumer.seek(place, first[place].offset if first.get(place) else ends[place])

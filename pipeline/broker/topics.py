@@ -43,16 +43,36 @@ def answers(address: str) -> bool:
 
 def ensure_topics(connection: Connection, topics: list[Topic]) -> list[str]:
     """Make the topics that are missing and return their names. Raises `BrokerFault` without a broker."""
+    present = topic_names(connection)
     with translated():
         admin = KafkaAdminClient(**connection.options())
         try:
-            present = set(admin.list_topics())
             missing = [topic for topic in topics if topic.name not in present]
             for topic in missing:
                 _create(admin, topic)
         finally:
             admin.close()
     return [topic.name for topic in missing]
+
+
+def topic_names(connection: Connection) -> frozenset[str]:
+    """Return the names of all topics there are."""
+    with translated():
+        admin = KafkaAdminClient(**connection.options())
+        try:
+            return frozenset(admin.list_topics())
+        finally:
+            admin.close()
+
+
+def delete_topics(connection: Connection, names: Sequence[str]) -> None:
+    """Delete topics with all that is in them."""
+    with translated():
+        admin = KafkaAdminClient(**connection.options())
+        try:
+            admin.delete_topics(list(names))
+        finally:
+            admin.close()
 
 
 def require_room(connection: Connection, *, source: str, target: str, envelope_bytes: int) -> int:

@@ -15,6 +15,8 @@ from pipeline.ingest.folder import read_files
 from pipeline.judge.load import load_policy_set
 from pipeline.judge.score import Judge
 
+BY_WORDS = (ScoreKind.CONTRAST, ScoreKind.SIMILARITY)
+
 
 def run_measure(folder: Path, data: Path, split: str) -> None:
     """Print each policy's figures on one split of `data`."""
@@ -47,7 +49,7 @@ def measure_policies(policy_set: PolicySet, data: Path, split: str) -> list[Poli
     verdicts, bank = _judge_files(policy_set, files)
     embeddings = np.stack([verdict.embedding for verdict in verdicts])
     categories = np.array([file.category for file in files])
-    by_kind = {kind: Judge(_scored_by(bank, kind)).judge(embeddings).raw for kind in ScoreKind}
+    by_kind = {kind: Judge(_scored_by(bank, kind)).judge(embeddings).raw for kind in BY_WORDS}
     flagged = np.stack([verdict.flagged for verdict in verdicts])
     return [
         figures(
@@ -73,5 +75,5 @@ def _judge_files(policy_set: PolicySet, files: list[LabelledFile]) -> tuple[list
 
 
 def _scored_by(bank: PromptBank, kind: ScoreKind) -> PromptBank:
-    policies = tuple(dataclasses.replace(policy, score=kind) for policy in bank.policy_set.policies)
+    policies = tuple(dataclasses.replace(policy, score=kind, head=None) for policy in bank.policy_set.policies)
     return dataclasses.replace(bank, policy_set=dataclasses.replace(bank.policy_set, policies=policies))

@@ -145,6 +145,26 @@ def calibrate(
     raise typer.Exit(code)
 
 
+@app.command(name="fit-head")
+def fit_linear_head(
+    policy: Annotated[str, typer.Argument(help="The policy, written by words so far.")],
+    labels: Annotated[Path, typer.Option(help="Labelled stream: CSV or JSON Lines, as for `replay`.")],
+    folder: Annotated[Path, typer.Option("--policies", help="Folder of policy files.")] = Path("policies"),
+    split: Annotated[str | None, typer.Option(help="Only rows whose `split` is this.")] = None,
+) -> None:
+    """
+    Fit a linear score on embeddings to labels, for a harm that words do not separate.
+
+    It is written to `heads/` beside the policy, and says whether it ranks labels that it has not seen better than the
+    policy's words do. The policy then says `score: linear` and which `head`.
+
+    Example: `watchword policies fit-head weapons.firearms --labels labels.csv`
+    """
+    from pipeline.commands.fit_head import run_fit_head
+
+    run_fit_head(folder, policy, labels, split)
+
+
 @app.command()
 def recall(
     labels: Annotated[Path, typer.Argument(help="Labelled stream: every flagged image, and those drawn for an audit.")],

@@ -3,12 +3,18 @@
 import dataclasses
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.commands.console import interval, output, plain_table, require_format
 from pipeline.commands.in_process import InProcess
+from pipeline.commands.replay_kafka import replay_through_kafka
 from pipeline.commands.replay_page import write_replay_page
+from pipeline.commands.topic_stream import SCHEME, time_of, topic_stream
+from pipeline.errors import UsageError
 from pipeline.evaluate.baseline import Baseline, Comparison, compare
 from pipeline.evaluate.labelled_stream import LabelledStream, read_stream
 from pipeline.evaluate.policy_result import PolicyResult, curve, results, slices
@@ -20,11 +26,22 @@ from pipeline.settings import Settings, load_settings
 Results = dict[str, PolicyResult]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which stream to judge, and how: a file, a folder or `kafka:TOPIC` with labels, in this process or over Kafka."""
+
+    name: str
+    through: Literal["process", "kafka"] = "process"
+    split: str | None = None
+    labels: Path | None = None
+    since: str | None = None
+    until: str | None = None
+
+
 def run_replay(
-    path: Path,
+    asked: Asked,
     *,
     policies: Path | None,
-    split: str | None,
     slice_by: tuple[str, ...],
     baseline: Path | None,
     save: Path | None,
@@ -34,7 +51,19 @@ def run_replay(
     """Print how every labelled policy does; return 1 when one is worse than the baseline beyond noise, else 0."""
     require_format(output_format, ("table", "json"))
     before = Baseline.read(baseline) if baseline else None
-    replayed = replay(read_stream(path, split), policies)
+    with _stream(asked) as stream:
+        replayed = replay_through_kafka(stream, policies) if asked.through == "kafka" else replay(stream, policies)
+        return _report(replayed, slice_by, before, save, output_format, html)
+
+
+def _report(
+    replayed: Replayed,
+    slice_by: tuple[str, ...],
+    before: Baseline | None,
+    save: Path | None,
+    output_format: str,
+    html: Path | None,
+) -> int:
     compared = compare(before, replayed) if before else []
     whole = results(replayed)
     parts = {attribute: slices(replayed, attribute) for attribute in slice_by}
@@ -47,6 +76,20 @@ def run_replay(
     if save is not None:
         save.write_text(Baseline.of(replayed).model_dump_json() + "\n")
     return int(any(each.worse for each in compared))
+
+
+@contextmanager
+def _stream(asked: Asked) -> Iterator[LabelledStream]:
+    if not asked.name.startswith(SCHEME):
+        if asked.labels or asked.since or asked.until:
+            raise UsageError("`--labels`, `--since` and `--until` go with a topic, `kafka:images`")
+        yield read_stream(Path(asked.name), asked.split)
+        return
+    if asked.labels is None:
+        raise UsageError(f"`{asked.name}` needs `--labels FILE`: a CSV with the event `id` and `policies`")
+    times = (time_of(asked.since, "--since"), time_of(asked.until, "--until"))
+    with topic_stream(asked.name.removeprefix(SCHEME), asked.labels, *times) as stream:
+        yield stream
 
 
 def replay(stream: LabelledStream, policies: Path | None = None) -> Replayed:
@@ -131,7 +174,7 @@ def _fields(
 
 
 def _result_fields(result: PolicyResult) -> dict[str, Any]:
-    fields = dataclasses.asdict(result)
+    fields = {**dataclasses.asdict(result), "calibration_error": result.calibration_error}
     del fields["policy_id"]
     return fields
 

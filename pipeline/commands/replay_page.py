@@ -51,6 +51,7 @@ def _section(replayed: Replayed, place: int, result: PolicyResult, *, worse: boo
         ("recall", interval(result.recall)),
         ("F1", interval(result.f1)),
         ("average precision", interval(result.average_precision)),
+        *((("calibration error", f"{result.calibration_error:.3f}"),) if result.reliability else ()),
     )
     return Section(
         policy_id=policy.id,

@@ -109,11 +109,12 @@ def _image(path: Path, line: int, row: Mapping[str, Any], kinds: Mapping[str, fr
         attributes={key: str(value) for key, value in row.items() if key not in _KNOWN and value not in (None, "")},
         right=frozenset(right),
         cluster=str(row.get("cluster") or event_id),
-        probability=_probability(path, line, row.get("probability")),
+        probability=read_probability(path, line, row.get("probability")),
     )
 
 
-def _probability(path: Path, line: int, value: Any) -> float | None:
+def read_probability(path: Path, line: int, value: Any) -> float | None:
+    """Return the probability that a row says it was drawn with. Raises `UsageError` for what is none."""
     if value in (None, ""):
         return None
     try:

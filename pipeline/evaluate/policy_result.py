@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from pipeline.evaluate.intervals import Interval, Weights, bootstrap, wilson
 from pipeline.evaluate.ranking import weighted_average_precision
+from pipeline.evaluate.reliability import ReliabilityBin, expected_calibration_error, reliability
 from pipeline.evaluate.replay import Replayed
+from pipeline.events.policies import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,8 @@ class PolicyResult:
     Counts and shares of one policy's answers within its scope.
 
     `precision` and `recall` have Wilson's 95 % interval. `f1` and `average_precision` have the percentile interval of a
-    bootstrap over clusters of near-duplicates. What has no meaning, as precision without a flag, is not a number.
+    bootstrap over clusters of near-duplicates. `reliability` is of the probabilities of a policy that was calibrated,
+    empty for others. What has no meaning, as precision without a flag, is not a number.
     """
 
     policy_id: str
@@ -29,6 +32,12 @@ class PolicyResult:
     recall: Interval
     f1: Interval
     average_precision: Interval
+    reliability: tuple[ReliabilityBin, ...] = ()
+
+    @property
+    def calibration_error(self) -> float:
+        """The expected calibration error of the policy's probabilities; not a number without."""
+        return expected_calibration_error(self.reliability) if self.reliability else float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,15 @@ def _result(replayed: Replayed, place: int, among: NDArray[np.bool_] | None) -> 
         recall=wilson(hits, hits + misses),
         f1=bootstrap(clusters, lambda weights: _f1(weights, flagged, right)),
         average_precision=bootstrap(clusters, lambda weights: weighted_average_precision(weights, scores, right)),
+        reliability=_reliability(replayed.policies[place], scores, right),
     )
+
+
+def _reliability(policy: Policy, scores: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[ReliabilityBin, ...]:
+    curve = policy.calibration.probability if policy.calibration else None
+    if curve is None:
+        return ()
+    return tuple(reliability(np.array([curve.probability(score) for score in scores.tolist()]), right))
 
 
 def _f1(weights: Weights, flagged: NDArray[np.bool_], right: NDArray[np.bool_]) -> NDArray[np.float64]:

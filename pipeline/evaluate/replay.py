@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
 from pipeline.evaluate.labelled_stream import LabelledImage, LabelledStream
+from pipeline.evaluate.retold import RetoldVerdict
 from pipeline.events.outcomes import DeadLetter, Verdict
 from pipeline.events.policies import Policy
 
@@ -40,14 +41,14 @@ class Replayed:
         return np.asarray(np.unique([image.cluster for image in self.images], return_inverse=True)[1], dtype=np.intp)
 
 
-def collect(stream: LabelledStream, outcomes: Iterable[Verdict | DeadLetter]) -> Replayed:
+def collect(stream: LabelledStream, outcomes: Iterable[Verdict | RetoldVerdict | DeadLetter]) -> Replayed:
     """
     Put a stream's outcomes, in its order, beside its labels.
 
     Raises `UsageError` when nothing could be judged, or when labels name a policy that the set does not have.
     """
     pairs = list(zip(stream.images, outcomes, strict=True))
-    judged = [(image, outcome) for image, outcome in pairs if isinstance(outcome, Verdict)]
+    judged = [(image, outcome) for image, outcome in pairs if not isinstance(outcome, DeadLetter)]
     if not judged:
         raise UsageError("no image of the stream can be judged")
     first = judged[0][1]

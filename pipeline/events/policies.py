@@ -24,6 +24,7 @@ class ScoreKind(StrEnum):
 
     CONTRAST = "contrast"
     SIMILARITY = "similarity"
+    LINEAR = "linear"
 
 
 class Aggregate(StrEnum):
@@ -56,11 +57,21 @@ class OnModelChange(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """A score of its own on embeddings: their product with `weights`, D of them, plus `bias`; for one model only."""
+
+    weights: tuple[float, ...]
+    bias: float
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """
     One rule. `digest` names its meaning: everything that changes a score, what is flagged, or what a flag says.
 
-    `prompts` and `contrast` are phrases; each is written into every one of `templates` (with `{}` for the phrase).
+    `prompts` and `contrast` are phrases; each is written into every one of `templates` (with `{}` for the phrase); with
+    a `head` they explain and do not score.
     `threshold` is the raw score from which the policy says yes; `provisional` marks one that its evidence does not
     yet support; `model` is the digest of the model it was fitted for, None when nobody said; `calibration` what it was
     fitted on, None for a number that somebody wrote. It judges the images in
@@ -92,6 +103,7 @@ class Policy:
     parent: str | None = None
     calibration: Calibration | None = None
     audit_per_day: int | None = None
+    head: Head | None = None
 
     def enforced(self, today: date) -> bool:
         """Tell whether a yes is a flag event on this day, in UTC; a policy with a parent has none of its own."""

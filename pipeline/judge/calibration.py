@@ -154,6 +154,8 @@ class Calibrations:
 
 def prompts_digest(policy: Policy, background: Background) -> str:
     """Return the digest of all that makes a policy's score of an embedding."""
+    if policy.head is not None:
+        return digest_of([policy.head.weights, policy.head.bias])
     return digest_of([[getattr(policy, name) for name in _SCORED_BY], background.prompts, background.templates])
 
 

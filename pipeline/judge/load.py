@@ -8,13 +8,13 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import PolicyError
-from pipeline.events.policies import Mode, Policy, PolicySet
+from pipeline.events.policies import Head, Mode, Policy, PolicySet
 from pipeline.judge.calibration import Calibrations
 from pipeline.judge.document import Document, Place, read_document
 from pipeline.judge.mistakes import reports_of
 from pipeline.judge.policy import Fit, as_written, background_of, compose, policies_of
 from pipeline.judge.resolve import PARTIAL, Resolved, Resolver
-from pipeline.judge.schema import BackgroundFile, PolicyFile, SharedFile, Target, Threshold
+from pipeline.judge.schema import BackgroundFile, HeadFile, PolicyFile, SharedFile, Target, Threshold
 
 BACKGROUND = "background.yaml"
 SHARED = "shared.yaml"
@@ -29,6 +29,7 @@ class Written:
 
     resolved: Resolved
     file: PolicyFile
+    head: Head | None = None
 
     def parts(self) -> Iterator[tuple[str, Place]]:
         """Yield the id of the policy and of each child, with its place in the file."""
@@ -52,7 +53,9 @@ class PolicyFolder:
         Raises `PolicyError` with the place of each threshold that is to be fitted and was not.
         """
         reports: list[str] = []
-        found = [policy for each in self.written for policy in policies_of(each.file, self._fit(each, reports))]
+        found = [
+            policy for each in self.written for policy in policies_of(each.file, self._fit(each, reports), each.head)
+        ]
         if reports:
             raise PolicyError("\n\n".join(reports))
         return found
@@ -63,7 +66,7 @@ class PolicyFolder:
 
     def scores_only(self) -> PolicySet:
         """Return the set for its scores: every policy, on or off, whether its threshold was fitted or not."""
-        policies = [policy for each in self.written for policy in policies_of(each.file, as_written)]
+        policies = [policy for each in self.written for policy in policies_of(each.file, as_written, each.head)]
         shadows = [replace(policy, mode=Mode.SHADOW) for policy in policies]
         return compose(shadows, background_of(self.background))
 
@@ -130,7 +133,24 @@ class _Files:
         """Return what a policy file says in full."""
         resolved = self._resolver.resolve(document)
         file = self._validated(resolved, PolicyFile) if resolved is not None else None
-        return Written(resolved, file) if resolved is not None and file is not None else None
+        if resolved is None or file is None:
+            return None
+        return Written(resolved, file, self._head(resolved, file) if file.head else None)
+
+    def _head(self, resolved: Resolved, file: PolicyFile) -> Head | None:
+        """Read the head that a policy names, or report what is wrong with it and return None."""
+        document, place = resolved.written_at(("head",))
+        path = document.path.parent / str(file.head)
+        try:
+            found = HeadFile.model_validate_json(path.read_bytes())
+        except OSError:
+            advice = f"`watchword policies fit-head {file.id} --labels FILE` writes it"
+            self._reports.append(document.report(place, f"`{path}` cannot be read; {advice}"))
+            return None
+        except ValidationError as error:
+            self._reports.append(document.report(place, f"`{path}` is no head: {error.errors()[0]['msg']}"))
+            return None
+        return Head(tuple(found.weights), found.bias, found.model)
 
     def background(self) -> BackgroundFile | None:
         """Return the folder's background, or the shipped one."""

@@ -10,7 +10,11 @@ from pipeline.judge.policy import compose, digest_of
 
 def stale_policies(policy_set: PolicySet, models: Collection[str]) -> tuple[Policy, ...]:
     """Return the policies whose threshold names a model that is none of `models`, digests of one model's engines."""
-    return tuple(policy for policy in policy_set.policies if policy.model is not None and policy.model not in models)
+    return tuple(
+        policy
+        for policy in policy_set.policies
+        if any(model not in models for model in (policy.model, policy.head and policy.head.model) if model is not None)
+    )
 
 
 def for_model(policy_set: PolicySet, models: Collection[str]) -> PolicySet:
@@ -18,7 +22,8 @@ def for_model(policy_set: PolicySet, models: Collection[str]) -> PolicySet:
     Return the set as it may judge with a model: a score of another model's space means nothing to a threshold.
 
     `models`: the model's digest, and that of the bundle it is an engine of. Stale policies follow their
-    `on_model_change`: `shadow` makes them shadows, under a digest of their own. Raises `PolicyError` that names every
+    `on_model_change`: `shadow` makes them shadows, under a digest of their own, and leaves those out whose head is
+    another model's: there is nothing that they could say. Raises `PolicyError` that names every
     stale policy of kind `refuse`.
     """
     stale = stale_policies(policy_set, models)
@@ -31,9 +36,9 @@ def for_model(policy_set: PolicySet, models: Collection[str]) -> PolicySet:
     if not stale:
         return policy_set
     ids = {policy.id for policy in stale}
-    return compose(
-        [_shadowed(policy) if policy.id in ids else policy for policy in policy_set.policies], policy_set.background
-    )
+    dumb = {policy.id for policy in stale if policy.head is not None and policy.head.model not in models}
+    kept = [policy for policy in policy_set.policies if not {policy.id, policy.parent} & dumb]
+    return compose([_shadowed(policy) if policy.id in ids else policy for policy in kept], policy_set.background)
 
 
 def _shadowed(policy: Policy) -> Policy:

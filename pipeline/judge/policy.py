@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
-from pipeline.events.policies import Background, Mode, Policy, PolicySet, ScoreKind
+from pipeline.events.policies import Background, Head, Mode, Policy, PolicySet, ScoreKind
 from pipeline.judge.schema import BackgroundFile, ChildFile, PolicyFile, Threshold
 
 # What a policy says to people only: no score, no flag and no word of a flag depends on it.
@@ -25,7 +25,7 @@ def as_written(policy: Policy, threshold: Threshold) -> Policy:
     )
 
 
-def policies_of(file: PolicyFile, fit: Fit) -> list[Policy]:
+def policies_of(file: PolicyFile, fit: Fit, head: Head | None = None) -> list[Policy]:
     """Return a file's policy and its children, each with its digest; a policy's covers what may raise its flags."""
     policy = Policy(
         id=file.id,
@@ -48,6 +48,7 @@ def policies_of(file: PolicyFile, fit: Fit) -> list[Policy]:
         rationale=file.rationale,
         on_model_change=file.on_model_change,
         audit_per_day=file.audit.per_day if file.audit else None,
+        head=head,
         digest="",
     )
     children = [digested(fit(_child(policy, child), child.threshold)) for child in file.children]
@@ -96,8 +97,11 @@ def _child(parent: Policy, child: ChildFile) -> Policy:
         id=f"{parent.id}.{child.id}",
         title=child.title,
         prompts=_sorted(child.prompts),
-        contrast=_sorted(child.contrast) if parent.score is ScoreKind.CONTRAST else (),
+        contrast=_sorted(child.contrast) if parent.score is not ScoreKind.SIMILARITY else (),
         severity=child.severity,
+        # A child is told by its own words, also where the policy is by a head.
+        score=ScoreKind.CONTRAST if parent.score is ScoreKind.LINEAR else parent.score,
+        head=None,
         parent=parent.id,
         audit_per_day=None,
     )

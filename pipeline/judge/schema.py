@@ -218,6 +218,7 @@ class PolicyFile(_Strict):
     templates: Templates = list(DEFAULT_TEMPLATES)
     score: ScoreKind = ScoreKind.CONTRAST
     aggregate: Aggregate = Aggregate.LOG_MEAN_EXP
+    head: Text | None = None
     threshold: Fitted
     scope: ScopeFile | None = None
     severity: Severity
@@ -234,6 +235,12 @@ class PolicyFile(_Strict):
     silence: dict[Rule, Text] = {}
 
     @model_validator(mode="after")
+    def _a_head_scores(self) -> Self:
+        if (self.score is ScoreKind.LINEAR) != (self.head is not None):
+            raise ValueError("`score: linear` and `head` go together: `watchword policies fit-head` writes one")
+        return self
+
+    @model_validator(mode="after")
     def _children_raise(self) -> Self:
         ids = [child.id for child in self.children]
         if len(set(ids)) < len(ids):
@@ -242,6 +249,20 @@ class PolicyFile(_Strict):
             if child.severity.rank <= self.severity.rank:
                 raise ValueError(f"child `{child.id}` is no more severe than the policy itself, `{self.severity}`")
         return self
+
+
+class HeadFile(_Strict):
+    """
+    A linear head, in the file that a policy's `head` names: `policies fit-head` writes it.
+
+    `model` is the digest of the model whose embeddings it scores; `data` that of the labels it was fitted on.
+    """
+
+    weights: list[float] = Field(min_length=1)
+    bias: float = Field(allow_inf_nan=False)
+    model: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+    data: str
+    average_precision: float
 
 
 class BackgroundFile(_Strict):

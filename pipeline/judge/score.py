@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import PolicyError
 from pipeline.events.policies import Aggregate, Policy, PromptBank, ScoreKind
 from pipeline.judge.pools import lay_out
 
@@ -35,7 +36,8 @@ class Judge:
 
     A policy pools the logits (logit scale × cosine) of its prompts: by log-mean-exp, so that more prompts do not by
     themselves raise a score, by their maximum or by their mean. `similarity` scores are the pooled prompts; `contrast`
-    scores are the pooled prompts minus the pooled contrast prompts together with the set's background.
+    scores are the pooled prompts minus the pooled contrast prompts together with the set's background; `linear` scores
+    are those of the policy's head, one more column of the same product.
     """
 
     def __init__(self, bank: PromptBank) -> None:
@@ -48,7 +50,9 @@ class Judge:
         against = lengths[count + 1 : -1] + lengths[0]
         self._alone = np.array([_alone(policy, k) for policy, k in zip(policies, against, strict=True)], dtype=bool)
         by = {kind: np.array([p.aggregate is kind for p in policies], dtype=bool) for kind in Aggregate}
-        self._summed, self._highest, self._linear = by.values()
+        headed = np.array([policy.head is not None for policy in policies], dtype=bool)
+        self._summed, self._highest = (by[kind] & ~headed for kind in (Aggregate.LOG_MEAN_EXP, Aggregate.MAX))
+        self._linear = by[Aggregate.MEAN] | headed
         # Segments: the background, each policy's prompts, each one's contrast, and the background again, for maxima.
         summed = np.concatenate([[True], self._summed, self._summed, [False]])
         highest = np.concatenate([[False], self._highest, self._highest, [self._highest.any()]])
@@ -56,7 +60,14 @@ class Judge:
         self._maxima, more = lay_out(rows, highest, len(columns))
         columns += more
         self._pooled = len(columns)
-        means = [self._mean_vector(place) for place in np.flatnonzero(self._linear).tolist()]
+        means = [self._linear_vector(place) for place in np.flatnonzero(self._linear).tolist()]
+        heads = [policies[place].head for place in np.flatnonzero(self._linear).tolist()]
+        if wrong := [head for head in heads if head and len(head.weights) != bank.vectors.shape[1]]:
+            raise PolicyError(
+                f"a head has {len(wrong[0].weights)} weights and embeddings have {bank.vectors.shape[1]} dimensions: "
+                "it was fitted for another model, fit it again (`watchword policies fit-head`)"
+            )
+        self._biases = np.array([head.bias if head else 0.0 for head in heads], dtype=np.float32)
         vectors = np.concatenate([bank.vectors[columns], np.reshape(means, (-1, bank.vectors.shape[1]))])
         self._logits = np.ascontiguousarray((vectors * np.float32(bank.logit_scale)).astype(np.float32).T)
         self._shift = np.float32(max(0.0, bank.logit_scale - _HIGHEST_LOGIT))
@@ -84,6 +95,10 @@ class Judge:
         Products of a float16 and a float32 are exact in float64 and `math.fsum` rounds once, so the result does not
         depend on an order of summation: the same today, in a back-test and on another machine.
         """
+        head = self.bank.policy_set.policies[policy].head
+        if head is not None:
+            products = np.array(head.weights, dtype=np.float32).astype(np.float64) * embedding.astype(np.float64)
+            return math.fsum([*products.tolist(), head.bias])
         bank, pool = self.bank, _REFERENCES[self.bank.policy_set.policies[policy].aggregate]
         prompts = self._reference_logits(embedding, *bank.prompt_rows[policy])
         if self._alone[policy]:
@@ -92,9 +107,15 @@ class Judge:
         against += self._reference_logits(embedding, *bank.background_rows)
         return pool(prompts) - pool(against)
 
-    def _mean_vector(self, policy: int) -> NDArray[np.float64]:
-        """Return the vector whose logit is the mean of the prompts' minus that of what is against them, float64 [D]."""
-        bank = self.bank
+    def _linear_vector(self, policy: int) -> NDArray[np.float64]:
+        """
+        Return the vector whose logit is the score, float64 [D].
+
+        That is the head's, or the mean of the prompts' minus that of what is against them.
+        """
+        bank, head = self.bank, self.bank.policy_set.policies[policy].head
+        if head is not None:
+            return np.array(head.weights, dtype=np.float64) / bank.logit_scale
         prompts = self._wide_vectors[slice(*bank.prompt_rows[policy])].mean(axis=0)
         if self._alone[policy]:
             return np.asarray(prompts)
@@ -133,7 +154,7 @@ class Judge:
             scores = np.log(prompts * self._weights / against)
         scores[:, self._alone] += self._shift
         scores[lost] = np.nan
-        scores[:, self._linear] = logits[:, self._pooled :]
+        scores[:, self._linear] = logits[:, self._pooled :] + self._biases
         found: NDArray[np.float32] = scores
         return found
 

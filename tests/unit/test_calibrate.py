@@ -29,6 +29,8 @@ from pipeline.events.outcomes import Verdict
 from pipeline.events.policies import Policy
 from pipeline.ingest.folder import read_files
 from pipeline.judge.load import load_policy_set
+from pipeline.judge.model_change import for_model
+from pipeline.judge.wire import decode_set, encode_set
 from tests.unit.test_policy_files import GOOD, problem
 
 POLICY = "wildlife.big_cats"
@@ -114,6 +116,10 @@ def test_a_fitted_threshold_judges_and_its_flag_says_what_it_is_worth(
     evidence = file["evidence"]
     assert isinstance(evidence, dict)
     assert evidence["hits"] / evidence["flags"] >= 0.8
+    replayed = CliRunner().invoke(app, ["replay", str(labels), "--policies", str(folder), "--format", "json"])
+    measured = json.loads(replayed.stdout)["policies"][POLICY]
+    assert sum(each["count"] for each in measured["reliability"]) == measured["images"]
+    assert measured["calibration_error"] < 0.05
     said = said_of_a_flag(folder, samples)
     assert said["digest"] == policy.calibration.digest
     assert said["stale"] == []
@@ -292,3 +298,37 @@ def test_weights_move_probabilities_to_the_stream() -> None:
     assert fitted is not None
     truth = 1 / (1 + 999 * np.exp(-(1.0 - 0.5)))
     assert fitted.curve.probability(1.0) == pytest.approx(truth, rel=0.6)
+
+
+def test_a_head_is_fitted_judges_and_is_of_one_model(
+    folder: Path, labels: Path, policies: Path, encoder: LocalEncoder
+) -> None:
+    """It says what it is better at than the words; another model's head says nothing, and is left out."""
+    rewrite(folder, policies / "wildlife-big_cats.yaml", "3.5")
+    fitted = run("fit-head", POLICY, "--policies", folder, "--labels", labels)
+    assert fitted.exit_code == 0, fitted.stderr
+    shown = re.search(
+        r"average precision (\d\.\d+) on unseen labels \(28 of 513 right\); the words (\d\.\d+)", fitted.stdout
+    )
+    assert shown is not None
+    assert float(shown[1]) > 0.5
+    words = the_policy(folder)
+    file = folder / "cats.yaml"
+    text = file.read_text().replace("score: contrast", f"score: linear\nhead: heads/{POLICY}.json")
+    file.write_text(re.sub(r"threshold:.*", "threshold: 0", text))
+    policy = the_policy(folder)
+    assert policy.head is not None
+    assert policy.head.model == encoder.model_digest
+    assert policy.digest != words.digest
+    replayed = CliRunner().invoke(app, ["replay", str(labels), "--policies", str(folder), "--format", "json"])
+    assert json.loads(replayed.stdout)["policies"][POLICY]["average_precision"]["value"] > 0.9, "on what it has seen"
+    stored_set = load_policy_set(folder)
+    assert decode_set(encode_set(stored_set), stored_set.digest) == stored_set
+    assert for_model(stored_set, {encoder.model_digest}) is stored_set
+    assert for_model(stored_set, {"b" * 64}).policies == ()
+    file.write_text(file.read_text().replace(f"heads/{POLICY}", "heads/none"))
+    with pytest.raises(PolicyError, match=r"cats\.yaml:\d+:7: .*none\.json` cannot be read; `watch"):
+        load_policy_set(folder)
+    file.write_text(text.replace(f"head: heads/{POLICY}.json", ""))
+    with pytest.raises(PolicyError, match="`score: linear` and `head` go together"):
+        load_policy_set(folder)

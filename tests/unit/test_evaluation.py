@@ -12,11 +12,12 @@ from pipeline.cli import app
 from pipeline.encode.bundle import Bundle
 from pipeline.errors import UsageError
 from pipeline.evaluate.intervals import bootstrap_means, wilson
+from pipeline.evaluate.reliability import expected_calibration_error, reliability
 from pipeline.ingest.alter import ALTERATIONS, alter
 from pipeline.judge.load import load_policy_set
 from pipeline.models.captions import BUNDLED_TABLE, Captions
 from pipeline.models.evaluation.bias import IdentityTerms, term_shifts
-from pipeline.models.evaluation.space import expected_calibration_error, mean_cosine
+from pipeline.models.evaluation.space import mean_cosine
 from pipeline.models.evaluation.subject import Subject
 from pipeline.models.evaluation.zero_shot import measure, zero_shot
 
@@ -48,11 +49,11 @@ def test_a_paired_shift_is_surer_than_its_parts() -> None:
 
 
 def test_calibration_error_is_zero_for_honest_and_large_for_vain_confidence() -> None:
-    labels = np.array([0] * 75 + [1] * 25)
-    honest = np.tile([0.75, 0.25], (100, 1))
-    assert expected_calibration_error(honest, labels) == pytest.approx(0, abs=1e-9)
-    vain = np.tile([0.99, 0.01], (100, 1))
-    assert expected_calibration_error(vain, labels) == pytest.approx(0.24, abs=1e-9)
+    right = np.array([True] * 75 + [False] * 25)
+    assert expected_calibration_error(reliability(np.full(100, 0.75), right)) == pytest.approx(0, abs=1e-9)
+    [vain] = reliability(np.full(100, 0.99), right)
+    assert (vain.count, vain.observed.value) == (100, 0.75)
+    assert expected_calibration_error([vain]) == pytest.approx(0.24, abs=1e-9)
 
 
 def test_mean_cosine_leaves_out_an_image_with_itself() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.commands.replay import replay, run_replay
+from pipeline.commands.replay import Asked, replay, run_replay
 from pipeline.errors import UsageError
 from pipeline.evaluate.labelled_stream import read_stream
 from pipeline.evaluate.policy_result import curve, results, slices
@@ -97,8 +97,8 @@ def test_an_image_that_cannot_be_judged_is_named(
 ) -> None:
     shutil.copytree(stream.parent, tmp_path / "stream")
     (tmp_path / "stream/ant-0.jpg").write_bytes(b"no image")
-    given = {"split": None, "slice_by": (), "baseline": None, "save": None}
-    run_replay(tmp_path / "stream/stream.csv", policies=policies, output_format="json", **given)  # type: ignore[arg-type]  # a literal's
+    given = {"slice_by": (), "baseline": None, "save": None}
+    run_replay(Asked(str(tmp_path / "stream/stream.csv")), policies=policies, output_format="json", **given)  # type: ignore[arg-type]  # a literal's
     fields = json.loads(capsys.readouterr().out)
     assert [each["id"] for each in fields["unjudged"]] == ["ant-0.jpg"]
     assert fields["images"] == len(read_stream(stream).images) - 1
@@ -112,7 +112,7 @@ def test_a_policy_that_got_worse_is_told_from_one_that_did_not(
 
     def code(folder: Path, **given: Path) -> int:
         paths = {"baseline": None, "save": None, **given}
-        return run_replay(stream, policies=folder, split=None, slice_by=(), output_format="table", **paths)
+        return run_replay(Asked(str(stream)), policies=folder, slice_by=(), output_format="table", **paths)
 
     assert code(policies, save=tmp_path / "before.json") == 0
     assert code(policies, baseline=tmp_path / "before.json") == 0
@@ -131,9 +131,8 @@ def test_a_baseline_of_something_else_is_refused(stream: Path, policies: Path, t
     (tmp_path / "none.json").write_text("{}")
     with pytest.raises(UsageError, match="is no kept replay"):
         run_replay(
-            stream,
+            Asked(str(stream)),
             policies=policies,
-            split=None,
             slice_by=(),
             baseline=tmp_path / "none.json",
             save=None,

@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.events.policies import Aggregate, Background, Mode, Policy, PolicySet, PromptBank, ScoreKind, Severity
+from pipeline.errors import PolicyError
+from pipeline.events.policies import (
+    Aggregate,
+    Background,
+    Head,
+    Mode,
+    Policy,
+    PolicySet,
+    PromptBank,
+    ScoreKind,
+    Severity,
+)
 from pipeline.judge.score import REFERENCE_MARGIN, Judge
 
 DIMENSION = 32
@@ -141,3 +152,26 @@ def test_contrast_without_any_contrast_is_the_prompts_alone() -> None:
     alone = bank([(3, 0)], background=0, kind=ScoreKind.SIMILARITY)
     embeddings = unit(np.random.default_rng(2), 4).astype(np.float16)
     np.testing.assert_array_equal(Judge(given).judge(embeddings).raw, Judge(alone).judge(embeddings).raw)
+
+
+def test_a_head_scores_beside_policies_by_words() -> None:
+    """As its product says, by the fast path and by the reference alike, and changing nothing for the others."""
+    words = bank([(3, 2), (2, 2), (4, 1)], aggregates=(Aggregate.LOG_MEAN_EXP, Aggregate.MAX, Aggregate.MEAN))
+    rng = np.random.default_rng(8)
+    embeddings = unit(rng, 20).astype(np.float16)
+    head = Head(tuple(np.asarray(rng.normal(0, 4, words.vectors.shape[1]), np.float32).tolist()), -0.75, "model")
+    for place in range(3):
+        policies = list(words.policy_set.policies)
+        policies[place] = dataclasses.replace(policies[place], score=ScoreKind.LINEAR, head=head)
+        policy_set = dataclasses.replace(words.policy_set, policies=tuple(policies))
+        judge = Judge(dataclasses.replace(words, policy_set=policy_set))
+        raw = judge.judge(embeddings).raw
+        expected = embeddings.astype(np.float64) @ np.array(head.weights) + head.bias
+        np.testing.assert_allclose(raw[:, place], expected, atol=1e-4)
+        assert judge.reference_score(embeddings[0], place) == pytest.approx(expected[0], abs=1e-12)
+        others = [other for other in range(3) if other != place]
+        np.testing.assert_allclose(raw[:, others], Judge(words).judge(embeddings).raw[:, others], atol=1e-5)
+    short = dataclasses.replace(head, weights=head.weights[:-1])
+    policies[2] = dataclasses.replace(policies[2], head=short)
+    with pytest.raises(PolicyError, match="fitted for another model"):
+        Judge(dataclasses.replace(words, policy_set=dataclasses.replace(words.policy_set, policies=tuple(policies))))

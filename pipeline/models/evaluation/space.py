@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.evaluate.reliability import expected_calibration_error, reliability
 from pipeline.evaluate.zero_shot import label_probabilities
 from pipeline.models.evaluation.subject import Subject
 
@@ -43,25 +44,10 @@ def measure_space(subject: Subject) -> Space:
     return Space(
         text_to_image={k: float(np.mean([(by_text[c, :k] == c).any() for c in present])) for k in RANKS},
         image_to_text={k: float((by_image[:, :k] == labels[:, None]).any(axis=1).mean()) for k in RANKS},
-        calibration_error=expected_calibration_error(probabilities, labels),
+        calibration_error=_calibration_error(probabilities, labels),
         anisotropy=mean_cosine(embeds),
         modality_gap=float(np.linalg.norm(embeds.mean(axis=0) - vectors.mean(axis=0))),
     )
-
-
-def expected_calibration_error(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """
-    Return the mean distance of confidence and accuracy, weighted by how many images have that confidence.
-
-    `probabilities`: float64 [N, L]; `labels`: int64 [N]. Guo et al. 2017, equation 3.
-    """
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    error = 0.0
-    for each in np.unique(bins):
-        inside = bins == each
-        error += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
-    return float(error)
 
 
 def mean_cosine(embeds: NDArray[np.float32]) -> float:
@@ -69,3 +55,9 @@ def mean_cosine(embeds: NDArray[np.float32]) -> float:
     count = len(embeds)
     total = np.square(embeds.astype(np.float64).sum(axis=0)).sum()
     return float((total - count) / (count * (count - 1)))
+
+
+def _calibration_error(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Return how far the confidence in the likeliest category is from how often that is right."""
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    return expected_calibration_error(reliability(confidence, right, BINS))

@@ -1,0 +1,77 @@
+"""`watchword policies fit-head`: a linear score from labels, written beside the policy."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.commands.console import output
+from pipeline.commands.extras import models_extra
+from pipeline.commands.in_process import InProcess
+from pipeline.errors import UsageError
+from pipeline.evaluate.labelled_stream import read_stream
+from pipeline.evaluate.near_duplicates import difference_hash, near_duplicates
+from pipeline.evaluate.ranking import average_precision
+from pipeline.events.outcomes import Verdict
+from pipeline.events.policies import Policy, ScoreKind
+from pipeline.ingest.folder import read_events
+from pipeline.judge.calibration import file_digest
+from pipeline.judge.load import load_policy_set
+from pipeline.judge.schema import HeadFile
+
+HEADS = "heads"
+
+
+def run_fit_head(folder: Path, policy_id: str, labels: Path, split: str | None) -> None:
+    """Fit a head to a policy's labels, and say whether it ranks better than the words do."""
+    with models_extra("calibrate"):
+        from pipeline.evaluate.head import fit_head
+
+    policy_set = load_policy_set(folder)
+    place, policy = next(
+        ((i, each) for i, each in enumerate(policy_set.policies) if each.id == policy_id), (None, None)
+    )
+    if place is None or policy is None:
+        raise UsageError(f"no policy `{policy_id}` judges; write one by words first, so that there is what to beat")
+    stream = read_stream(labels, split)
+    judged = InProcess(policy_set)
+    pairs = [
+        (image, outcome)
+        for image, outcome in zip(
+            stream.images, judged.outcomes([each.event for each in stream.images], read_events), strict=True
+        )
+        if isinstance(outcome, Verdict) and outcome.in_scope[place]
+    ]
+    if not pairs:
+        raise UsageError("no image of the stream can be judged")
+    right = np.array([policy_id in image.right for image, _ in pairs], dtype=bool)
+    embeddings = np.stack([verdict.embedding for _, verdict in pairs]).astype(np.float32)
+    copies = near_duplicates([difference_hash(verdict.image.picture.pixels) for _, verdict in pairs])
+    names = [pairs[first][0].cluster for first in copies.tolist()]
+    clusters = np.unique(names, return_inverse=True)[1].astype(np.intp)
+    found = fit_head(embeddings, right, clusters)
+    words = average_precision(np.array([verdict.scores[place] for _, verdict in pairs]), right)
+    where = labels / "labels.csv" if labels.is_dir() else labels
+    file = HeadFile(
+        weights=[float(np.float32(weight)) for weight in found.weights],
+        bias=found.bias,
+        model=judged.bank.model_digest,
+        data=file_digest(where),
+        average_precision=found.average_precision,
+    )
+    path = folder / HEADS / f"{policy_id}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(file.model_dump()) + "\n")
+    _say(policy, path, found.average_precision, words, int(right.sum()), len(right))
+
+
+def _say(policy: Policy, path: Path, head: float, words: float, right: int, count: int) -> None:
+    console = output()
+    by = "the head before" if policy.score is ScoreKind.LINEAR else "the words"
+    console.print(
+        f"`{policy.id}`: average precision {head:.3f} on unseen labels ({right} of {count} right); {by} {words:.3f}"
+    )
+    if head <= words:
+        console.print("the head ranks no better: keep the words, which need no labels and can be read")
+    else:
+        console.print(f"{path}: write `score: linear` and `head: {HEADS}/{policy.id}.json`, and fit the threshold anew")

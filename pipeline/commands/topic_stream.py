@@ -1,0 +1,94 @@
+"""A range of a topic with labels as a labelled stream."""
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.progress import track
+
+from pipeline.broker.reader import read_range
+from pipeline.commands.console import progress_output
+from pipeline.errors import RecordFault, UsageError
+from pipeline.evaluate.labelled_stream import LabelledImage, LabelledStream, read_probability
+from pipeline.events.records import Record, Reference
+from pipeline.ingest.event import parse_event
+from pipeline.settings import Settings, load_settings
+from pipeline.stream.build import connection_of
+
+SCHEME = "kafka:"
+
+
+@contextmanager
+def topic_stream(topic: str, labels: Path, since: datetime | None, until: datetime | None) -> Iterator[LabelledStream]:
+    """
+    Yield the labelled records of `topic` between two times, as files that last as long as the context.
+
+    `labels` is a CSV with the event `id`, `policies`, and perhaps `cluster` and `probability`. Records without a label
+    are left out; labels without a record are counted out loud. Raises `UsageError`.
+    """
+    rows = _rows(labels)
+    console = progress_output()
+    with TemporaryDirectory(prefix="watchword-replay-") as folder:
+        records = read_range(connection_of(load_settings(Settings)), topic, since, until)
+        found: dict[str, LabelledImage] = {}
+        for record in track(records, f"reading {topic}", console=console, transient=True):
+            image = _image(record, rows, Path(folder) / f"{len(found)}")
+            if image is not None:
+                found.setdefault(image.id, image)
+        if not found:
+            raise UsageError(f"`{topic}`: none of the {len(rows)} labelled events is there in that time")
+        console.print(f"{len(found)} of {len(rows)} labelled events are in `{topic}`")
+        yield LabelledStream(
+            tuple(found.values()), frozenset(policy for row in rows.values() for policy in _policies(row))
+        )
+
+
+def time_of(text: str | None, option: str) -> datetime | None:
+    """Return a time of the command line, UTC unless it says otherwise. Raises `UsageError`."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"`{option} {text}`: a day or a time, such as `2026-11-14` or `2026-11-14T06:00`") from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _rows(labels: Path) -> dict[str, dict[str, str]]:
+    if not labels.is_file():
+        raise UsageError(f"`{labels}`: not found; a topic's labels are a CSV with `id` and `policies`")
+    with labels.open(newline="") as lines:
+        reader = csv.DictReader(lines)
+        missing = {"id", "policies"} - set(reader.fieldnames or ())
+        if missing:
+            raise UsageError(f"{labels}:1:1: no column {', '.join(f'`{name}`' for name in sorted(missing))}")
+        return {row["id"]: {**row, "line": str(number)} for number, row in enumerate(reader, 2)}
+
+
+def _policies(row: dict[str, str]) -> list[str]:
+    return row["policies"].replace(",", " ").split()
+
+
+def _image(record: Record, rows: dict[str, dict[str, str]], path: Path) -> LabelledImage | None:
+    try:
+        event = parse_event(record)
+    except RecordFault:
+        return None
+    row = rows.get(event.id)
+    if row is None:
+        return None
+    # A reference is kept as what it is, and fetched when it is judged.
+    path = path.with_suffix(".json" if isinstance(event.content, Reference) else ".image")
+    path.write_bytes(record.value or b"")
+    return LabelledImage(
+        id=event.id,
+        image=path,
+        source=event.source,
+        attributes=event.attributes,
+        right=frozenset(_policies(row)),
+        cluster=row.get("cluster") or event.id,
+        probability=read_probability(Path("labels"), int(row["line"]), row.get("probability")),
+    )
