@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.commands import models, policies, stack
+from pipeline.commands import archive, models, policies, stack
 from pipeline.errors import DeadLetterLimit, InstanceTaken, UsageError, WatchwordError
 
 EXIT_USAGE = 2
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.add_typer(stack.app, name="stack")
 app.add_typer(policies.app, name="policies")
 app.add_typer(models.app, name="models")
+app.add_typer(archive.app, name="archive")
 
 
 @app.command()

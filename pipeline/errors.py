@@ -5,6 +5,7 @@ Every error of the package, one tree.
     ├── UsageError            the command, a setting or a file is wrong: say what, exit 2
     │   ├── PolicyError       a policy file is wrong: file:line:column and a caret
     │   ├── BundleError       a model bundle is missing, damaged or of another shape than its manifest says
+    │   ├── ArchiveError      the archive cannot do that, or a record is nothing that it keeps
     │   └── StackError        the local stack cannot be brought up: what is missing and how to get it
     ├── RecordFault           the record's fault: it becomes a dead letter with a reason of the closed list
     ├── DependencyFault       a dependency's fault: the chunk is tried again, nothing is skipped
@@ -47,6 +48,10 @@ class PolicyError(UsageError):
 
 class BundleError(UsageError):
     """A model bundle cannot be used."""
+
+
+class ArchiveError(UsageError):
+    """The archive cannot do what was asked, or a record is nothing that it keeps."""
 
 
 class StackError(UsageError):

@@ -98,6 +98,14 @@ class Settings(BaseSettings):
     dead_letter_window_s: float = Field(60.0, gt=0, description="Length of that window.")
     dead_letter_minimum: int = Field(50, ge=0, description="Fewer dead letters in the window never stop the worker.")
     allow_dead_letters: bool = Field(default=False, description="Override: dead-letter any share. Unset it when done.")
+    # Archive
+    archive: str = Field("archive", description="Where embeddings are kept: a folder, or an address such as `s3://…`.")
+    archive_options: dict[str, str] = Field(
+        {}, description="For object storage, as JSON: `endpoint`, `region`, `access_key_id`, `secret_access_key` …"
+    )
+    archive_batch_rows: int = Field(20_000, gt=0, description="Embeddings stored at a time, at the most.")
+    archive_flush_s: float = Field(10.0, gt=0, description="An embedding waits no longer than that to be stored.")
+    archive_compact_every: int = Field(100, gt=0, description="Small files are joined after so many writes.")
     # Operation
     http_host: str = Field("127.0.0.1", description="Where `/metrics`, `/healthz` and `/readyz` listen.")
     http_port: int = Field(9464, ge=0, le=65535, description="Their port; 0 takes a free one.")
@@ -116,7 +124,10 @@ class Settings(BaseSettings):
 
     def shown(self) -> dict[str, object]:
         """Return every setting as it is in force, secrets masked, for the log's first line."""
-        return self.model_dump(mode="json")
+        shown = self.model_dump(mode="json")
+        # Keys of object storage are among them, under names of their own.
+        shown["archive_options"] = sorted(self.archive_options)
+        return shown
 
 
 class StackSettings(BaseSettings):

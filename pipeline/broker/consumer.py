@@ -2,14 +2,14 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaConsumer
 from kafka.errors import IllegalStateError
-from kafka.structs import ConsumerGroupMetadata, MemberState, TopicPartition
+from kafka.structs import ConsumerGroupMetadata, MemberState, OffsetAndMetadata, TopicPartition
 
 from pipeline.broker.connection import Connection, translated
 from pipeline.errors import BrokerFault, InstanceTaken
@@ -151,6 +151,16 @@ class GroupConsumer:
         self._next = positions
         self.moved = False
         return {place.partition: offset for place, offset in positions.items()}
+
+    def commit(self, ends: Mapping[int, int]) -> None:
+        """
+        Commit how far each partition has been read, for a reader without transactions.
+
+        Raises `CommitAborted` when this member is no longer in the group it read them in, and `BrokerFault`.
+        """
+        offsets = {TopicPartition(self._topic, place): OffsetAndMetadata(end, "", -1) for place, end in ends.items()}
+        with translated():
+            self._consumer.commit(offsets)
 
     def membership(self) -> ConsumerGroupMetadata:
         """Return the group's metadata as of now."""

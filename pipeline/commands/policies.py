@@ -285,3 +285,23 @@ def promote(
     from pipeline.commands.promote import run_promote
 
     raise typer.Exit(run_promote(folder, policy, against=against, note=note, yes=yes))
+
+
+@app.command()
+def backtest(
+    after: Annotated[str, typer.Argument(help="The edit: a folder, a version or a set's digest.")] = "policies",
+    before: Annotated[str, typer.Option(help="What to compare with: the same, or `current`.")] = "current",
+    since: Annotated[str, typer.Option(help="How far to look back: `7d`, `12h`, `2w`, or a day.")] = "7d",
+    format: Annotated[str, typer.Option(help="`table` or `json`.")] = "table",  # noqa: A002 -- the option's name
+) -> None:
+    """
+    Say what an edit would have done to what was archived: newly flagged, newly cleared, and the queue a day.
+
+    Exit codes: 0 nothing would have changed, 1 something would, 2 error.
+
+    Examples: `watchword policies backtest policies --since 7d` ·
+    `watchword policies backtest edited --before policies`
+    """
+    from pipeline.commands.backtest import run_backtest
+
+    raise typer.Exit(run_backtest(after, before, since=since, output_format=format))

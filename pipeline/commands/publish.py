@@ -117,10 +117,22 @@ def run_history(output_format: str) -> None:
 
 def run_diff(before: str, after: str) -> int:
     """Print what `after` means differently from `before`; return 1 when anything does."""
-    control = None if all(Path(name).is_dir() for name in (before, after)) else Control()
-    changes = differences(_named(before, control), _named(after, control))
+    changes = differences(named_set(before), named_set(after))
     output().print(as_text(changes) if changes else "no difference", markup=False)
     return int(bool(changes))
+
+
+def named_set(name: str) -> PolicySet:
+    """Return the set of a folder, of a version or digest on the control topic, or the one in force, `current`."""
+    if Path(name).is_dir():
+        return load_policy_set(Path(name))
+    control = Control()
+    if name == "current":
+        live = control.in_force()
+        if live is None:
+            raise UsageError("nothing is published yet; name a folder of policies instead of `current`")
+        return without_shadows(live)
+    return control.published.policy_set(control.published.named(name).digest)
 
 
 def as_text(changes: Sequence[Change]) -> str:
@@ -166,18 +178,6 @@ def _before(published: Published, current: Release) -> Release:
         if release.version < current.version and release.digest != current.digest:
             return release
     raise UsageError("no earlier set to go back to; `watchword policies history` lists what was published")
-
-
-def _named(name: str, control: Control | None) -> PolicySet:
-    if Path(name).is_dir():
-        return load_policy_set(Path(name))
-    assert control is not None
-    if name == "current":
-        live = control.in_force()
-        if live is None:
-            raise UsageError("nothing is published yet")
-        return without_shadows(live)
-    return control.published.policy_set(control.published.named(name).digest)
 
 
 def _share(text: str) -> float:

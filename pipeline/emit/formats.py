@@ -56,6 +56,9 @@ def embedding_record(verdict: Verdict) -> Encoded:
         "content-digest": verdict.image.content_digest,
         "event-id": event.id,
         "event-source": event.source,
+        "event-time": rfc3339(event.time) if event.time else "",
+        "event-attributes": orjson.dumps(dict(event.attributes)).decode(),
+        "policy-set-digest": verdict.policy_set.digest,
         "origin": str(event.origin),
     }
     value = verdict.embedding.astype("<f2").tobytes()

@@ -1,13 +1,23 @@
 """Scores to answers: which policies are about an image at all, and which say yes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.events.policies import Policy
-from pipeline.events.records import ImageEvent
+
+
+class Scoped(Protocol):
+    """What a scope asks of an event: where it came from and what is known of it."""
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def attributes(self) -> Mapping[str, str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +28,7 @@ class Answers:
     flagged: NDArray[np.bool_]
 
 
-def decide(policies: Sequence[Policy], over: NDArray[np.bool_], events: Sequence[ImageEvent]) -> Answers:
+def decide(policies: Sequence[Policy], over: NDArray[np.bool_], events: Sequence[Scoped]) -> Answers:
     """
     Turn scores at or over their thresholds, bool [N, P], into the policies' answers about N events.
 

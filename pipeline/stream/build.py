@@ -20,6 +20,7 @@ from pipeline.encode.triton import TritonEncoder
 from pipeline.errors import DependencyFault
 from pipeline.ingest.fetch import Fetcher, FetchRules
 from pipeline.settings import ENVELOPE_BYTES, POLICY_SET_BYTES, Settings
+from pipeline.stream.archiver import Archiver, Store
 from pipeline.stream.audit_draw import AuditDraw
 from pipeline.stream.chain import Patience
 from pipeline.stream.dead_letter_limit import DeadLetterGate
@@ -144,6 +145,28 @@ def build_decoder(settings: Settings, bundle: Bundle) -> Decoder:
         allow_loopback=settings.fetch_allow_loopback,
     )
     return Decoder(bundle.pixels, settings.image_limits, Fetcher(rules))
+
+
+def build_archiver(settings: Settings, store: Store) -> Archiver:
+    """Return what archives the embeddings' topic, a member of a group of its own. Raises `BrokerFault`."""
+    ensure_topics(connection_of(settings), topics_of(settings))
+    source = GroupConsumer(
+        connection_of(settings),
+        topic=settings.topic_embeddings,
+        group_id=f"{settings.group_id}-archive",
+        instance_id=f"{settings.instance_id}-archive",
+        session_timeout_s=settings.session_timeout_s,
+        max_record_bytes=1 << 20,
+    )
+    return Archiver(
+        source,
+        store,
+        batch_rows=settings.archive_batch_rows,
+        flush_s=settings.archive_flush_s,
+        compact_every=settings.archive_compact_every,
+        commit_timeout_s=settings.commit_timeout_s,
+        patience=Patience(settings.retry_backoff_s, settings.retry_backoff_max_s),
+    )
 
 
 def run_worker(settings: Settings) -> None:

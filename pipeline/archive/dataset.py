@@ -1,0 +1,202 @@
+"""Embeddings kept: a Lance dataset a model, on a folder or in object storage."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import lance
+import numpy as np
+import pyarrow as pa
+import pyarrow.fs as pafs
+from numpy.typing import NDArray
+
+from pipeline.archive.rows import ArchivedEmbedding
+from pipeline.errors import ArchiveError
+
+SUFFIX = ".lance"
+# The newer default decodes embeddings at half the speed.
+STORAGE_VERSION = "2.0"
+FRAGMENT_ROWS = 1 << 20
+_PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}
+_COLUMNS = ("key", "event_id", "source", "attributes", "content", "policy_set")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Why something is kept whatever its age and whoever asks."""
+
+    content: str
+    reason: str
+
+
+class Archive:
+    """
+    Every embedding once, by its input record; each model's in a dataset of its own.
+
+    `address` is a folder or an address such as `s3://bucket/archive`, with `storage_options` as Lance takes them.
+    Several processes may write: of rows with one key, one is kept.
+    """
+
+    def __init__(self, address: str, storage_options: Mapping[str, str] | None = None) -> None:
+        self.address = address.rstrip("/")
+        self._options = dict(storage_options or {})
+
+    def models(self) -> list[str]:
+        """Return the digests of the models whose embeddings are here."""
+        if "://" not in self.address:
+            return sorted(path.stem for path in Path(self.address).glob(f"*{SUFFIX}"))
+        files, root = self._file_system()
+        found = files.get_file_info(pafs.FileSelector(root, allow_not_found=True))
+        return sorted(Path(each.path).stem for each in found if each.path.endswith(SUFFIX))
+
+    def dataset(self, model: str) -> lance.LanceDataset:
+        """Open the dataset of a model. Raises `ArchiveError` when there is none."""
+        try:
+            return lance.dataset(self._place(model), storage_options=self._options)
+        except (ValueError, FileNotFoundError, OSError) as error:
+            raise ArchiveError(f"`{self.address}` has no embeddings of the model {model[:12]}: {error}") from error
+
+    def add(self, rows: Sequence[ArchivedEmbedding]) -> int:
+        """Store those that are not there yet and return how many they were."""
+        added = 0
+        for model in sorted({row.model for row in rows}):
+            given = {row.key: row for row in rows if row.model == model}
+            table = _table(list(given.values()))
+            if model not in self.models():
+                added += self._create(model, table)
+                continue
+            merge = self.dataset(model).merge_insert("key").when_not_matched_insert_all()
+            added += int(merge.execute(table)["num_inserted_rows"])
+        return added
+
+    def count(self, model: str) -> int:
+        """Return how many embeddings of a model there are."""
+        return int(self.dataset(model).count_rows())
+
+    def hold(self, content: str, reason: str) -> int:
+        """Keep everything of one content digest until it is released; return how many rows that is."""
+        if not reason.strip():
+            raise ArchiveError("a hold needs a reason: who asked, and where that is written")
+        return self._update(content, reason)
+
+    def release(self, content: str) -> int:
+        """End a hold."""
+        return self._update(content, "")
+
+    def holds(self) -> list[Held]:
+        """Return everything that is held."""
+        found = set()
+        for model in self.models():
+            table = self.dataset(model).to_table(columns=["content", "hold"], filter="hold != ''")
+            found |= set(zip(table["content"].to_pylist(), table["hold"].to_pylist(), strict=True))
+        return [Held(content, reason) for content, reason in sorted(found)]
+
+    def delete(self, content: str) -> int:
+        """
+        Delete every embedding of one content digest, of all models, and return how many there were.
+
+        Their bytes go with the next `compact`. Raises `ArchiveError` when one of them is held.
+        """
+        if reasons := [held.reason for held in self.holds() if held.content == content]:
+            raise ArchiveError(f"`{content[:12]}` is held: {reasons[0]}; release it first")
+        return sum(self._delete(model, f"content = {_quoted(content)}") for model in self.models())
+
+    def expire(self, before: datetime) -> int:
+        """Delete what is older and not held; return how many rows that is."""
+        old = f"time < timestamp '{before:%Y-%m-%d %H:%M:%S.%f}' and hold = ''"
+        return sum(self._delete(model, old) for model in self.models())
+
+    def compact(self) -> None:
+        """Join small files and rewrite those with deleted rows, and remove every file that is no longer needed."""
+        for model in self.models():
+            dataset = self.dataset(model)
+            dataset.optimize.compact_files(
+                target_rows_per_fragment=FRAGMENT_ROWS, materialize_deletions=True, materialize_deletions_threshold=0.0
+            )
+            dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
+
+    def scan(self, model: str, columns: Sequence[str], where: str | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield batches of a model's rows, in the order they were stored."""
+        yield from (
+            self.dataset(model).scanner(columns=list(columns), filter=where, io_buffer_size=64 << 20).to_batches()
+        )
+
+    def _create(self, model: str, table: pa.Table) -> int:
+        if "://" not in self.address:
+            Path(self.address).mkdir(parents=True, exist_ok=True)
+        empty = table.slice(0, 0)
+        try:
+            lance.write_dataset(
+                empty, self._place(model), data_storage_version=STORAGE_VERSION, storage_options=self._options
+            )
+        except OSError as error:
+            if "already exists" not in str(error):
+                raise ArchiveError(f"`{self.address}` cannot be written: {error}") from error
+        merge = self.dataset(model).merge_insert("key").when_not_matched_insert_all()
+        return int(merge.execute(table)["num_inserted_rows"])
+
+    def _update(self, content: str, reason: str) -> int:
+        changed = 0
+        for model in self.models():
+            found = self.dataset(model).update({"hold": _quoted(reason)}, where=f"content = {_quoted(content)}")
+            changed += int(found["num_rows_updated"])
+        return changed
+
+    def _delete(self, model: str, where: str) -> int:
+        dataset = self.dataset(model)
+        before = dataset.count_rows()
+        dataset.delete(where)
+        return int(before - dataset.count_rows())
+
+    def _place(self, model: str) -> str:
+        return f"{self.address}/{model}{SUFFIX}"
+
+    def _file_system(self) -> tuple[pafs.FileSystem, str]:
+        scheme, _, root = self.address.partition("://")
+        if scheme != "s3":
+            raise ArchiveError(f"`{self.address}`: a folder, or an address that begins with `s3://`")
+        options = self._options
+        return pafs.S3FileSystem(
+            access_key=options.get("access_key_id"),
+            secret_key=options.get("secret_access_key"),
+            endpoint_override=options.get("endpoint"),
+            region=options.get("region"),
+        ), root
+
+
+def vectors_of(batch: pa.RecordBatch) -> NDArray[np.float16]:
+    """Return a batch's embeddings, float16 [N, D], without a copy."""
+    column = batch.column("vector")
+    values = column.flatten().to_numpy(zero_copy_only=True)
+    return np.asarray(values.reshape(len(column), -1))
+
+
+def _table(rows: Sequence[ArchivedEmbedding]) -> pa.Table:
+    dimension = len(rows[0].vector)
+    if any(len(row.vector) != dimension for row in rows):
+        raise ArchiveError(f"embeddings of one model, {rows[0].model[:12]}, have different dimensions")
+    schema = pa.schema(
+        [
+            pa.field("key", pa.string(), nullable=False, metadata=_PRIMARY_KEY),
+            *(pa.field(name, pa.string()) for name in _COLUMNS[1:]),
+            pa.field("time", pa.timestamp("us")),
+            pa.field("hold", pa.string()),
+            pa.field("vector", pa.list_(pa.float16(), dimension)),
+        ]
+    )
+    vectors = pa.array(np.concatenate([row.vector for row in rows]).astype(np.float16))
+    columns = {name: [getattr(row, name) for row in rows] for name in _COLUMNS}
+    return pa.table(
+        {
+            **columns,
+            "time": pa.array([row.time.replace(tzinfo=None) for row in rows], pa.timestamp("us")),
+            "hold": [""] * len(rows),
+            "vector": pa.FixedSizeListArray.from_arrays(vectors, dimension),
+        },
+        schema=schema,
+    )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

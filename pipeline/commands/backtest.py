@@ -1,0 +1,119 @@
+"""`watchword policies backtest`: what an edit would have done to what was archived."""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+from rich.progress import track
+
+from pipeline.archive.dataset import Archive, vectors_of
+from pipeline.commands.archive import open_archive
+from pipeline.commands.console import interval, output, plain_table, progress_output, require_format
+from pipeline.commands.in_process import InProcess
+from pipeline.commands.publish import named_set
+from pipeline.errors import UsageError
+from pipeline.evaluate.backtest import Backtest, Comparison, Image, Part, PolicyChange
+from pipeline.judge.score import Judge
+
+COLUMNS = ["event_id", "source", "attributes", "time", "vector"]
+_UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0}
+
+
+def run_backtest(after: str, before: str, *, since: str, output_format: str) -> int:
+    """Print what `after` would have said that `before` did not; return 1 when anything would have changed."""
+    require_format(output_format, ("table", "json"))
+    archive = open_archive()
+    old, new = InProcess(named_set(before)), InProcess(named_set(after))
+    model = new.bank.model_digest
+    comparison = Comparison(Judge(old.bank), Judge(new.bank))
+    for part in _parts(archive, model, since_of(since)):
+        comparison.add(part)
+    if not comparison.found.images:
+        raise UsageError(f"`{archive.address}` has nothing of the model {model[:12]} since {since}")
+    if output_format == "json":
+        output().print_json(json.dumps(_fields(comparison.found)))
+    else:
+        _print(comparison.found)
+    return int(any(each.newly_flagged or each.newly_cleared for each in comparison.found.policies.values()))
+
+
+def since_of(text: str) -> datetime:
+    """Return the time that `7d`, `12h`, `2w` ago or a date means. Raises `UsageError`."""
+    found = re.fullmatch(r"(\d+)([hdw])", text)
+    if found:
+        return datetime.now(UTC) - timedelta(days=int(found[1]) * _UNITS[found[2]])
+    try:
+        day = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"`--since {text}`: such as `7d`, `12h`, `2w` or `2026-11-14`") from error
+    return day if day.tzinfo else day.replace(tzinfo=UTC)
+
+
+def _parts(archive: Archive, model: str, since: datetime) -> Iterator[Part]:
+    where = f"time >= timestamp '{since.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
+    total = archive.dataset(model).count_rows(filter=where)
+    batches = archive.scan(model, COLUMNS, where)
+    console = progress_output()
+    told = track(_told(batches), "judging what was archived", total=total, console=console, transient=True)
+    # Progress is by row: a batch is handed on when its last row is reached.
+    yield from (part for part in told if part is not None)
+
+
+def _told(batches: Iterator[pa.RecordBatch]) -> Iterator[Part | None]:
+    for batch in batches:
+        yield from [None] * (batch.num_rows - 1)
+        yield part_of(batch)
+
+
+def part_of(batch: pa.RecordBatch) -> Part:
+    """Return a batch of archived rows as what is judged."""
+    rows = batch.select(["event_id", "source", "attributes", "time"]).to_pylist()
+    images = [
+        Image(row["event_id"], row["source"], json.loads(row["attributes"]), f"{row['time']:%Y-%m-%d}") for row in rows
+    ]
+    return Part(vectors_of(batch), images)
+
+
+def _print(found: Backtest) -> None:
+    console = output()
+    table = plain_table("policy", "flags before", "after", "newly flagged", "newly cleared", "flags a day after")
+    for each in found.policies.values():
+        counts = (each.before, each.after, each.newly_flagged, each.newly_cleared)
+        queue = found.queue(each.policy_id)
+        a_day = f"{queue.value:.1f}" if math.isnan(queue.lower) else interval(queue)
+        table.add_row(each.policy_id, *map(str, counts), a_day)
+    console.print(table)
+    console.print(f"{found.images} images of {len(found.days)} days")
+    for each in found.policies.values():
+        for what, examples in (("newly flagged", each.nearest_flagged), ("newly cleared", each.nearest_cleared)):
+            if examples:
+                told = ", ".join(f"{example.event_id} ({example.margin:+.2f})" for example in examples)
+                console.print(f"{each.policy_id}, {what}, nearest to the threshold: {told}", markup=False)
+
+
+def _fields(found: Backtest) -> dict[str, Any]:
+    return {
+        "images": found.images,
+        "days": sorted(found.days),
+        "policies": {each.policy_id: _change(each, found) for each in found.policies.values()},
+    }
+
+
+def _change(each: PolicyChange, found: Backtest) -> dict[str, Any]:
+    queue = found.queue(each.policy_id)
+    ends = [None if math.isnan(value) else value for value in (queue.value, queue.lower, queue.upper)]
+    return {
+        "before": each.before,
+        "after": each.after,
+        "newly_flagged": each.newly_flagged,
+        "newly_cleared": each.newly_cleared,
+        "queue_per_day": dict(zip(("value", "lower", "upper"), ends, strict=True)),
+        "newly_flagged_by_source": dict(each.flagged_by),
+        "newly_cleared_by_source": dict(each.cleared_by),
+        "nearest_flagged": [{"event": e.event_id, "margin": e.margin} for e in each.nearest_flagged],
+        "nearest_cleared": [{"event": e.event_id, "margin": e.margin} for e in each.nearest_cleared],
+    }

@@ -1,0 +1,142 @@
+"""From the embeddings' topic into the archive: every embedding once, whatever crashes."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from pipeline.archive.rows import ArchivedEmbedding
+from pipeline.broker.consumer import Polled, Span
+from pipeline.errors import ArchiveError, BrokerFault, CommitAborted
+from pipeline.stream.chain import Patience
+
+log = structlog.get_logger()
+
+POLL_S = 0.5
+POLL_RECORDS = 2000
+POLL_BYTES = 8 << 20
+
+
+class Source(Protocol):
+    """A topic read as a member of a group, with offsets of its own to commit. As `stream.ports.Source`, besides."""
+
+    moved: bool
+
+    def poll(self, timeout_s: float, max_records: int, max_bytes: int) -> Polled | None: ...
+
+    def idle(self, timeout_s: float) -> None: ...
+
+    def rewind(self, timeout_s: float) -> dict[int, int] | None: ...
+
+    def commit(self, ends: dict[int, int]) -> None: ...
+
+
+class Store(Protocol):
+    """What keeps embeddings: `add` stores those that are not there yet, all of them or none, and says how many."""
+
+    def add(self, rows: list[ArchivedEmbedding]) -> int: ...
+
+    def compact(self) -> None: ...
+
+
+@dataclass
+class _Pending:
+    """What was read and is not stored yet."""
+
+    rows: list[ArchivedEmbedding] = field(default_factory=list)
+    ends: dict[int, int] = field(default_factory=dict)
+    since: float = 0.0
+
+    def note(self, spans: tuple[Span, ...]) -> None:
+        self.ends |= {span.partition: span.end for span in spans}
+
+
+class Archiver:
+    """
+    Stores what arrives, then commits how far it has read.
+
+    A crash between the two has the same range read again, and the store knows each row by its input record. Few large
+    writes make few files: rows are gathered up to `batch_rows`, for `flush_s` at the most.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        store: Store,
+        *,
+        batch_rows: int,
+        flush_s: float,
+        compact_every: int,
+        commit_timeout_s: float,
+        patience: Patience,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._batch_rows = batch_rows
+        self._flush_s = flush_s
+        self._compact_every = compact_every
+        self._commit_timeout_s = commit_timeout_s
+        self._patience = patience
+        self._clock = clock
+        self._pending = _Pending()
+        self._stopping = threading.Event()
+        self._writes = 0
+
+    def stop(self) -> None:
+        """Ask `run` to store what it has and return. Safe in a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Archive until stopped. Raises what nothing but a person can mend."""
+        pause_s = self._patience.first_s
+        while not self._stopping.is_set():
+            try:
+                self._turn()
+                pause_s = self._patience.first_s
+            except (BrokerFault, CommitAborted) as fault:
+                self._pending = _Pending()
+                self._source.moved = True
+                log.warning("going back to what is committed", fault=str(fault), pause_s=pause_s)
+                self._stopping.wait(pause_s)
+                pause_s = min(2 * pause_s, self._patience.longest_s)
+        if self._pending.ends:
+            self._flush()
+
+    def _turn(self) -> None:
+        if self._source.moved:
+            self._pending = _Pending()
+            if self._source.rewind(self._commit_timeout_s) is None:
+                self._source.idle(POLL_S)
+            return
+        polled = self._source.poll(POLL_S, POLL_RECORDS, POLL_BYTES)
+        if polled is not None:
+            self._take(polled)
+        if self._pending.ends and (
+            len(self._pending.rows) >= self._batch_rows or self._clock() - self._pending.since >= self._flush_s
+        ):
+            self._flush()
+
+    def _take(self, polled: Polled) -> None:
+        if not self._pending.ends:
+            self._pending.since = self._clock()
+        for record in polled.records:
+            try:
+                self._pending.rows.append(ArchivedEmbedding.of(record))
+            except ArchiveError as error:
+                log.error("left out of the archive", problem=str(error))  # noqa: TRY400 -- the message says all
+        self._pending.note(polled.spans)
+
+    def _flush(self) -> None:
+        pending, self._pending = self._pending, _Pending()
+        started = self._clock()
+        added = self._store.add(pending.rows) if pending.rows else 0
+        self._source.commit(pending.ends)
+        self._writes += 1
+        seconds = round(self._clock() - started, 2)
+        log.info("archived", rows=len(pending.rows), new=added, seconds=seconds)
+        if self._writes % self._compact_every == 0:
+            self._store.compact()

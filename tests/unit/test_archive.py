@@ -1,0 +1,197 @@
+"""The archive: every embedding once, several models side by side, and what is deleted is gone from every file."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import boto3
+import numpy as np
+import pytest
+from moto.server import ThreadedMotoServer
+from numpy.typing import NDArray
+
+from pipeline.archive.dataset import Archive, Held, vectors_of
+from pipeline.archive.rows import ArchivedEmbedding
+from pipeline.errors import ArchiveError
+from pipeline.events.records import Origin, Record
+from tests.support.ports import free_ports
+
+MODEL, OTHER = "a" * 64, "b" * 64
+DAY = datetime(2031, 5, 1, tzinfo=UTC)
+
+
+def row(number: int, model: str = MODEL, dimension: int = 64, content: str = "") -> ArchivedEmbedding:
+    vector = np.random.default_rng([number, dimension]).normal(size=dimension).astype(np.float16)
+    return ArchivedEmbedding(
+        key=f"images/{number % 4}/{number}",
+        model=model,
+        event_id=f"e{number}",
+        source="shop",
+        attributes='{"region": "eu"}',
+        content=content or f"c{number}",
+        time=DAY + timedelta(hours=number),
+        policy_set="s" * 64,
+        vector=vector,
+    )
+
+
+def stored(archive: Archive, model: str = MODEL) -> dict[str, NDArray[np.float16]]:
+    found: dict[str, NDArray[np.float16]] = {}
+    for batch in archive.scan(model, ["key", "vector"]):
+        found |= dict(zip(batch.column("key").to_pylist(), vectors_of(batch), strict=True))
+    return found
+
+
+def holds_bytes(folder: Path, vector: NDArray[np.float16]) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and vector.tobytes() in path.read_bytes()]
+
+
+def test_a_row_comes_back_as_it_was_and_once(tmp_path: Path) -> None:
+    archive = Archive(str(tmp_path / "new/archive"))
+    assert archive.models() == []
+    assert archive.add([row(n) for n in range(100)]) == 100
+    assert archive.add([row(n) for n in range(60, 160)]) == 60, "a range that is written again adds what is new"
+    found = stored(archive)
+    assert found.keys() == {row(n).key for n in range(160)}
+    assert all(np.array_equal(found[row(n).key], row(n).vector) for n in range(160))
+
+
+def test_models_stand_side_by_side(tmp_path: Path) -> None:
+    archive = Archive(str(tmp_path))
+    assert archive.add([row(1), row(1, OTHER, 32), row(2, OTHER, 32)]) == 3
+    assert archive.models() == [MODEL, OTHER]
+    assert (archive.count(MODEL), archive.count(OTHER)) == (1, 2)
+    with pytest.raises(ArchiveError, match="different dimensions"):
+        archive.add([row(3), row(4, dimension=32)])
+    with pytest.raises(ArchiveError, match="has no embeddings of the model cccc"):
+        archive.count("c" * 64)
+
+
+def test_writers_at_once_leave_each_row_once(tmp_path: Path) -> None:
+    """As when one that was taken for dead wakes up: both store the same range."""
+    archives = [Archive(str(tmp_path)) for _ in range(3)]
+    failures: list[BaseException] = []
+
+    def write(archive: Archive) -> None:
+        try:
+            for start in range(0, 400, 50):
+                archive.add([row(n) for n in range(start, start + 80)])
+        except BaseException as error:  # noqa: BLE001 -- told below
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(archive,)) for archive in archives]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    keys = [key for batch in archives[0].scan(MODEL, ["key"]) for key in batch.column("key").to_pylist()]
+    assert sorted(keys) == sorted({row(n).key for n in range(430)})
+
+
+def test_what_is_deleted_is_in_no_file(tmp_path: Path) -> None:
+    """Of all models, after compaction; everything else stays."""
+    archive = Archive(str(tmp_path))
+    archive.add([row(n, content="gone" if n % 40 == 7 else "") for n in range(100)])
+    archive.add([row(n, OTHER, 32, content="gone" if n == 7 else "") for n in range(10)])
+    gone = [row(n).vector for n in (7, 47, 87)] + [row(7, OTHER, 32).vector]
+    assert all(holds_bytes(tmp_path, vector) for vector in gone)
+    assert archive.delete("gone") == 4
+    archive.compact()
+    assert not any(holds_bytes(tmp_path, vector) for vector in gone)
+    assert stored(archive).keys() == {row(n).key for n in range(100) if n % 40 != 7}
+    assert holds_bytes(tmp_path, row(8).vector), "the search finds what is there"
+
+
+def test_what_is_held_stays_whatever_its_age(tmp_path: Path) -> None:
+    archive = Archive(str(tmp_path))
+    archive.add([row(n) for n in range(10)])
+    with pytest.raises(ArchiveError, match="a hold needs a reason"):
+        archive.hold("c2", " ")
+    assert archive.hold("c2", "order 12/2031") == 1
+    assert archive.holds() == [Held("c2", "order 12/2031")]
+    with pytest.raises(ArchiveError, match="is held: order 12/2031; release it first"):
+        archive.delete("c2")
+    assert archive.expire(DAY + timedelta(hours=5)) == 4
+    archive.compact()
+    assert stored(archive).keys() == {row(n).key for n in (2, 5, 6, 7, 8, 9)}
+    assert archive.release("c2") == 1
+    assert archive.delete("c2") == 1
+
+
+def test_an_apostrophe_is_only_an_apostrophe(tmp_path: Path) -> None:
+    archive = Archive(str(tmp_path))
+    archive.add([row(n) for n in range(3)])
+    assert archive.delete("x' or '1' = '1") == 0
+    assert archive.count(MODEL) == 3
+
+
+def headers(**changes: str) -> tuple[tuple[str, bytes], ...]:
+    given = {
+        "dtype": "float16-le",
+        "dimension": "4",
+        "model-digest": MODEL,
+        "content-digest": "c",
+        "event-id": "e",
+        "event-source": "shop",
+        "event-time": "2031-05-01T10:00:00.000Z",
+        "event-attributes": '{"b": "2", "a": "1"}',
+        "policy-set-digest": "s",
+        "origin": "images/0/1",
+        **changes,
+    }
+    return tuple((name, text.encode()) for name, text in given.items())
+
+
+def test_a_record_is_read_whole_or_named() -> None:
+    value = np.arange(4, dtype="<f2").tobytes()
+    found = ArchivedEmbedding.of(Record(Origin("t", 0, 7), None, value, headers()))
+    assert (found.key, found.attributes, found.time) == (
+        "images/0/1",
+        '{"a": "1", "b": "2"}',
+        datetime(2031, 5, 1, 10, tzinfo=UTC),
+    )
+    np.testing.assert_array_equal(found.vector, np.arange(4))
+    for changed in ({"dimension": "5"}, {"dtype": "float32"}, {"event-attributes": "{"}, {"event-time": "monday"}):
+        with pytest.raises(ArchiveError, match="t/0/7 is no embedding"):
+            ArchivedEmbedding.of(Record(Origin("t", 0, 7), None, value, headers(**changed)))
+    with pytest.raises(ArchiveError, match="is no embedding: 'dtype'"):
+        ArchivedEmbedding.of(Record(Origin("t", 0, 7), None, value))
+
+
+@pytest.fixture
+def bucket() -> Iterator[dict[str, str]]:
+    """A bucket of moto's server, and how to reach it."""
+    [port] = free_ports(1)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port)
+    server.start()
+    options = {
+        "access_key_id": "test",
+        "secret_access_key": "test",
+        "region": "us-east-1",
+        "endpoint": f"http://127.0.0.1:{port}",
+        "allow_http": "true",
+    }
+    client = boto3.client(
+        "s3",
+        endpoint_url=options["endpoint"],
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        region_name="us-east-1",
+    )
+    client.create_bucket(Bucket="moderation")
+    yield options
+    server.stop()
+
+
+def test_object_storage_is_an_archive_too(bucket: dict[str, str]) -> None:
+    archive = Archive("s3://moderation/archive", bucket)
+    assert archive.models() == []
+    assert archive.add([row(n) for n in range(50)]) == 50
+    assert archive.add([row(n) for n in range(40, 60)]) == 10
+    assert archive.delete("c3") == 1
+    archive.compact()
+    found = stored(archive)
+    assert len(found) == 59
+    np.testing.assert_array_equal(found[row(5).key], row(5).vector)
