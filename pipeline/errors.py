@@ -11,6 +11,7 @@ Every error of the package, one tree.
     ├── DependencyFault       a dependency's fault: the chunk is tried again, nothing is skipped
     │   ├── BrokerFault       Kafka did not answer, or refused for now
     │   ├── EncoderFault      Triton did not answer, or refused for now
+    │   ├── StoreFault        the archive's storage did not answer, or refused for now
     │   └── NothingPublished  no policy set is on the control topic yet
     ├── CommitAborted         the transaction was aborted or refused: its chunks are dropped and read again
     ├── InstanceTaken        another worker has this `instance_id`
@@ -77,6 +78,10 @@ class BrokerFault(DependencyFault):
 
 class EncoderFault(DependencyFault):
     """The inference server did not answer in time or refused for now."""
+
+
+class StoreFault(DependencyFault):
+    """The archive's storage did not answer or refused for now."""
 
 
 class NothingPublished(DependencyFault):

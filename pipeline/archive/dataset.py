@@ -12,7 +12,7 @@ import pyarrow.fs as pafs
 from numpy.typing import NDArray
 
 from pipeline.archive.rows import ArchivedEmbedding
-from pipeline.errors import ArchiveError
+from pipeline.errors import ArchiveError, StoreFault
 
 SUFFIX = ".lance"
 # The newer default decodes embeddings at half the speed.
@@ -58,7 +58,17 @@ class Archive:
             raise ArchiveError(f"`{self.address}` has no embeddings of the model {model[:12]}: {error}") from error
 
     def add(self, rows: Sequence[ArchivedEmbedding]) -> int:
-        """Store those that are not there yet and return how many they were."""
+        """
+        Store those that are not there yet and return how many they were.
+
+        Raises `StoreFault` when the storage fails: the same rows may be given again.
+        """
+        try:
+            return self._add(rows)
+        except OSError as error:
+            raise StoreFault(f"`{self.address}`: {error}") from error
+
+    def _add(self, rows: Sequence[ArchivedEmbedding]) -> int:
         added = 0
         for model in sorted({row.model for row in rows}):
             given = {row.key: row for row in rows if row.model == model}
@@ -132,7 +142,7 @@ class Archive:
             )
         except OSError as error:
             if "already exists" not in str(error):
-                raise ArchiveError(f"`{self.address}` cannot be written: {error}") from error
+                raise
         merge = self.dataset(model).merge_insert("key").when_not_matched_insert_all()
         return int(merge.execute(table)["num_inserted_rows"])
 

@@ -10,7 +10,7 @@ import structlog
 
 from pipeline.archive.rows import ArchivedEmbedding
 from pipeline.broker.consumer import Polled, Span
-from pipeline.errors import ArchiveError, BrokerFault, CommitAborted
+from pipeline.errors import ArchiveError, CommitAborted, DependencyFault
 from pipeline.stream.chain import Patience
 
 log = structlog.get_logger()
@@ -35,7 +35,11 @@ class Source(Protocol):
 
 
 class Store(Protocol):
-    """What keeps embeddings: `add` stores those that are not there yet, all of them or none, and says how many."""
+    """
+    What keeps embeddings: `add` stores those that are not there yet and says how many they were.
+
+    It raises `StoreFault` when its storage failed: the same rows, some of them stored or not, are given again.
+    """
 
     def add(self, rows: list[ArchivedEmbedding]) -> int: ...
 
@@ -97,7 +101,7 @@ class Archiver:
             try:
                 self._turn()
                 pause_s = self._patience.first_s
-            except (BrokerFault, CommitAborted) as fault:
+            except (DependencyFault, CommitAborted) as fault:
                 self._pending = _Pending()
                 self._source.moved = True
                 log.warning("going back to what is committed", fault=str(fault), pause_s=pause_s)

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from pipeline.archive.dataset import Archive, vectors_of
+from pipeline.commands.backtest import part_of
+from pipeline.encode.local import LocalEncoder
+from pipeline.encode.prompt_bank import build_prompt_bank
+from pipeline.evaluate.backtest import recount
+from pipeline.judge.score import Judge
 from tests.support.archiving import COMMAND, kill_and_count, send_embeddings
+from tests.support.publishing import publish_edits, published_stream, two_policies
 from tests.support.stream import Stack, Stream, header
 from tests.support.waiting import wait_until
 
@@ -51,3 +57,27 @@ def test_what_a_worker_judged_is_archived_with_all_that_is_known_of_it(
                 assert row["policy_set"] == verdict["policy_set_digest"]
                 assert verdict["model_digest"] == model
         assert np.unique([header(each, "origin") for each in stream.records(stream.settings.topic_embeddings)]).size
+
+
+@pytest.mark.slow
+def test_archived_embeddings_judged_by_their_own_sets_give_every_flag_again(
+    stack: Stack, tmp_path: Path, samples: Path, encoder: LocalEncoder
+) -> None:
+    """Of a stream on which the set changes three times."""
+    archive = Archive(str(tmp_path / "archive"))
+    photographs = sorted((samples / "images").rglob("*.jpg"))[::2]
+    with published_stream(stack, tmp_path, WATCHWORD_CHUNK_MAX_RECORDS="32") as stream:
+        folder = two_policies(tmp_path / "edited")
+        outcome = publish_edits(stream, folder, photographs, images=800, changes=3)
+        stream.worker(COMMAND, WATCHWORD_ARCHIVE=archive.address, WATCHWORD_ARCHIVE_FLUSH_S="0.2")
+        wait_until(lambda: bool(archive.models()), 60, "the archive")
+        [model] = archive.models()
+        wait_until(lambda: archive.count(model) == 800, 60, "all of them archived")
+        judges = {digest: Judge(build_prompt_bank(each, encoder)) for digest, each in outcome.published.items()}
+        again = []
+        for batch in archive.scan(model, ["event_id", "source", "attributes", "time", "policy_set", "vector"]):
+            again += recount(judges, part_of(batch), batch.column("policy_set").to_pylist())
+        flags = [(flag["event"]["id"], flag["policy"]["id"]) for flag in stream.flags()]
+        assert sorted(again) == sorted(flags)
+        assert len(flags) > 50
+        assert len(outcome.judged_by) >= 3
