@@ -18,6 +18,7 @@ from pipeline.models.importing.bundle import import_bundle
 from pipeline.models.importing.source import load_source
 from pipeline.settings import StackSettings
 from pipeline.stack.local import down, stack_parts, up
+from tests.support.archiving import kill_and_count, send_embeddings
 from tests.support.audits import SCENARIOS, covers
 from tests.support.calibration import scenarios
 from tests.support.chaos import Chaos, Plan
@@ -36,6 +37,7 @@ def main() -> None:
         "memory": prove_memory,
         "imports": prove_imports,
         "reload": prove_reload,
+        "archive": prove_archive,
         "certificates": prove_certificates,
         "audits": prove_audits,
     }
@@ -80,6 +82,18 @@ def prove_reload(stack: Stack, folder: Path, _: list[bytes]) -> bool:
     )
     named_only = outcome.judged_by.keys() <= outcome.published.keys()
     return outcome.audit.adds_up and named_only and outcome.contradictions == 0 and len(outcome.judged_by) > 40
+
+
+def prove_archive(stack: Stack, folder: Path, _: list[bytes]) -> bool:
+    """An archive's writer killed ten times while it stores 30,000 embeddings."""
+    with Stream(stack, folder) as stream:
+        send_embeddings(stream, 30_000)
+        kept = kill_and_count(stream, folder / "archive", count=30_000, kills=10, seed=int(time.time()))
+    say(
+        f"archive: {kept.kills} kills, {kept.rows} rows, {kept.doubled} doubled, {kept.missing} missing, "
+        f"{kept.altered} altered"
+    )
+    return (kept.rows, kept.doubled, kept.missing, kept.altered) == (30_000, 0, 0, 0)
 
 
 def prove_certificates(_: Stack, __: Path, ___: list[bytes]) -> bool:

