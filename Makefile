@@ -27,8 +27,8 @@ demo: $(WORKER) ## Photographs through Kafka, Triton and the policies, counted; 
 
 test: check ## Lint, types, structure, and every test, on the real broker and Triton
 	@.venv/bin/watchword stack install
-	@OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 tests/unit
-	@.venv/bin/pytest tests/browser tests/contract tests/integration
+	@OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 -m "not alone"
+	@.venv/bin/pytest -m alone
 
 check: $(TESTING) ## Lint, types and structure alone
 	@.venv/bin/ruff check -q pipeline tests

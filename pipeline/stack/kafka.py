@@ -69,8 +69,7 @@ class KafkaPart:
             f"{self._folder / 'libs'}/*",
         ]
         if not (data / "meta.properties").exists():
-            cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            form = [*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+            form = [*command, "kafka.tools.StorageTool", "format", "-t", cluster_id(), "-c", str(properties)]
             run = subprocess.run(form, capture_output=True, text=True, check=False)  # noqa: S603 -- fixed words
             if run.returncode:
                 raise StackError(f"Kafka could not format `{data}`:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
@@ -102,3 +101,11 @@ def _tool(name: str, package: str) -> str:
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def cluster_id() -> str:
+    """Return a random id as Kafka writes them; one that begins with `-` its command line takes for an option."""
+    while True:
+        found = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not found.startswith("-"):
+            return found

@@ -1,4 +1,4 @@
-"""The harness that finds no loss and no doubles finds them when they are there."""
+"""The harness that finds no loss and no doubles finds them when they are there; `make prove` has a slow worker too."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from tests.support.chaos import Chaos, Plan, Toll
 from tests.support.stream import Stack, Stream
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.alone]
 
 PLAN = Plan(records=240, kills=0, open_kills=0, stops=0, visits=3, stop_s=0)
 
@@ -18,12 +18,6 @@ def run(stack: Stack, folder: Path, samples: Path, mode: str) -> Toll:
     command = (sys.executable, "-m", "tests.support.broken_worker", mode)
     with Stream(stack, folder, WATCHWORD_CHUNK_MAX_RECORDS="24") as stream:
         return Chaos(stream, images, PLAN, print, command).run()
-
-
-def test_a_worker_that_is_only_slow_to_commit_passes(stack: Stack, tmp_path: Path, samples: Path) -> None:
-    toll = run(stack, tmp_path, samples, "slow")
-    assert toll.audit is not None
-    assert toll.audit.adds_up, toll.line()
 
 
 @pytest.mark.parametrize("mode", ["uncommitted", "generation"])

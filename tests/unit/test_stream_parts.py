@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.broker.consumer import Span
 from pipeline.errors import CommitAborted, DeadLetterLimit, EncoderFault
+from pipeline.stack.kafka import cluster_id
 from pipeline.stream.chain import Chain, Patience, Stage
 from pipeline.stream.dead_letter_limit import DeadLetterGate
 from pipeline.stream.ledger import CommitLedger
@@ -137,3 +138,8 @@ def test_there_is_room_until_the_capacity_is_in_work() -> None:
     gate.set()
     assert line.wait_for_room(5)
     line.close()
+
+
+def test_a_clusters_id_is_never_taken_for_an_option() -> None:
+    """One in 64 would begin with a dash."""
+    assert not any(cluster_id().startswith("-") for _ in range(1000))
