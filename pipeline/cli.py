@@ -125,6 +125,25 @@ def replay(
 
 
 @app.command()
+def explain(
+    flag: Annotated[str, typer.Argument(help="A flag's id, a file with its event as JSON, or `-`.")],
+    policies: Annotated[
+        Path | None, typer.Option(help="Folder that has the flag's set.  [default: the control topic's]")
+    ] = None,
+) -> None:
+    """
+    Make a flag again from its own fields and the archived embedding, and show why, prompt by prompt.
+
+    Exit codes: 0 the flag is proved, 1 something is not as it says, 2 error.
+
+    Examples: `watchword explain 3f0c…` · `watchword read flags | head -1 | watchword explain -`
+    """
+    from pipeline.commands.explain import run_explain
+
+    raise typer.Exit(run_explain(flag, policies))
+
+
+@app.command()
 def classify(
     images: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
     labels: Annotated[str, typer.Option(help="What an image may be, with commas between.")],

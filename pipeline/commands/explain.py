@@ -1,0 +1,104 @@
+"""`watchword explain`: why an image was flagged, and proof that it was so."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from pipeline.archive.dataset import vectors_of
+from pipeline.broker.reader import read_topics
+from pipeline.commands.archive import open_archive
+from pipeline.commands.console import output, plain_table, progress_output
+from pipeline.commands.in_process import InProcess
+from pipeline.commands.publish import named_set
+from pipeline.errors import PolicyError, UsageError
+from pipeline.evaluate.explain import Explanation, explain
+from pipeline.events.policies import PolicySet
+from pipeline.judge.score import Judge
+from pipeline.settings import Settings, load_settings
+from pipeline.stream.build import connection_of
+
+MOST_AGAINST = 8
+
+
+def run_explain(flag: str, policies: Path | None) -> int:
+    """Print why; return 1 when the flag cannot be proved, else 0."""
+    fields = _flag(flag)
+    policy_set = _policy_set(fields["policy_set_digest"], policies)
+    judged = InProcess(policy_set)
+    embedding, content = _archived(fields)
+    found = explain(fields, embedding, content, Judge(judged.bank))
+    _print(fields, found)
+    return int(not found.proved)
+
+
+def _flag(name: str) -> dict[str, Any]:
+    """Return the fields of a flag: of a file, of standard input, or by its id from the flags' topic."""
+    if name == "-" or Path(name).is_file():
+        text = sys.stdin.read() if name == "-" else Path(name).read_text()
+        try:
+            found: dict[str, Any] = json.loads(text)
+            if {"flag_id", "policy", "event", "origin", "image"} <= found.keys():
+                return found
+        except (ValueError, AttributeError):
+            pass
+        raise UsageError(f"`{name}`: not one flag event as JSON, as `watchword read flags` prints them")
+    settings = load_settings(Settings)
+    records = read_topics(connection_of(settings), [settings.topic_flags])
+    for record in track(records, "looking for the flag", console=progress_output(), transient=True):
+        fields: dict[str, Any] = json.loads(record.value or b"")
+        if fields["flag_id"] == name:
+            return fields
+    raise UsageError(f"no flag `{name}` on `{settings.topic_flags}`; give its event as a file, or `-`")
+
+
+def _policy_set(digest: str, policies: Path | None) -> PolicySet:
+    folder = policies or load_settings(Settings).policies
+    if folder.is_dir():
+        try:
+            found = named_set(str(folder))
+        except PolicyError:
+            if policies is not None:
+                raise
+        else:
+            if found.digest == digest:
+                return found
+    if policies is not None:
+        raise UsageError(f"`{policies}` is another policy set than the flag's, {digest[:12]}")
+    return named_set(digest)
+
+
+def _archived(fields: dict[str, Any]) -> tuple[NDArray[np.float16], str]:
+    origin = fields["origin"]
+    key = f"{origin['topic']}/{origin['partition']}/{origin['offset']}".replace("'", "''")
+    archive = open_archive()
+    for batch in archive.scan(fields["model_digest"], ["content", "vector"], f"key = '{key}'"):
+        if batch.num_rows:
+            return vectors_of(batch)[0], str(batch.column("content")[0].as_py())
+    raise UsageError(f"`{archive.address}` has no embedding of {key}: not archived yet, expired or deleted")
+
+
+def _print(fields: dict[str, Any], found: Explanation) -> None:
+    console = output()
+    event = fields["event"]
+    console.print(
+        f"`{event['id']}` of `{event['source']}` was flagged by `{found.policy_id}`: "
+        f"score {found.score:.3f}, threshold {found.threshold:.3f}",
+        markup=False,
+    )
+    table = plain_table("", "text", "cosine", "share")
+    pro = [each for each in found.contributions if each.side == "prompt"]
+    con = [each for each in found.contributions if each.side != "prompt"]
+    for each in (*pro, *con[:MOST_AGAINST]):
+        table.add_row(each.side, each.text, f"{each.similarity:.3f}", f"{each.share:.0%}")
+    console.print(table)
+    if len(con) > MOST_AGAINST:
+        console.print(f"and {len(con) - MOST_AGAINST} texts further away")
+    if found.proved:
+        console.print("proved: made again from the archived embedding, it is the same flag")
+    for difference in found.differences:
+        console.print(f"differs: {difference}", markup=False)
