@@ -55,7 +55,9 @@ class Archive:
         try:
             return lance.dataset(self._place(model), storage_options=self._options)
         except (ValueError, FileNotFoundError, OSError) as error:
-            raise ArchiveError(f"`{self.address}` has no embeddings of the model {model[:12]}: {error}") from error
+            if "not found" not in str(error).lower():
+                raise StoreFault(f"`{self.address}`: {error}") from error
+            raise ArchiveError(f"`{self.address}` has no embeddings of the model {model[:12]}") from error
 
     def add(self, rows: Sequence[ArchivedEmbedding]) -> int:
         """
@@ -106,7 +108,7 @@ class Archive:
         """
         Delete every embedding of one content digest, of all models, and return how many there were.
 
-        Their bytes go with the next `compact`. Raises `ArchiveError` when one of them is held.
+        Their bytes go with the next `purge`. Raises `ArchiveError` when one of them is held.
         """
         if reasons := [held.reason for held in self.holds() if held.content == content]:
             raise ArchiveError(f"`{content[:12]}` is held: {reasons[0]}; release it first")
@@ -118,13 +120,31 @@ class Archive:
         return sum(self._delete(model, old) for model in self.models())
 
     def compact(self) -> None:
-        """Join small files and rewrite those with deleted rows, and remove every file that is no longer needed."""
+        """
+        Join small files and rewrite those with deleted rows, and remove what nobody has needed for an hour.
+
+        Others may read and write meanwhile. Raises `StoreFault`.
+        """
+        try:
+            self._compact(timedelta(hours=1), unverified=False)
+        except OSError as error:
+            raise StoreFault(f"`{self.address}`: {error}") from error
+
+    def purge(self) -> None:
+        """
+        Compact, and remove every file that is no longer needed: no byte of what was deleted stays.
+
+        Nobody else may write meanwhile: what they had not finished would be removed too.
+        """
+        self._compact(timedelta(0), unverified=True)
+
+    def _compact(self, older_than: timedelta, *, unverified: bool) -> None:
         for model in self.models():
             dataset = self.dataset(model)
             dataset.optimize.compact_files(
                 target_rows_per_fragment=FRAGMENT_ROWS, materialize_deletions=True, materialize_deletions_threshold=0.0
             )
-            dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
+            dataset.cleanup_old_versions(older_than=older_than, delete_unverified=unverified)
 
     def scan(self, model: str, columns: Sequence[str], where: str | None = None) -> Iterator[pa.RecordBatch]:
         """Yield batches of a model's rows, in the order they were stored."""

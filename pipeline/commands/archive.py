@@ -64,11 +64,13 @@ def delete(content: Content) -> None:
     """
     Delete every embedding of one image, of all models, and its bytes from every file.
 
+    Stop `watchword archive run` first: what it had not finished storing would be removed too.
+
     Example: `watchword archive delete 3a7bd3e2…`
     """
     archive = open_archive()
     deleted = archive.delete(content)
-    archive.compact()
+    archive.purge()
     typer.echo(f"{deleted} embeddings deleted")
 
 
@@ -97,13 +99,13 @@ def release(content: Content) -> None:
 @app.command()
 def expire(days: Annotated[int, typer.Option(min=1, help="Older embeddings go, unless they are held.")]) -> None:
     """
-    Delete what is older, and its bytes from every file.
+    Delete what is older, and its bytes from every file. As for `delete`, stop `watchword archive run` first.
 
     Example: `watchword archive expire --days 90`
     """
     archive = open_archive()
     deleted = archive.expire(datetime.now(UTC) - timedelta(days=days))
-    archive.compact()
+    archive.purge()
     typer.echo(f"{deleted} embeddings deleted")
 
 

@@ -2,22 +2,28 @@
 
 import json
 import math
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, overload
 
+import numpy as np
 import pyarrow as pa
-from rich.progress import track
+from rich.progress import Progress
+from threadpoolctl import threadpool_limits
 
 from pipeline.archive.dataset import Archive, vectors_of
 from pipeline.commands.archive import open_archive
 from pipeline.commands.console import interval, output, plain_table, progress_output, require_format
-from pipeline.commands.in_process import InProcess
 from pipeline.commands.publish import named_set
+from pipeline.encode.bundle import Bundle
+from pipeline.encode.local import LocalEncoder
+from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.errors import UsageError
 from pipeline.evaluate.backtest import Backtest, Comparison, Image, Part, PolicyChange
 from pipeline.judge.score import Judge
+from pipeline.settings import Settings, load_settings
 
 COLUMNS = ["event_id", "source", "attributes", "time", "vector"]
 _UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0}
@@ -27,18 +33,24 @@ def run_backtest(after: str, before: str, *, since: str, output_format: str) -> 
     """Print what `after` would have said that `before` did not; return 1 when anything would have changed."""
     require_format(output_format, ("table", "json"))
     archive = open_archive()
-    old, new = InProcess(named_set(before)), InProcess(named_set(after))
-    model = new.bank.model_digest
-    comparison = Comparison(Judge(old.bank), Judge(new.bank))
-    for part in _parts(archive, model, since_of(since)):
-        comparison.add(part)
-    if not comparison.found.images:
-        raise UsageError(f"`{archive.address}` has nothing of the model {model[:12]} since {since}")
+    bundle = Bundle.load(load_settings(Settings).model)
+    encoder = LocalEncoder(bundle)
+    # One thread a product, and as many products at a time as there are cores: the cores then also widen and pool.
+    threadpool_limits(limits=1, user_api="blas")
+    comparison = Comparison(
+        named_set(before),
+        named_set(after),
+        lambda policy_set: Judge(build_prompt_bank(policy_set, encoder)),
+        threads=os.cpu_count() or 1,
+    )
+    found = comparison.run(_parts(archive, bundle.digest, since_of(since)))
+    if not found.images:
+        raise UsageError(f"`{archive.address}` has nothing of the model {bundle.digest[:12]} since {since}")
     if output_format == "json":
-        output().print_json(json.dumps(_fields(comparison.found)))
+        output().print_json(json.dumps(_fields(found)))
     else:
-        _print(comparison.found)
-    return int(any(each.newly_flagged or each.newly_cleared for each in comparison.found.policies.values()))
+        _print(found)
+    return int(any(each.newly_flagged or each.newly_cleared for each in found.policies.values()))
 
 
 def since_of(text: str) -> datetime:
@@ -56,26 +68,41 @@ def since_of(text: str) -> datetime:
 def _parts(archive: Archive, model: str, since: datetime) -> Iterator[Part]:
     where = f"time >= timestamp '{since.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
     total = archive.dataset(model).count_rows(filter=where)
-    batches = archive.scan(model, COLUMNS, where)
-    console = progress_output()
-    told = track(_told(batches), "judging what was archived", total=total, console=console, transient=True)
-    # Progress is by row: a batch is handed on when its last row is reached.
-    yield from (part for part in told if part is not None)
+    with Progress(console=progress_output(), transient=True) as progress:
+        task = progress.add_task("judging what was archived", total=total)
+        for batch in archive.scan(model, COLUMNS, where):
+            yield part_of(batch)
+            progress.advance(task, batch.num_rows)
 
 
-def _told(batches: Iterator[pa.RecordBatch]) -> Iterator[Part | None]:
-    for batch in batches:
-        yield from [None] * (batch.num_rows - 1)
-        yield part_of(batch)
+class ArchivedImages(Sequence[Image]):
+    """The images of a batch of archived rows, each made when it is asked for."""
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self._batch = batch
+
+    def __len__(self) -> int:
+        return int(self._batch.num_rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Image: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Image]: ...
+
+    def __getitem__(self, place: int | slice) -> Image | list[Image]:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        event_id, source, attributes, time = (self._batch.column(name)[place].as_py() for name in COLUMNS[:4])
+        return Image(event_id, source, json.loads(attributes), f"{time:%Y-%m-%d}")
 
 
 def part_of(batch: pa.RecordBatch) -> Part:
     """Return a batch of archived rows as what is judged."""
-    rows = batch.select(["event_id", "source", "attributes", "time"]).to_pylist()
-    images = [
-        Image(row["event_id"], row["source"], json.loads(row["attributes"]), f"{row['time']:%Y-%m-%d}") for row in rows
-    ]
-    return Part(vectors_of(batch), images)
+    days = np.unique(batch.column("time").to_numpy(zero_copy_only=False).astype("datetime64[D]"))
+    return Part(vectors_of(batch), ArchivedImages(batch), frozenset(str(day) for day in days))
 
 
 def _print(found: Backtest) -> None:

@@ -16,14 +16,14 @@ from pipeline.commands.in_process import InProcess
 from pipeline.encode.bundle import Bundle
 from pipeline.errors import UsageError
 from pipeline.evaluate.calibrate import labels_of, queue_threshold
-from pipeline.evaluate.certify import Certified, Labels, candidates, certify
+from pipeline.evaluate.certify import Certified, Labels, candidates, certify, sorted_by_answer
 from pipeline.evaluate.labelled_stream import POLICY_LABELS, LabelledStream, read_stream
 from pipeline.evaluate.near_duplicates import difference_hash
 from pipeline.evaluate.replay import collect
 from pipeline.events.outcomes import DeadLetter, Verdict
 from pipeline.events.policies import Policy, PolicySet
 from pipeline.ingest.folder import list_files, read_events, read_files
-from pipeline.judge.calibration import CalibrationFile, Evidence, curve_file, file_digest, prompts_digest
+from pipeline.judge.calibration import CalibrationFile, Evidence, WatchedGrid, curve_file, file_digest, prompts_digest
 from pipeline.judge.load import PolicyFolder, read_folder
 from pipeline.judge.schema import Target
 from pipeline.judge.score import Judge
@@ -63,7 +63,6 @@ class _Chosen:
     policy: Policy
     policy_set: PolicySet
     target: Target
-    before: CalibrationFile | None
 
     @classmethod
     def of(cls, policies: PolicyFolder, policy_id: str) -> "_Chosen":
@@ -75,7 +74,7 @@ class _Chosen:
             for part, place in written.parts():
                 threshold = written.file.children[int(place[1])].threshold if place else written.file.threshold
                 if part == policy_id and threshold.target is not None:
-                    return cls(known[policy_id], policy_set, threshold.target, policies.calibrations.files.get(part))
+                    return cls(known[policy_id], policy_set, threshold.target)
         raise UsageError(
             f"the threshold of `{policy_id}` is a number; write what to fit one to, "
             "`threshold: { precision: 0.95 }` or `threshold: { queue: 200/day }`"
@@ -121,9 +120,7 @@ def _to_precision(
     given = _labels(chosen, read_stream(where, split), base_rate)
     target, console = chosen.target, output()
     assert target.precision is not None
-    grid = chosen.before.grid if chosen.before else None
-    if grid is None and watched:
-        grid = candidates(given.once(), target.precision, target.confidence)
+    grid = _grid(folder, chosen, given, watched=watched)
     found = certify(given, target.precision, target.confidence, grid)
     once = given.once()
     if not isinstance(found, Certified):
@@ -145,13 +142,42 @@ def _to_precision(
         told = ", ".join(f"{name} {loss:.4f}" for name, loss in fitted.losses.items())
         console.print(f"probability: {type(fitted.curve).__name__.lower()} (log loss on unseen labels: {told})")
     curve = curve_file(fitted.curve) if fitted else None
-    saved = file.model_copy(update={"probability": curve, "grid": grid}).save(folder)
+    saved = file.model_copy(update={"probability": curve}).save(folder)
     console.print(
         f"`{chosen.policy.id}`: threshold {found.threshold:.4f} has {target}: {found.hits} of {found.flags} labels "
         f"over it are right, of {evidence.labels} of different images; written to {saved}",
         markup=False,
     )
     return 0
+
+
+def _grid(folder: Path, chosen: _Chosen, given: Labels, *, watched: bool) -> list[float] | None:
+    """
+    Return the thresholds to test when a policy is fitted under watch, None when it is not.
+
+    They are kept whatever comes of the first fit: chosen anew at each refusal, they would be chosen by looking.
+    """
+    before, target = WatchedGrid.load(folder, chosen.policy.id), chosen.target
+    if before is None and not watched:
+        return None
+    if sorted_by_answer(given.once().right):
+        raise UsageError(
+            "the labels are sorted by answer; fits under watch bet on them in the order they were given: "
+            "keep that order, and add new ones at the end"
+        )
+    assert target.precision is not None
+    fresh = WatchedGrid(
+        prompts=prompts_digest(chosen.policy, chosen.policy_set.background),
+        model=Bundle.load(load_settings(Settings).model).digest,
+        precision=target.precision,
+        confidence=target.confidence,
+        thresholds=candidates(given.once(), target.precision, target.confidence),
+    )
+    if before is not None and before.same_scores(fresh):
+        return before.thresholds
+    if fresh.thresholds:
+        fresh.save(folder, chosen.policy.id)
+    return fresh.thresholds
 
 
 def _labels(chosen: _Chosen, stream: LabelledStream, base_rate: float | None) -> Labels:

@@ -21,7 +21,7 @@ def output() -> Console:
 
 def progress_output() -> Console:
     """Return the console of progress, on stderr."""
-    return Console(stderr=True)
+    return Console(stderr=True, soft_wrap=True)
 
 
 def require_format(given: str, known: Collection[str]) -> None:

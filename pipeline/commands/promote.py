@@ -15,7 +15,8 @@ from pipeline.errors import UsageError
 from pipeline.evaluate.shadow import ShadowCount, count_shadows
 from pipeline.events.policies import Mode, Policy, PolicySet
 from pipeline.judge.load import Written, load_policy_set, read_folder
-from pipeline.judge.shadow import SUFFIX
+from pipeline.judge.policy import compose
+from pipeline.judge.shadow import SUFFIX, union
 from pipeline.settings import Settings, load_settings
 from pipeline.stream.build import connection_of
 from pipeline.stream.published import read_published
@@ -36,6 +37,7 @@ def run_promote(folder: Path, policy_id: str | None, *, against: str | None, not
     if not any(each.images for each in counts):
         raise UsageError(f"`{policy_id}` has judged nothing yet; let it run in shadow first")
     console = progress_output()
+    _require_same(shadows, load_policy_set(folder))
     written = _written(folder, policy_id)
     if written.file.mode is Mode.SHADOW:
         if not yes:
@@ -53,6 +55,18 @@ def run_promote(folder: Path, policy_id: str | None, *, against: str | None, not
         shadow=False,
         yes=yes,
     )
+
+
+def _require_same(shadows: list[tuple[Policy, Policy | None]], folder_set: PolicySet) -> None:
+    """Raise `UsageError` unless the folder says what the shadow said that was measured."""
+    folder = union(compose([], folder_set.background), folder_set).policies
+    known = {policy.id: policy.digest for policy in (*folder_set.policies, *folder)}
+    for shadow, _ in shadows:
+        if known.get(shadow.id) != shadow.digest:
+            raise UsageError(
+                f"`{shadow.id}` in the folder is another policy than the shadow that judged; let the edited one run in "
+                "shadow first, or publish it as it is (`watchword policies publish`)"
+            )
 
 
 def _judging(settings: Settings, folder: Path) -> PolicySet:
@@ -111,6 +125,9 @@ def _written(folder: Path, policy_id: str) -> Written:
 def _enforce(written: Written) -> None:
     """Write the mode where it stands, leaving everything else of the file as it is."""
     document, place = written.resolved.written_at(("mode",))
+    if "mode" not in written.resolved.content:
+        document.path.write_text(f"{document.text.rstrip()}\nmode: {Mode.ENFORCE.value}\n")
+        return
     if document.path != written.resolved.document.path:
         raise UsageError(f"`mode` of `{written.file.id}` is said by {document.path}; write `mode: enforce` yourself")
     position = document.position(place)

@@ -12,7 +12,7 @@ from pipeline.broker.topics import ensure_topics
 from pipeline.commands.console import output, plain_table, progress_output, require_format
 from pipeline.commands.examples import try_examples
 from pipeline.commands.lint import findings_of
-from pipeline.errors import UsageError
+from pipeline.errors import PolicyError, UsageError
 from pipeline.events.policies import PolicySet
 from pipeline.events.releases import Release
 from pipeline.judge.difference import Change, differences
@@ -35,12 +35,18 @@ class Control:
     @property
     def version(self) -> int:
         """The version in force; 0 before the first."""
-        return self.published.current.version if self.published.current else 0
+        return self.published.version
 
     def in_force(self) -> PolicySet | None:
-        """Return the set in force, None before the first."""
+        """Return the set in force, None before the first and when it cannot be read here, which is said."""
         current = self.published.current
-        return self.published.policy_set(current.digest) if current else None
+        if current is None:
+            return None
+        try:
+            return self.published.policy_set(current.digest)
+        except PolicyError as error:
+            progress_output().print(f"what is in force cannot be compared with: {error}", markup=False)
+            return None
 
     def publish(self, proposal: Proposal) -> Release:
         """Put a set in force, or raise `UsageError`."""
@@ -60,7 +66,7 @@ def run_publish(
         return 1
     live = control.in_force()
     if (share is not None or shadow) and live is None:
-        raise UsageError("nothing is in force to try this beside; publish a first set without it")
+        raise UsageError("nothing that can be read is in force to try this beside; publish a set without it")
     proposed = beside(live, policy_set) if shadow and live else policy_set
     changes = differences(live, proposed)
     current = control.published.current
@@ -96,7 +102,7 @@ def run_rollback(name: str | None, *, note: str, author: str | None, yes: bool) 
     if not yes:
         typer.confirm(f"Put version {target.version}'s set in force again?", abort=True, err=True)
     told = note or f"back to version {target.version}"
-    _say(control.publish(Proposal(policy_set, current.version, author or getpass.getuser(), told)), console)
+    _say(control.publish(Proposal(policy_set, control.version, author or getpass.getuser(), told)), console)
     return 0
 
 
@@ -130,7 +136,7 @@ def named_set(name: str) -> PolicySet:
     if name == "current":
         live = control.in_force()
         if live is None:
-            raise UsageError("nothing is published yet; name a folder of policies instead of `current`")
+            raise UsageError("nothing that can be read is in force; name a folder of policies instead of `current`")
         return without_shadows(live)
     return control.published.policy_set(control.published.named(name).digest)
 

@@ -31,8 +31,8 @@ def _row(replayed: Replayed, place: int) -> tuple[str, str, str, str]:
 
     flagged, right, within = (part[:, place] for part in (replayed.flagged, replayed.right, replayed.in_scope))
     drawn = np.array([image.probability or np.nan for image in replayed.images])
-    if np.any(drawn[flagged & within] < 1):
-        raise UsageError("some flagged images were only sampled; recall counts on every flagged image being labelled")
+    # What any policy flagged is there whole, whatever the draw for another policy made of it.
+    drawn[replayed.flagged.any(axis=1)] = 1.0
     looked_at = within & ~flagged
     if np.isnan(drawn[looked_at]).any():
         raise UsageError("images that were not flagged need a `probability`; it is in the `audit` of their verdicts")

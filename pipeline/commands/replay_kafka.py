@@ -15,6 +15,7 @@ from pipeline.broker.reader import read_topics
 from pipeline.broker.topics import committed_and_end, delete_topics, ensure_topics
 from pipeline.commands.console import progress_output
 from pipeline.commands.workers import WorkerProcess
+from pipeline.encode.bundle import Bundle
 from pipeline.errors import UsageError
 from pipeline.evaluate.labelled_stream import LabelledStream
 from pipeline.evaluate.replay import Replayed, collect
@@ -23,10 +24,12 @@ from pipeline.events.outcomes import DeadLetter
 from pipeline.events.policies import PolicySet
 from pipeline.ingest.folder import read_events
 from pipeline.judge.load import load_policy_set
+from pipeline.judge.model_change import for_model
 from pipeline.settings import PREFIX, Settings, load_settings
 from pipeline.stream.build import connection_of, topics_of
 
 PAUSE_S = 0.3
+PATIENCE_S = 120.0
 _TOPICS = ("topic_images", "topic_flags", "topic_verdicts", "topic_embeddings", "topic_dead_letters")
 
 
@@ -36,7 +39,7 @@ def replay_through_kafka(stream: LabelledStream, policies: Path | None) -> Repla
     if repeated:
         raise UsageError(f"{repeated} images have the id of another; through Kafka they are told apart by it")
     folder = policies or load_settings(Settings).policies
-    policy_set = load_policy_set(folder)
+    policy_set = for_model(load_policy_set(folder), Bundle.load(load_settings(Settings).model).lineage)
     with _topics_of_its_own() as (settings, environment), tempfile.TemporaryDirectory() as scratch:
         _send(stream, settings)
         worker = WorkerProcess(
@@ -82,12 +85,17 @@ def _wait(worker: WorkerProcess, settings: Settings, count: int) -> None:
     columns = (TextColumn("judging through Kafka"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=progress_output(), transient=True) as progress:
         task = progress.add_task("judge", total=count)
+        before, since = -1, time.monotonic()
         while True:
             places = committed_and_end(connection, settings.group_id, settings.topic_images)
             done = sum(committed for committed, _ in places.values())
             progress.update(task, completed=done)
             if done >= count:
                 return
+            if done > before:
+                before, since = done, time.monotonic()
+            if time.monotonic() - since > PATIENCE_S:
+                raise UsageError(f"nothing was judged for {PATIENCE_S:.0f} s; the worker says:\n{worker.tail()}")
             if not worker.running():
                 raise UsageError(f"the worker ended with {worker.exit_code()}:\n{worker.tail()}")
             time.sleep(PAUSE_S)

@@ -1,8 +1,9 @@
 """What an edit of policies would have done to what was archived."""
 
 import heapq
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,11 +11,15 @@ from numpy.typing import NDArray
 from scipy.stats import t
 
 from pipeline.evaluate.intervals import Interval
+from pipeline.events.policies import PolicySet
 from pipeline.judge.decide import decide
 from pipeline.judge.score import Judge
+from pipeline.judge.shadow import SUFFIX, union, without_shadows
 
 # Of what changes, so many examples nearest to the threshold and so many furthest from it are kept.
 EXAMPLES = 5
+# With fewer days than these and two more, none is left when those looked at in part are left out.
+LEAST_DAYS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +34,15 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some archived images: `vectors`, float16 [N, D], and what is known of each."""
+    """
+    Some archived images: `vectors`, float16 [N, D], and what is known of each, of `days` altogether.
+
+    Of most images nothing is asked, so `images` may make each as it is asked for.
+    """
 
     vectors: NDArray[np.float16]
     images: Sequence[Image]
+    days: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,54 +87,83 @@ class Backtest:
         """
         Return how many flags a day the edited policy would give, with a 95 % interval.
 
-        The interval is of the mean over the days that were looked at, by Student's t where there are several.
+        The interval is of the mean over days, by Student's t where there are several. Of three days and more the first
+        and the last are left out: they were looked at in part.
         """
-        change = self.policies[policy_id]
-        return _mean_interval([change.days_after[day] for day in sorted(self.days)])
+        change, days = self.policies[policy_id], sorted(self.days)
+        whole = days[1:-1] if len(days) > LEAST_DAYS else days
+        return _mean_interval([change.days_after[day] for day in whole])
+
+
+Answers = dict[str, tuple[NDArray[np.bool_], NDArray[np.float64]]]
 
 
 class Comparison:
-    """Judges images by the set before and the set after, and keeps what differs."""
+    """
+    Judges images by the set before and the set after, and keeps what differs.
 
-    def __init__(self, before: Judge, after: Judge) -> None:
+    `judge_of` makes a judge of a policy set. Where both are measured against one background they are judged together,
+    what is the same in both once; `threads` parts are judged at a time.
+    """
+
+    def __init__(
+        self, before: PolicySet, after: PolicySet, judge_of: Callable[[PolicySet], Judge], threads: int = 1
+    ) -> None:
+        before, after = without_shadows(before), without_shadows(after)
         self._before, self._after = before, after
-        ids = {policy.id for judge in (before, after) for policy in judge.bank.policy_set.policies}
+        self._threads = threads
+        together = _together(before, after)
+        self._judges = [judge_of(each) for each in ([before, after] if together is None else [together])]
+        ids = {policy.id for policy_set in (before, after) for policy in policy_set.policies}
         self.found = Backtest({policy_id: PolicyChange(policy_id) for policy_id in sorted(ids)})
-        self._scoped = any(
-            policy.scope is not None for judge in (before, after) for policy in judge.bank.policy_set.policies
-        )
 
-    @property
-    def scoped(self) -> bool:
-        """Whether attributes decide anything; if not, they need not be read."""
-        return self._scoped
+    def run(self, parts: Iterable[Part]) -> Backtest:
+        """Judge every part and return what was found."""
+        with ThreadPoolExecutor(self._threads, "backtest") as pool:
+            ahead: deque[tuple[Part, Future[tuple[Answers, Answers]]]] = deque()
+            for part in parts:
+                ahead.append((part, pool.submit(self._judge, part)))
+                if len(ahead) > 2 * self._threads:
+                    self._note(*_first(ahead))
+            while ahead:
+                self._note(*_first(ahead))
+        return self.found
 
-    def add(self, part: Part) -> None:
-        """Take some more images into account."""
-        old, new = (self._answers(judge, part) for judge in (self._before, self._after))
+    def _judge(self, part: Part) -> tuple[Answers, Answers]:
+        answers = [_answers(judge, part) for judge in self._judges]
+        if len(answers) > 1:
+            return answers[0], answers[1]
+        [both] = answers
+        old = {policy.id: both[policy.id] for policy in self._before.policies}
+        new = {policy.id: both.get(policy.id + SUFFIX) or both[policy.id] for policy in self._after.policies}
+        return old, new
+
+    def _note(self, part: Part, old: Answers, new: Answers) -> None:
         self.found.images += len(part.images)
-        self.found.days |= {image.day for image in part.images}
+        self.found.days |= part.days
+        nobody = np.zeros(len(part.images), dtype=bool)
         for policy_id, change in self.found.policies.items():
             was, will = old.get(policy_id), new.get(policy_id)
-            nobody = np.zeros(len(part.images), dtype=bool)
             _note(change, part.images, was or (nobody, None), will or (nobody, None))
 
-    def _answers(self, judge: Judge, part: Part) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.float64]]]:
-        policies = judge.bank.policy_set.policies
-        scores = judge.judge(part.vectors)
-        answers = decide(policies, scores.flagged, part.images)
-        return {
-            policy.id: (answers.flagged[:, place], scores.raw[:, place] - policy.threshold)
-            for place, policy in enumerate(policies)
-        }
+
+def _first(ahead: "deque[tuple[Part, Future[tuple[Answers, Answers]]]]") -> tuple[Part, Answers, Answers]:
+    part, answers = ahead.popleft()
+    return part, *answers.result()
 
 
-def compare_sets(before: Judge, after: Judge, parts: Iterable[Part]) -> Backtest:
-    """Return what `after` says of archived images that `before` does not, and the other way round."""
-    comparison = Comparison(before, after)
-    for part in parts:
-        comparison.add(part)
-    return comparison.found
+def _together(before: PolicySet, after: PolicySet) -> PolicySet | None:
+    """Return one set with both, None when their backgrounds differ."""
+    return union(before, after) if before.background == after.background else None
+
+
+def _answers(judge: Judge, part: Part) -> Answers:
+    policies = judge.bank.policy_set.policies
+    scores = judge.judge(part.vectors)
+    flagged = decide(policies, scores.flagged, part.images).flagged
+    return {
+        policy.id: (flagged[:, place], scores.raw[:, place] - policy.threshold) for place, policy in enumerate(policies)
+    }
 
 
 def recount(judges: Mapping[str, Judge], part: Part, sets: Sequence[str]) -> list[tuple[str, str]]:

@@ -23,9 +23,14 @@ def labels_of(replayed: Replayed, place: int, hashes: Sequence[NDArray[np.bool_]
     within = np.flatnonzero(replayed.in_scope[:, place])
     images = [replayed.images[i] for i in within.tolist()]
     right = replayed.right[within, place]
+    copies = near_duplicates([hashes[i] for i in within.tolist()])
+    keys = [images[first].cluster for first in copies.tolist()]
+    clusters = np.unique(keys, return_inverse=True)[1].astype(np.intp)
     drawn = [image.probability for image in images]
     if base_rate is not None:
-        weights = _by_answer(right, base_rate)
+        # Of different images: if what is wrong has more copies, all labels have another share than those that count.
+        first = np.unique(clusters, return_index=True)[1]
+        weights = _by_answer(right, right[first], base_rate)
     elif all(probability is not None for probability in drawn):
         weights = 1 / np.array(drawn, dtype=np.float64)
     else:
@@ -34,9 +39,6 @@ def labels_of(replayed: Replayed, place: int, hashes: Sequence[NDArray[np.bool_]
             "which share of the stream should be flagged; of labels that are half right, a threshold of precision 0.95 "
             "has precision 0.02 on a stream where one image in a thousand is"
         )
-    copies = near_duplicates([hashes[i] for i in within.tolist()])
-    keys = [images[first].cluster for first in copies.tolist()]
-    clusters = np.unique(keys, return_inverse=True)[1].astype(np.intp)
     return Labels(replayed.scores[within, place], right, weights, clusters, by_answer=base_rate is not None)
 
 
@@ -59,10 +61,11 @@ def queue_threshold(scores: NDArray[np.float64], images_per_day: float, flags_pe
     return float(falling[flags - 1] + falling[flags]) / 2, flags
 
 
-def _by_answer(right: NDArray[np.bool_], base_rate: float) -> NDArray[np.float64]:
+def _by_answer(right: NDArray[np.bool_], different: NDArray[np.bool_], base_rate: float) -> NDArray[np.float64]:
+    """Return what each label weighs, when the answers about `different` images are to have a share of `base_rate`."""
     if not 0 < base_rate < 1:
         raise UsageError(f"a base rate is a share of the stream, over 0 and under 1, not {base_rate:g}")
-    share = float(right.mean())
+    share = float(different.mean())
     if share in (0.0, 1.0):
         raise UsageError(f"all {len(right)} labels are {'right' if share else 'wrong'}; a base rate needs both kinds")
     return np.where(right, base_rate / share, (1 - base_rate) / (1 - share))

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 # Each candidate has so many more flags than the one before: fewer tests, at each of which bad luck may end it all.
 GROWTH = 1.1
+# An order that is chance's comes as far below by one in 30,000; with fewer of either answer it tells nothing.
+_FAR, _FEW = 4.0, 5
 # Shares of the largest bet that cannot lose everything; a mixture of them does nearly as well as the best one.
 _BETS = np.array([0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97, 1.0])
 
@@ -63,9 +65,11 @@ def certify(
     al. 1995). The first has a number of flags that is known beforehand. Labels of equal weight are tested by the
     binomial distribution, others by betting on them (Waudby-Smith and Ramdas 2024, section 4). With a `grid` of
     thresholds, the strictest first, that does not change from fit to fit, all are tested by betting, and fitting again
-    after every label is as safe as once.
+    after every label is as safe as once; the labels must then be in the order they were given in, old ones first.
     """
     given, level = labels.once(), 1 - confidence
+    if grid is None:
+        given = _shuffled(given)
     least = flawless(target, confidence)
     tested = list(grid) if grid is not None else candidates(given, target, confidence)
     if not tested:
@@ -81,6 +85,31 @@ def certify(
             return found
         found = Certified(float(threshold), flags, hits)
     return found
+
+
+def _shuffled(labels: Labels) -> Labels:
+    """
+    Return the labels in an order that has nothing to do with their answers, always the same.
+
+    Betting on one after the other takes them for drawn in their order; a file sorted by answer would have all that is
+    right first.
+    """
+    order = np.random.default_rng(len(labels.scores)).permutation(len(labels.scores))
+    return Labels(
+        labels.scores[order], labels.right[order], labels.weights[order], labels.clusters[order], labels.by_answer
+    )
+
+
+def sorted_by_answer(right: NDArray[np.bool_]) -> bool:
+    """Tell whether answers, in their order, change far less often than by chance (Wald and Wolfowitz 1940)."""
+    hits, wrong = int(right.sum()), int((~right).sum())
+    count = hits + wrong
+    if min(hits, wrong) < _FEW:
+        return False
+    runs = 1 + int((right[1:] != right[:-1]).sum())
+    mean = 1 + 2 * hits * wrong / count
+    variance = (mean - 1) * (mean - 2) / (count - 1)
+    return runs < mean - _FAR * math.sqrt(variance)
 
 
 def flawless(target: float, confidence: float) -> int:

@@ -67,7 +67,7 @@ class CalibrationFile(_Strict):
     A calibration as stored: `calibrations/<policy id>.json` in the folder of its policy.
 
     `prompts`, `model` and `data` are digests of what it was fitted on; `data_file` says where the labels were, seen
-    from the folder. `grid`, the thresholds to be tested, strictest first, is kept when it is fitted again and again.
+    from the folder.
     """
 
     policy: str
@@ -82,7 +82,6 @@ class CalibrationFile(_Strict):
     data: str
     data_file: str | None
     fitted_at: datetime
-    grid: list[float] | None = None
 
     def save(self, folder: Path) -> Path:
         """Write it beside the policies of `folder` and return where."""
@@ -107,6 +106,36 @@ class CalibrationFile(_Strict):
         if isinstance(self.probability, PlattFile):
             return Platt(self.probability.slope, self.probability.intercept)
         return Isotonic(tuple(self.probability.knots)) if self.probability is not None else None
+
+
+class WatchedGrid(_Strict):
+    """
+    The thresholds that fits under watch test, the strictest first: `calibrations/<policy id>.grid`.
+
+    They were chosen at the first fit, for the scores of these prompts and this model, and for this target.
+    """
+
+    prompts: str
+    model: str
+    precision: float
+    confidence: float
+    thresholds: list[float]
+
+    @classmethod
+    def load(cls, folder: Path, policy_id: str) -> "WatchedGrid | None":
+        """Return what is kept of a policy, None when nothing is."""
+        path = folder / FOLDER / f"{policy_id}.grid"
+        return cls.model_validate_json(path.read_bytes()) if path.is_file() else None
+
+    def save(self, folder: Path, policy_id: str) -> None:
+        """Keep it."""
+        path = folder / FOLDER / f"{policy_id}.grid"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(self.model_dump_json(indent=2) + "\n")
+
+    def same_scores(self, other: "WatchedGrid") -> bool:
+        """Tell whether both are about the same scores and target."""
+        return self.model_copy(update={"thresholds": other.thresholds}) == other
 
 
 @dataclass(frozen=True, slots=True)

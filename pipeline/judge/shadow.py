@@ -22,12 +22,18 @@ def beside(live: PolicySet, shadow: PolicySet) -> PolicySet:
             "the shadow set has another background than the one in force, which every score is measured against; "
             "publish it as a canary instead (`--canary 10%`)"
         )
+    both = union(live, shadow)
+    if both.digest == without_shadows(live).digest:
+        raise PolicyError("nothing to shadow: every policy means what the one in force does")
+    return both
+
+
+def union(live: PolicySet, shadow: PolicySet) -> PolicySet:
+    """Return `live` with what differs in `shadow` as shadows, measured against the background of `live`."""
     kept = without_shadows(live)
     known = {policy.digest for policy in kept.policies}
     families = {policy.id for policy in shadow.policies if policy.parent is None and policy.digest not in known}
     differing = [policy for policy in shadow.policies if (policy.parent or policy.id) in families]
-    if not differing:
-        raise PolicyError("nothing to shadow: every policy means what the one in force does")
     return compose([*kept.policies, *_shadows(differing)], live.background)
 
 

@@ -10,7 +10,7 @@ import structlog
 
 from pipeline.archive.rows import ArchivedEmbedding
 from pipeline.broker.consumer import Polled, Span
-from pipeline.errors import ArchiveError, CommitAborted, DependencyFault
+from pipeline.errors import ArchiveError, CommitAborted, DependencyFault, StoreFault
 from pipeline.stream.chain import Patience
 
 log = structlog.get_logger()
@@ -143,4 +143,11 @@ class Archiver:
         seconds = round(self._clock() - started, 2)
         log.info("archived", rows=len(pending.rows), new=added, seconds=seconds)
         if self._writes % self._compact_every == 0:
+            self._compact()
+
+    def _compact(self) -> None:
+        try:
             self._store.compact()
+        except StoreFault as fault:
+            # What is stored is stored: small files cost time, and the next turn comes.
+            log.warning("the archive was not compacted", fault=str(fault))

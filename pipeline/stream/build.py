@@ -213,7 +213,7 @@ def run_worker(settings: Settings) -> None:
         settings.http_host,
         settings.http_port,
         metrics,
-        alive=lambda: {"loop": worker.alive()},
+        alive=lambda: {"loop": worker.alive(), "policies": policies.watching()},
         ready=lambda: {"assigned": worker.assigned, "model": encoder.answering, "policies": True},
     )
     log.info("worker started", health=health.address, model=bundle.manifest.name)

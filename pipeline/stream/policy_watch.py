@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import structlog
 
 from pipeline.encode.prompt_bank import TextEncoder, build_prompt_bank
-from pipeline.errors import DependencyFault, PolicyError
+from pipeline.errors import DependencyFault, PolicyError, UsageError
 from pipeline.events.policies import PolicySet
 from pipeline.judge.model_change import for_model, stale_policies
 from pipeline.judge.score import Judge
@@ -55,11 +55,26 @@ class PolicyWatch:
         try:
             self._take_news()
         except PolicyError as error:
-            for offer in self._source.earlier():
-                self._refuse(error, "policy set refused, the newest valid one before it is taken")
+            self._refuse(error, "policy set refused, the newest valid one before it is looked for")
+            if not self._take_earlier():
+                raise
+
+    def _take_earlier(self) -> bool:
+        for offer in self._source.earlier():
+            try:
                 self._take(offer)
-                return
-            raise
+            except PolicyError as error:
+                self._refuse(error, "an earlier policy set is refused too")
+            except DependencyFault:
+                self._source.again()
+                raise
+            else:
+                return True
+        return False
+
+    def watching(self) -> bool:
+        """Tell whether edits are still looked for: false when the thread that does has ended by itself."""
+        return self._thread is None or self._thread.is_alive()
 
     def current(self) -> InForce:
         """Return what is in force now; a chunk is judged by it whole."""
@@ -84,8 +99,9 @@ class PolicyWatch:
             self._take_news()
         except PolicyError as error:
             self._refuse(error, "policy edit refused, the last good set stays in force")
-        except DependencyFault as fault:
-            log.warning("policies cannot be taken for now", fault=str(fault))
+        except (DependencyFault, UsageError, OSError) as fault:
+            # A right that was taken away, a file that may not be read: the set in force goes on judging meanwhile.
+            log.error("policies cannot be taken for now", fault=str(fault))  # noqa: TRY400 -- the message says all
 
     def _take_news(self) -> None:
         offer = self._source.news()

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.broker.connection import Connection
@@ -14,6 +15,8 @@ from pipeline.events.policies import PolicySet
 from pipeline.events.records import Record
 from pipeline.events.releases import Canary, Release
 from pipeline.judge.wire import decode_set, encode_set
+
+log = structlog.get_logger()
 
 CURRENT, SET, VERSION = "current", "set/", "version/"
 SHORTEST_DIGEST = 6
@@ -33,8 +36,7 @@ class Published:
     current: Release | None = None
 
     def take(self, records: Iterable[Record]) -> None:
-        """Take in what was read, in order. Raises `PolicyError` for a release that is none, once all else is in."""
-        problems: list[PolicyError] = []
+        """Take in what was read, in order; a release that is none is logged and left out."""
         for record in records:
             key, value = (record.key or b"").decode(errors="replace"), record.value
             if value is None:
@@ -45,12 +47,15 @@ class Published:
                 try:
                     release = _read_release(key, value)
                 except PolicyError as error:
-                    problems.append(error)
+                    log.error("left out", problem=str(error))  # noqa: TRY400 -- the message says all
                     continue
                 self.releases[release.version] = release
                 self.current = release if key == CURRENT else self.current
-        if problems:
-            raise problems[0]
+
+    @property
+    def version(self) -> int:
+        """The newest version that was released; 0 before the first."""
+        return max(self.releases, default=0)
 
     def policy_set(self, digest: str) -> PolicySet:
         """Return a stored set. Raises `PolicyError` when it is missing or is not what the digest names."""
@@ -102,11 +107,11 @@ def publish(connection: Connection, topic: str, proposal: Proposal, *, max_recor
     with writing(connection, topic, max_record_bytes=max_record_bytes) as writer:
         # Read once the right to write is ours alone: nothing can come between this and what is written.
         published = read_published(connection, topic)
-        current = published.current
-        version = current.version if current else 0
+        version = published.version
         if version != proposal.parent:
+            by = _by(published.releases.get(version))
             raise UsageError(
-                f"version {version} is in force{_by(current)}, and this edit was made from version {proposal.parent}; "
+                f"version {version} is in force{by}, and this edit was made from version {proposal.parent}; "
                 "look at `watchword policies diff`, take over what changed, and publish again"
             )
         release = Release(

@@ -18,8 +18,8 @@ from pipeline.commands.backtest import part_of, since_of
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.errors import UsageError
-from pipeline.evaluate.backtest import Image, Part, compare_sets, recount
-from pipeline.events.policies import PolicySet
+from pipeline.evaluate.backtest import Backtest, Comparison, Image, Part, recount
+from pipeline.events.policies import Background, PolicySet
 from pipeline.events.scope import Scope
 from pipeline.judge.load import load_policy_set
 from pipeline.judge.policy import compose, digested
@@ -64,7 +64,12 @@ def judge(policy_set: PolicySet, encoder: LocalEncoder) -> Judge:
 
 def parts(vectors: NDArray[np.float16], size: int) -> Sequence[Part]:
     every = images(len(vectors))
-    return [Part(vectors[at : at + size], every[at : at + size]) for at in range(0, len(vectors), size)]
+    days = frozenset(image.day for image in every)
+    return [Part(vectors[at : at + size], every[at : at + size], days) for at in range(0, len(vectors), size)]
+
+
+def compare(before: PolicySet, after: PolicySet, encoder: LocalEncoder, given: Sequence[Part]) -> Backtest:
+    return Comparison(before, after, lambda policy_set: judge(policy_set, encoder), threads=2).run(given)
 
 
 def test_a_lower_threshold_flags_what_it_would_have_and_clears_nothing(
@@ -75,7 +80,7 @@ def test_a_lower_threshold_flags_what_it_would_have_and_clears_nothing(
     scores = judge(before, encoder).judge(vectors).raw[:, place]
     old, new = before.policies[place].threshold, float(np.sort(scores)[-201:-199].mean())
     after = edited(before, "weapons.firearms", threshold=new)
-    found = compare_sets(judge(before, encoder), judge(after, encoder), parts(vectors, 77))
+    found = compare(before, after, encoder, parts(vectors, 77))
     change = found.policies["weapons.firearms"]
     assert (found.images, len(found.days)) == (600, 5)
     assert change.before == (scores >= old).sum()
@@ -88,7 +93,9 @@ def test_a_lower_threshold_flags_what_it_would_have_and_clears_nothing(
     assert [each.event_id for each in change.nearest_flagged] == [f"e{n}" for n in nearest]
     assert change.nearest_cleared == []
     queue = found.queue("weapons.firearms")
-    assert queue.lower < queue.value == change.after / 5 < queue.upper
+    inner = [change.days_after[f"2031-05-{day}"] for day in (11, 12, 13)]
+    assert queue.value == pytest.approx(sum(inner) / 3)
+    assert queue.lower < queue.value < queue.upper
     untouched = [each for policy_id, each in found.policies.items() if policy_id != "weapons.firearms"]
     assert all((each.newly_flagged, each.newly_cleared) == (0, 0) for each in untouched)
 
@@ -98,12 +105,25 @@ def test_scopes_and_policies_that_come_and_go_count(
 ) -> None:
     narrowed = edited(before, "wildlife.big_cats", scope=Scope(values=(("region", ("eu",)),)), threshold=-99.0)
     gone = compose([policy for policy in narrowed.policies if policy.id != "weapons.firearms"], before.background)
-    found = compare_sets(judge(before, encoder), judge(gone, encoder), parts(vectors, 200))
+    found = compare(before, gone, encoder, parts(vectors, 200))
     cats, guns = found.policies["wildlife.big_cats"], found.policies["weapons.firearms"]
     assert cats.after == sum(image.attributes["region"] == "eu" for image in images(600))
     assert (guns.after, guns.newly_cleared) == (0, guns.before)
     assert guns.before > 0
     assert len(guns.nearest_cleared) == 5
+
+
+def test_sets_with_different_backgrounds_are_judged_each_against_its_own(
+    vectors: NDArray[np.float16], before: PolicySet, encoder: LocalEncoder
+) -> None:
+    after = compose(list(before.policies), Background(("a tree", "a chair"), before.background.templates))
+    found = compare(before, after, encoder, parts(vectors, 300))
+    for policy_set, counted in ((before, "before"), (after, "after")):
+        flagged = judge(policy_set, encoder).judge(vectors).flagged.sum(axis=0)
+        for place, policy in enumerate(policy_set.policies):
+            assert getattr(found.policies[policy.id], counted) == flagged[place]
+    same = compare(before, before, encoder, parts(vectors, 300))
+    assert all((each.newly_flagged, each.newly_cleared) == (0, 0) for each in same.policies.values())
 
 
 def test_a_recount_by_each_images_own_set_makes_its_flags_again(
@@ -112,7 +132,7 @@ def test_a_recount_by_each_images_own_set_makes_its_flags_again(
     after = edited(before, "weapons.firearms", threshold=-99.0)
     judges = {policy_set.digest: judge(policy_set, encoder) for policy_set in (before, after)}
     sets = [before.digest if n % 2 else after.digest for n in range(100)]
-    found = recount(judges, Part(vectors[:100], images(100)), sets)
+    found = recount(judges, Part(vectors[:100], images(100), frozenset()), sets)
     guns = {event_id for event_id, policy_id in found if policy_id == "weapons.firearms"}
     assert guns >= {f"e{n}" for n in range(0, 100, 2)}
     assert len(guns) < 100

@@ -208,12 +208,29 @@ def test_fitting_again_and_again_tests_the_same_thresholds(folder: Path, labels:
     labels.write_text("\n".join(everything[:120]) + "\n")
     first = run("calibrate", POLICY, "--policies", folder, "--labels", labels, "--watched")
     assert first.exit_code == 0, first.stdout
-    grid = stored(folder)["grid"]
-    assert grid
+    kept = folder / "calibrations" / f"{POLICY}.grid"
+    grid = json.loads(kept.read_text())["thresholds"]
     labels.write_text("\n".join(everything) + "\n")
     run("calibrate", POLICY, "--policies", folder, "--labels", labels)
-    assert stored(folder)["grid"] == grid
-    assert stored(folder)["threshold"] in grid  # type: ignore[operator]  # a list
+    assert json.loads(kept.read_text())["thresholds"] == grid
+    assert stored(folder)["threshold"] in grid
+    head, *rows = everything
+    labels.write_text("\n".join([head, *sorted(rows, key=lambda row: row.split(",")[-2] not in CATS)]) + "\n")
+    assert "sorted by answer" in str(run("calibrate", POLICY, "--policies", folder, "--labels", labels).exception)
+    labels.write_text("\n".join(everything) + "\n")
+    file = folder / "cats.yaml"
+    file.write_text(file.read_text().replace("precision: 0.8", "precision: 0.7"))
+    run("calibrate", POLICY, "--policies", folder, "--labels", labels)
+    assert json.loads(kept.read_text())["precision"] == 0.7, "another target, other thresholds"
+
+
+def test_thresholds_under_watch_are_kept_when_nothing_is_certified(folder: Path, labels: Path, policies: Path) -> None:
+    """Chosen anew at every refusal they would be chosen by looking."""
+    rewrite(folder, policies / "wildlife-big_cats.yaml", "{ precision: 0.99, confidence: 0.6 }")
+    refused = run("calibrate", POLICY, "--policies", folder, "--labels", labels, "--watched")
+    assert refused.exit_code == 1
+    assert (folder / "calibrations" / f"{POLICY}.grid").exists()
+    assert not (folder / "calibrations" / f"{POLICY}.json").exists()
 
 
 def test_a_queue_takes_what_it_can_hold(folder: Path, policies: Path, samples: Path) -> None:

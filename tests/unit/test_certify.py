@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.evaluate.certify import Certified, Labels, Refused, certify, flawless
+from pipeline.evaluate.certify import Certified, Labels, Refused, certify, flawless, sorted_by_answer
 from tests.support.calibration import balanced, scenarios
 
 DRAWS = 200
@@ -78,3 +78,17 @@ def test_a_certificate_is_hardly_ever_wrong(scenario: str) -> None:
     rng, draw = np.random.default_rng(11), scenarios()[scenario]
     wrong = sum(draw(rng) for _ in range(DRAWS))
     assert wrong / DRAWS <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / DRAWS)
+
+
+def test_the_order_of_a_file_certifies_nothing() -> None:
+    """Sorted by answer, labels of unequal weight are no better evidence than shuffled."""
+    rng = np.random.default_rng(3)
+    certified = 0
+    for _ in range(40):
+        scores = rng.random(600)
+        right = np.sort(rng.random(600) < 0.9)[::-1]
+        labels = Labels(scores, right, rng.choice([1.0, 2.0], 600), np.arange(600))
+        certified += isinstance(certify(labels, 0.95, 0.95), Certified)
+    assert certified <= 4
+    assert sorted_by_answer(np.sort(rng.random(200) < 0.5))
+    assert not any(sorted_by_answer(rng.random(200) < 0.9) for _ in range(200))

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ from numpy.typing import NDArray
 
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.text_cache import CachedTextEncoder
-from pipeline.errors import BrokerFault, PolicyError, UsageError
+from pipeline.errors import BrokerFault, EncoderFault, PolicyError, UsageError
 from pipeline.evaluate.shadow import count_shadows
-from pipeline.events.policies import Background, Mode, PolicySet
+from pipeline.events.policies import Background, Mode, OnModelChange, PolicySet
 from pipeline.events.records import Origin, Record
 from pipeline.events.releases import Release, drawn
 from pipeline.judge.difference import differences
@@ -188,8 +189,8 @@ def test_the_past_survives_compaction() -> None:
 
 def test_a_record_that_is_no_release_hides_none_of_the_others() -> None:
     published = Published()
-    with pytest.raises(PolicyError, match="`current` of the control topic is no release"):
-        published.take([record("current", b"{}"), record("version/1", stored(release(1))), record("set/a", None)])
+    published.take([record("current", b"{}"), record("version/1", stored(release(1))), record("set/a", None)])
+    assert published.version == 1
     assert published.releases == {1: release(1)}
     assert published.current is None
 
@@ -233,6 +234,32 @@ def test_what_cannot_be_used_leaves_what_was(full: PolicySet, encoder: LocalEnco
     assert watching.current().judge.bank.policy_set == other
     with pytest.raises(PolicyError):
         watch(Given([PolicyError("no")]), encoder).load(lambda _: None)
+
+
+def test_a_start_finds_a_set_whatever_goes_wrong_on_the_way(full: PolicySet, encoder: LocalEncoder) -> None:
+    """The text tower is away just then, and the newest of the earlier sets is for another model."""
+    policies = [
+        dataclasses.replace(policy, model="b" * 64, on_model_change=OnModelChange.REFUSE) for policy in full.policies
+    ]
+    elsewhere = compose(policies, full.background)
+    source = Given([PolicyError("no"), PolicyError("no"), None], [Offer(elsewhere, 3), Offer(full, 2)])
+    watching = watch(source, encoder)
+    with mock.patch.object(encoder, "encode_texts", side_effect=EncoderFault("away")), pytest.raises(EncoderFault):
+        watching.load(lambda _: None)
+    assert source.asked_again == 1, "so that the next try is told again"
+    watching.load(lambda _: None)
+    assert watching.current().version == 2
+
+
+def test_an_edit_that_may_not_be_read_leaves_the_watch_alive(full: PolicySet, encoder: LocalEncoder) -> None:
+    other = edited(full, threshold=9.0)
+    source = Given([Offer(full, 1), PermissionError("no"), UsageError("no right"), Offer(other, 2)])
+    watching = watch(source, encoder)
+    watching.load(lambda _: None)
+    for _ in range(3):
+        watching.refresh()
+    assert watching.watching()
+    assert watching.current().version == 2
 
 
 def test_a_share_is_drawn_by_event_and_by_purpose() -> None:
