@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, overload
 
-import numpy as np
 import pyarrow as pa
 from rich.progress import Progress
 from threadpoolctl import threadpool_limits
@@ -101,8 +100,8 @@ class ArchivedImages(Sequence[Image]):
 
 def part_of(batch: pa.RecordBatch) -> Part:
     """Return a batch of archived rows as what is judged."""
-    days = np.unique(batch.column("time").to_numpy(zero_copy_only=False).astype("datetime64[D]"))
-    return Part(vectors_of(batch), ArchivedImages(batch), frozenset(str(day) for day in days))
+    days = batch.column("time").cast(pa.date32(), safe=False).unique().to_pylist()
+    return Part(vectors_of(batch), ArchivedImages(batch), frozenset(day.isoformat() for day in days))
 
 
 def _print(found: Backtest) -> None:

@@ -18,6 +18,8 @@ from pipeline.judge.shadow import SUFFIX, union, without_shadows
 
 # Of what changes, so many examples nearest to the threshold and so many furthest from it are kept.
 EXAMPLES = 5
+# So many embeddings stay in a core's cache from their widening to their scores.
+AT_ONCE = 1024
 # With fewer days than these and two more, none is left when those looked at in part are left out.
 LEAST_DAYS = 2
 
@@ -159,11 +161,10 @@ def _together(before: PolicySet, after: PolicySet) -> PolicySet | None:
 
 def _answers(judge: Judge, part: Part) -> Answers:
     policies = judge.bank.policy_set.policies
-    scores = judge.judge(part.vectors)
-    flagged = decide(policies, scores.flagged, part.images).flagged
-    return {
-        policy.id: (flagged[:, place], scores.raw[:, place] - policy.threshold) for place, policy in enumerate(policies)
-    }
+    slices = [judge.judge(part.vectors[at : at + AT_ONCE]) for at in range(0, len(part.vectors), AT_ONCE)]
+    raw = np.concatenate([each.raw for each in slices])
+    flagged = decide(policies, np.concatenate([each.flagged for each in slices]), part.images).flagged
+    return {policy.id: (flagged[:, place], raw[:, place] - policy.threshold) for place, policy in enumerate(policies)}
 
 
 def recount(judges: Mapping[str, Judge], part: Part, sets: Sequence[str]) -> list[tuple[str, str]]:

@@ -6,7 +6,6 @@ own decoder, the engine Triton runs, its batch size, and `samples/`.
 """
 
 import argparse
-import json
 import os
 import re
 import signal
@@ -27,12 +26,10 @@ from numpy.typing import NDArray
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.events.images import ImageLimits
-from pipeline.events.policies import Background, Mode, Policy, PolicySet, PromptBank, ScoreKind, Severity
 from pipeline.ingest.decode import decode
-from pipeline.judge.score import Judge
 from pipeline.settings import BUNDLED_MODEL
-from tests.bench import engines
-from tests.bench.timing import paired
+from tests.bench import backtest, engines
+from tests.bench.judging import bench_judging
 from tests.prove.prove import own_stack, say
 from tests.support.stream import REPOSITORY, Stack, Stream
 
@@ -69,6 +66,7 @@ def main() -> None:
     say(f"end to end ÷ roofline: {rate / roofline.images_per_s:.2f} ({rate:.0f} images/s; bar 0.70)")
     bench_judging()
     engines.main()
+    backtest.main()
 
 
 def measure_roofline(bundle: Bundle, images: list[bytes]) -> Roofline:
@@ -201,44 +199,6 @@ def _chunk_service_s(metrics: str) -> float:
         found = dict(re.findall(pattern, metrics))
         total += float(found["sum"]) / float(found["count"])
     return total
-
-
-def bench_judging() -> None:
-    """Judging against the bare matrix product of the same shapes, alternating in one run."""
-    rng = np.random.default_rng(1)
-    dimension = 256
-    for batch in (BATCH, 256):
-        for prompts, policies in ((10, 2), (1000, 50), (10_000, 500)):
-            judge = Judge(_random_bank(rng, prompts, policies, dimension))
-            embeddings = rng.standard_normal((batch, dimension)).astype(np.float32)
-            embeddings = (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).astype(np.float16)
-            wide, matrix = embeddings.astype(np.float32), np.ascontiguousarray(judge.bank.vectors.T)
-            ratio, judged = paired(lambda: judge.judge(embeddings), lambda: wide @ matrix)  # noqa: B023 -- called at once
-            say(
-                f"judging {batch} images by {prompts} prompts in {policies} policies: "
-                f"{judged / batch * 1e6:.1f} µs an image, "
-                f"÷ bare matrix product {ratio:.2f}{' (bar 2)' if prompts == 10_000 else ''}"
-            )
-
-
-def _random_bank(rng: np.random.Generator, prompts: int, policies: int, dimension: int) -> PromptBank:
-    """A bank of so many prompts in all: half of each policy's are its own, half its contrast."""
-    each = prompts // policies
-    own = max(1, each // 2)
-    vectors = rng.standard_normal((prompts, dimension)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    made = tuple(
-        Policy(
-            str(n), "", ("p",) * own, ("c",) * (each - own), ("{}",), ScoreKind.CONTRAST, 50.0, Severity.LOW, "", "",
-            Mode.ENFORCE, provisional=False, digest="",
-        )
-        for n in range(policies)
-    )  # fmt: skip
-    rows = [(n * each, n * each + own, (n + 1) * each) for n in range(policies)]
-    policy_set = PolicySet(made, Background((), ("{}",)), json.dumps(prompts))
-    return PromptBank(
-        policy_set, "", 20.0, vectors, (0, 0), tuple((a, b) for a, b, _ in rows), tuple((b, c) for _, b, c in rows)
-    )
 
 
 if __name__ == "__main__":
