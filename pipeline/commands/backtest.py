@@ -21,6 +21,7 @@ from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.errors import UsageError
 from pipeline.evaluate.backtest import Backtest, Comparison, Image, Part, PolicyChange
+from pipeline.events.policies import PolicySet
 from pipeline.judge.score import Judge
 from pipeline.settings import Settings, load_settings
 
@@ -31,25 +32,43 @@ _UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0}
 def run_backtest(after: str, before: str, *, since: str, output_format: str) -> int:
     """Print what `after` would have said that `before` did not; return 1 when anything would have changed."""
     require_format(output_format, ("table", "json"))
-    archive = open_archive()
-    bundle = Bundle.load(load_settings(Settings).model)
-    encoder = LocalEncoder(bundle)
-    # One thread a product, and as many products at a time as there are cores: the cores then also widen and pool.
-    threadpool_limits(limits=1, user_api="blas")
-    comparison = Comparison(
-        named_set(before),
-        named_set(after),
-        lambda policy_set: Judge(build_prompt_bank(policy_set, encoder)),
-        threads=os.cpu_count() or 1,
-    )
-    found = comparison.run(_parts(archive, bundle.digest, since_of(since)))
+    found = _backtest(open_archive(), named_set(before), named_set(after), since_of(since))
     if not found.images:
-        raise UsageError(f"`{archive.address}` has nothing of the model {bundle.digest[:12]} since {since}")
+        raise UsageError(f"the archive has nothing of this model since {since}")
     if output_format == "json":
         output().print_json(json.dumps(_fields(found)))
     else:
         _print(found)
     return int(any(each.newly_flagged or each.newly_cleared for each in found.policies.values()))
+
+
+def archive_summary(before: PolicySet, after: PolicySet, since: str = "7d") -> list[str]:
+    """Return, a line a policy, what an edit would have done since then; nothing where nothing is archived."""
+    archive = open_archive()
+    if Bundle.load(load_settings(Settings).model).digest not in archive.models():
+        return []
+    found = _backtest(archive, before, after, since_of(since))
+    changes = [each for each in found.policies.values() if each.newly_flagged or each.newly_cleared]
+    lines = [
+        f"{each.policy_id}: {each.newly_flagged} newly flagged, {each.newly_cleared} newly cleared, "
+        f"{found.queue(each.policy_id).value:.1f} flags a day"
+        for each in changes
+    ]
+    return [f"of {found.images} images archived since {since}:", *(lines or ["no flag changes"])]
+
+
+def _backtest(archive: Archive, before: PolicySet, after: PolicySet, since: datetime) -> Backtest:
+    bundle = Bundle.load(load_settings(Settings).model)
+    encoder = LocalEncoder(bundle)
+    # One thread a product, and as many products at a time as there are cores: the cores then also widen and pool.
+    with threadpool_limits(limits=1, user_api="blas"):
+        comparison = Comparison(
+            before,
+            after,
+            lambda policy_set: Judge(build_prompt_bank(policy_set, encoder)),
+            threads=os.cpu_count() or 1,
+        )
+        return comparison.run(_parts(archive, bundle.digest, since))
 
 
 def since_of(text: str) -> datetime:

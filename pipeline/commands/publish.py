@@ -74,6 +74,8 @@ def run_publish(
         console.print(f"version {control.version} already means this; nothing to publish")
         return 0
     _show(changes, control, console, share)
+    if live is not None:
+        _look_back(live, policy_set, console)
     if not yes:
         typer.confirm("Put it in force?", abort=True, err=True)
     given = Proposal(
@@ -170,6 +172,16 @@ def _show(changes: Sequence[Change], control: Control, console: Console, share: 
     what = f"for {share:.0%} of the images" if share is not None else "for all images"
     console.print(f"in force: version {control.version}" if control.version else "nothing is in force yet")
     console.print(f"{as_text(changes) or 'no difference'}\n{what}", markup=False)
+
+
+def _look_back(live: PolicySet, edited: PolicySet, console: Console) -> None:
+    """Say what the edit would have done to the last week, where that is archived."""
+    try:
+        from pipeline.commands.backtest import archive_summary
+    except ModuleNotFoundError:
+        return  # an install without the archive
+    for line in archive_summary(without_shadows(live), edited):
+        console.print(line, markup=False)
 
 
 def _say(release: Release, console: Console) -> None:

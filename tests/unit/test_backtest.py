@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from pipeline.archive.dataset import Archive
 from pipeline.archive.rows import ArchivedEmbedding
 from pipeline.cli import app
-from pipeline.commands.backtest import part_of, since_of
+from pipeline.commands.backtest import archive_summary, part_of, since_of
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.errors import UsageError
@@ -179,6 +179,9 @@ def test_the_command_looks_back_as_far_as_asked(
     guns = fields["policies"]["weapons.firearms"]
     assert guns["after"] == 100
     assert guns["newly_flagged"] == 100 - guns["before"]
+    told = archive_summary(before, load_policy_set(folder), "5d")
+    assert told[0] == "of 100 images archived since 5d:"
+    assert told[1].startswith(f"weapons.firearms: {100 - guns['before']} newly flagged, 0 newly cleared")
     same = CliRunner().invoke(app, ["policies", "backtest", str(policies), "--before", str(policies)])
     assert same.exit_code == 0
     [batch, *_] = archive.scan(encoder.model_digest, ["event_id", "source", "attributes", "time", "vector"])
@@ -186,7 +189,7 @@ def test_the_command_looks_back_as_far_as_asked(
     nothing = CliRunner().invoke(
         app, ["policies", "backtest", str(policies), "--before", str(policies), "--since", "0h"]
     )
-    assert "has nothing of the model" in str(nothing.exception)
+    assert "has nothing of this model since 0h" in str(nothing.exception)
 
 
 def test_a_time_to_look_back_to_is_read_or_named() -> None:
@@ -194,3 +197,10 @@ def test_a_time_to_look_back_to_is_read_or_named() -> None:
     assert since_of("2031-05-20") == NOW
     with pytest.raises(UsageError, match="such as `7d`"):
         since_of("a week")
+
+
+def test_nothing_is_said_of_an_archive_that_is_not_there(
+    tmp_path: Path, before: PolicySet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATCHWORD_ARCHIVE", str(tmp_path / "none"))
+    assert archive_summary(before, before) == []
