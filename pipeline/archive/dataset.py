@@ -1,6 +1,8 @@
 """Embeddings kept: a Lance dataset a model, on a folder or in object storage."""
 
+import fcntl
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -45,7 +47,8 @@ class Archive:
     def models(self) -> list[str]:
         """Return the digests of the models whose embeddings are here."""
         if "://" not in self.address:
-            return sorted(path.stem for path in Path(self.address).glob(f"*{SUFFIX}"))
+            # A folder without a manifest is a dataset that is being made.
+            return sorted({path.parents[1].stem for path in Path(self.address).glob(f"*{SUFFIX}/_versions/*.manifest")})
         files, root = self._file_system()
         found = files.get_file_info(pafs.FileSelector(root, allow_not_found=True))
         return sorted(Path(each.path).stem for each in found if each.path.endswith(SUFFIX))
@@ -75,9 +78,7 @@ class Archive:
         for model in sorted({row.model for row in rows}):
             given = {row.key: row for row in rows if row.model == model}
             table = _table(list(given.values()))
-            if model not in self.models():
-                added += self._create(model, table)
-                continue
+            self._require(model, table)
             merge = self.dataset(model).merge_insert("key").when_not_matched_insert_all()
             added += int(merge.execute(table)["num_inserted_rows"])
         return added
@@ -152,19 +153,29 @@ class Archive:
             self.dataset(model).scanner(columns=list(columns), filter=where, io_buffer_size=64 << 20).to_batches()
         )
 
-    def _create(self, model: str, table: pa.Table) -> int:
+    def _require(self, model: str, table: pa.Table) -> None:
+        """Make the dataset of a model, with the table's columns, unless it is there."""
         if "://" not in self.address:
             Path(self.address).mkdir(parents=True, exist_ok=True)
-        empty = table.slice(0, 0)
-        try:
-            lance.write_dataset(
-                empty, self._place(model), data_storage_version=STORAGE_VERSION, storage_options=self._options
-            )
-        except OSError as error:
-            if "already exists" not in str(error):
-                raise
-        merge = self.dataset(model).merge_insert("key").when_not_matched_insert_all()
-        return int(merge.execute(table)["num_inserted_rows"])
+        # Lance has the second of two who create one dataset at once write over the first's.
+        with self._alone():
+            if model not in self.models():
+                lance.write_dataset(
+                    table.slice(0, 0),
+                    self._place(model),
+                    data_storage_version=STORAGE_VERSION,
+                    storage_options=self._options,
+                )
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes of this machine out; in object storage nothing does, so start one writer first there."""
+        if "://" in self.address:
+            yield
+            return
+        with (Path(self.address) / ".creating").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _update(self, content: str, reason: str) -> int:
         changed = 0
