@@ -4,7 +4,7 @@ import fcntl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import lance
@@ -57,7 +57,7 @@ class Archive:
         """Open the dataset of a model. Raises `ArchiveError` when there is none."""
         try:
             return lance.dataset(self._place(model), storage_options=self._options)
-        except (ValueError, FileNotFoundError, OSError) as error:
+        except (ValueError, OSError) as error:
             if "not found" not in str(error).lower():
                 raise StoreFault(f"`{self.address}`: {error}") from error
             raise ArchiveError(f"`{self.address}` has no embeddings of the model {model[:12]}") from error
@@ -117,7 +117,7 @@ class Archive:
 
     def expire(self, before: datetime) -> int:
         """Delete what is older and not held; return how many rows that is."""
-        old = f"time < timestamp '{before:%Y-%m-%d %H:%M:%S.%f}' and hold = ''"
+        old = f"not ({from_on(before)}) and hold = ''"
         return sum(self._delete(model, old) for model in self.models())
 
     def compact(self) -> None:
@@ -146,6 +146,13 @@ class Archive:
                 target_rows_per_fragment=FRAGMENT_ROWS, materialize_deletions=True, materialize_deletions_threshold=0.0
             )
             dataset.cleanup_old_versions(older_than=older_than, delete_unverified=unverified)
+
+    def find(self, model: str, key: str) -> tuple[str, NDArray[np.float16]] | None:
+        """Return the content digest and the embedding, float16 [D], of an input record; None when it is not here."""
+        for batch in self.scan(model, ["content", "vector"], f"key = {_quoted(key)}"):
+            if batch.num_rows:
+                return str(batch.column("content")[0].as_py()), vectors_of(batch)[0]
+        return None
 
     def scan(self, model: str, columns: Sequence[str], where: str | None = None) -> Iterator[pa.RecordBatch]:
         """Yield batches of a model's rows, in the order they were stored."""
@@ -211,6 +218,11 @@ def vectors_of(batch: pa.RecordBatch) -> NDArray[np.float16]:
     column = batch.column("vector")
     values = column.flatten().to_numpy(zero_copy_only=True)
     return np.asarray(values.reshape(len(column), -1))
+
+
+def from_on(time: datetime) -> str:
+    """Return the condition of rows of that time and later, for `scan`."""
+    return f"time >= timestamp '{time.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
 
 
 def _table(rows: Sequence[ArchivedEmbedding]) -> pa.Table:

@@ -3,19 +3,19 @@
 import json
 import math
 import os
-import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, overload
 
 import pyarrow as pa
 from rich.progress import Progress
 from threadpoolctl import threadpool_limits
 
-from pipeline.archive.dataset import Archive, vectors_of
+from pipeline.archive.dataset import Archive, from_on, vectors_of
 from pipeline.commands.archive import open_archive
 from pipeline.commands.console import interval, output, plain_table, progress_output, require_format
 from pipeline.commands.publish import named_set
+from pipeline.commands.times import since_of
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
@@ -26,13 +26,13 @@ from pipeline.judge.score import Judge
 from pipeline.settings import Settings, load_settings
 
 COLUMNS = ["event_id", "source", "attributes", "time", "vector"]
-_UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0}
 
 
 def run_backtest(after: str, before: str, *, since: str, output_format: str) -> int:
     """Print what `after` would have said that `before` did not; return 1 when anything would have changed."""
     require_format(output_format, ("table", "json"))
-    found = _backtest(open_archive(), named_set(before), named_set(after), since_of(since))
+    bundle = Bundle.load(load_settings(Settings).model)
+    found = _backtest(open_archive(), bundle, named_set(before), named_set(after), since_of(since))
     if not found.images:
         raise UsageError(f"the archive has nothing of this model since {since}")
     if output_format == "json":
@@ -44,10 +44,10 @@ def run_backtest(after: str, before: str, *, since: str, output_format: str) -> 
 
 def archive_summary(before: PolicySet, after: PolicySet, since: str = "7d") -> list[str]:
     """Return, a line a policy, what an edit would have done since then; nothing where nothing is archived."""
-    archive = open_archive()
-    if Bundle.load(load_settings(Settings).model).digest not in archive.models():
+    archive, bundle = open_archive(), Bundle.load(load_settings(Settings).model)
+    if bundle.digest not in archive.models():
         return []
-    found = _backtest(archive, before, after, since_of(since))
+    found = _backtest(archive, bundle, before, after, since_of(since))
     changes = [each for each in found.policies.values() if each.newly_flagged or each.newly_cleared]
     lines = [
         f"{each.policy_id}: {each.newly_flagged} newly flagged, {each.newly_cleared} newly cleared, "
@@ -57,8 +57,7 @@ def archive_summary(before: PolicySet, after: PolicySet, since: str = "7d") -> l
     return [f"of {found.images} images archived since {since}:", *(lines or ["no flag changes"])]
 
 
-def _backtest(archive: Archive, before: PolicySet, after: PolicySet, since: datetime) -> Backtest:
-    bundle = Bundle.load(load_settings(Settings).model)
+def _backtest(archive: Archive, bundle: Bundle, before: PolicySet, after: PolicySet, since: datetime) -> Backtest:
     encoder = LocalEncoder(bundle)
     # One thread a product, and as many products at a time as there are cores: the cores then also widen and pool.
     with threadpool_limits(limits=1, user_api="blas"):
@@ -71,20 +70,8 @@ def _backtest(archive: Archive, before: PolicySet, after: PolicySet, since: date
         return comparison.run(_parts(archive, bundle.digest, since))
 
 
-def since_of(text: str) -> datetime:
-    """Return the time that `7d`, `12h`, `2w` ago or a date means. Raises `UsageError`."""
-    found = re.fullmatch(r"(\d+)([hdw])", text)
-    if found:
-        return datetime.now(UTC) - timedelta(days=int(found[1]) * _UNITS[found[2]])
-    try:
-        day = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"`--since {text}`: such as `7d`, `12h`, `2w` or `2026-11-14`") from error
-    return day if day.tzinfo else day.replace(tzinfo=UTC)
-
-
 def _parts(archive: Archive, model: str, since: datetime) -> Iterator[Part]:
-    where = f"time >= timestamp '{since.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
+    where = from_on(since)
     total = archive.dataset(model).count_rows(filter=where)
     with Progress(console=progress_output(), transient=True) as progress:
         task = progress.add_task("judging what was archived", total=total)

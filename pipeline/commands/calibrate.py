@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,10 @@ from pipeline.broker.reader import read_topics
 from pipeline.commands.console import output, progress_output
 from pipeline.commands.extras import models_extra
 from pipeline.commands.in_process import InProcess
-from pipeline.encode.bundle import Bundle
 from pipeline.errors import UsageError
 from pipeline.evaluate.calibrate import labels_of, queue_threshold
 from pipeline.evaluate.certify import Certified, Labels, candidates, certify, sorted_by_answer
-from pipeline.evaluate.labelled_stream import POLICY_LABELS, LabelledStream, read_stream
+from pipeline.evaluate.labelled_stream import POLICY_LABELS, LabelledStream, labels_file, read_stream
 from pipeline.evaluate.near_duplicates import difference_hash
 from pipeline.evaluate.replay import collect
 from pipeline.events.outcomes import DeadLetter, Verdict
@@ -64,6 +64,11 @@ class _Chosen:
     policy_set: PolicySet
     target: Target
 
+    @cached_property
+    def judged(self) -> InProcess:
+        """The model of the settings with the set, ready to judge."""
+        return InProcess(self.policy_set)
+
     @classmethod
     def of(cls, policies: PolicyFolder, policy_id: str) -> "_Chosen":
         policy_set = policies.scores_only()
@@ -91,7 +96,7 @@ class _Chosen:
             evidence=evidence,
             probability=None,
             prompts=prompts_digest(self.policy, self.policy_set.background),
-            model=Bundle.load(load_settings(Settings).model).digest,
+            model=self.judged.bank.model_digest,
             data=data,
             data_file=data_file,
             fitted_at=datetime.now(UTC).replace(microsecond=0),
@@ -114,9 +119,7 @@ class _Seen:
 def _to_precision(
     folder: Path, chosen: _Chosen, path: Path, split: str | None, base_rate: float | None, *, watched: bool
 ) -> int:
-    where = path / "labels.csv" if path.is_dir() else path
-    if not where.is_file():
-        raise UsageError(f"`{path}`: a calibration names the file its labels are in; give a CSV or JSON Lines file")
+    where = labels_file(path)
     given = _labels(chosen, read_stream(where, split), base_rate)
     target, console = chosen.target, output()
     assert target.precision is not None
@@ -168,7 +171,7 @@ def _grid(folder: Path, chosen: _Chosen, given: Labels, *, watched: bool) -> lis
     assert target.precision is not None
     fresh = WatchedGrid(
         prompts=prompts_digest(chosen.policy, chosen.policy_set.background),
-        model=Bundle.load(load_settings(Settings).model).digest,
+        model=chosen.judged.bank.model_digest,
         precision=target.precision,
         confidence=target.confidence,
         thresholds=candidates(given.once(), target.precision, target.confidence),
@@ -184,7 +187,7 @@ def _labels(chosen: _Chosen, stream: LabelledStream, base_rate: float | None) ->
     if chosen.policy.id not in stream.policies:
         raise UsageError(f"the labels do not speak of `{chosen.policy.id}`; see `policies`, or {POLICY_LABELS}")
     seen = _Seen()
-    outcomes = InProcess(chosen.policy_set).outcomes([image.event for image in stream.images], read_events)
+    outcomes = chosen.judged.outcomes([image.event for image in stream.images], read_events)
     replayed = collect(stream, seen.passing(outcomes))
     place = next(i for i, policy in enumerate(replayed.policies) if policy.id == chosen.policy.id)
     return labels_of(replayed, place, seen.hashes, base_rate)
@@ -211,7 +214,7 @@ def _to_queue(folder: Path, chosen: _Chosen, images: Path | None, per_day: float
 
 def _scores_of_files(chosen: _Chosen, images: Path) -> NDArray[np.float64]:
     place = chosen.policy_set.policies.index(chosen.policy)
-    outcomes = InProcess(chosen.policy_set).outcomes(list_files([images]), read_files)
+    outcomes = chosen.judged.outcomes(list_files([images]), read_files)
     scores = [outcome.scores[place] for outcome in outcomes if isinstance(outcome, Verdict)]
     if not scores:
         raise UsageError(f"`{images}`: no image that can be judged")
@@ -221,7 +224,7 @@ def _scores_of_files(chosen: _Chosen, images: Path) -> NDArray[np.float64]:
 def _scores_of_stream(chosen: _Chosen, per_day: float | None) -> tuple[NDArray[np.float64], float]:
     """Return the scores of what the embeddings' topic still has, and how many images a day there were."""
     settings = load_settings(Settings)
-    bank = InProcess(chosen.policy_set).bank
+    bank = chosen.judged.bank
     rows, times = [], []
     for record in read_topics(connection_of(settings), [settings.topic_embeddings]):
         headers = dict(record.headers)

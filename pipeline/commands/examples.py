@@ -10,7 +10,7 @@ from pipeline.commands.in_process import InProcess
 from pipeline.errors import UsageError
 from pipeline.evaluate.examples import Tried, all_policies, examples_of, tried
 from pipeline.ingest.folder import read_events
-from pipeline.judge.load import read_folder
+from pipeline.judge.load import PolicyFolder, read_folder
 
 
 def run_examples(folder: Path, *, only: str | None, junit: Path | None) -> int:
@@ -32,11 +32,18 @@ def run_examples(folder: Path, *, only: str | None, junit: Path | None) -> int:
 
 def try_examples(folder: Path, only: str | None = None) -> list[Tried]:
     """Judge the examples of a folder, or of one policy of it, in process. Raises `UsageError` when there are none."""
-    policies = read_folder(folder)
-    examples = [each for each in examples_of(policies) if only in (None, each.policy_id)]
-    if not examples:
+    results = tried_examples(read_folder(folder), only)
+    if not results:
         of = f"the policy `{only}`" if only else f"`{folder}`"
         raise UsageError(f"{of} has no examples; a policy lists them under `examples`, an `image` and a `flag` each")
+    return results
+
+
+def tried_examples(policies: PolicyFolder, only: str | None = None) -> list[Tried]:
+    """Judge the examples of policies that were read, or of one of them, in process; there may be none."""
+    examples = [each for each in examples_of(policies) if only in (None, each.policy_id)]
+    if not examples:
+        return []
     outcomes = InProcess(all_policies(policies)).outcomes([each.event for each in examples], read_events)
     return [tried(example, outcome) for example, outcome in zip(examples, outcomes, strict=True)]
 

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from pipeline.archive.dataset import vectors_of
 from pipeline.broker.reader import read_topics
 from pipeline.commands.archive import open_archive
 from pipeline.commands.console import output, plain_table, progress_output
@@ -18,6 +17,7 @@ from pipeline.commands.publish import named_set
 from pipeline.errors import PolicyError, UsageError
 from pipeline.evaluate.explain import Explanation, explain
 from pipeline.events.policies import PolicySet
+from pipeline.events.records import Origin
 from pipeline.judge.score import Judge
 from pipeline.settings import Settings, load_settings
 from pipeline.stream.build import connection_of
@@ -30,7 +30,7 @@ def run_explain(flag: str, policies: Path | None) -> int:
     fields = _flag(flag)
     policy_set = _policy_set(fields["policy_set_digest"], policies)
     judged = InProcess(policy_set)
-    embedding, content = _archived(fields)
+    content, embedding = _archived(fields)
     found = explain(fields, embedding, content, Judge(judged.bank))
     _print(fields, found)
     return int(not found.proved)
@@ -72,13 +72,12 @@ def _policy_set(digest: str, policies: Path | None) -> PolicySet:
     return named_set(digest)
 
 
-def _archived(fields: dict[str, Any]) -> tuple[NDArray[np.float16], str]:
+def _archived(fields: dict[str, Any]) -> tuple[str, NDArray[np.float16]]:
     origin = fields["origin"]
-    key = f"{origin['topic']}/{origin['partition']}/{origin['offset']}".replace("'", "''")
+    key = str(Origin(origin["topic"], origin["partition"], origin["offset"]))
     archive = open_archive()
-    for batch in archive.scan(fields["model_digest"], ["content", "vector"], f"key = '{key}'"):
-        if batch.num_rows:
-            return vectors_of(batch)[0], str(batch.column("content")[0].as_py())
+    if found := archive.find(fields["model_digest"], key):
+        return found
     raise UsageError(f"`{archive.address}` has no embedding of {key}: not archived yet, expired or deleted")
 
 

@@ -9,8 +9,8 @@ from pipeline.commands.console import output
 from pipeline.commands.extras import models_extra
 from pipeline.commands.in_process import InProcess
 from pipeline.errors import UsageError
-from pipeline.evaluate.labelled_stream import read_stream
-from pipeline.evaluate.near_duplicates import difference_hash, near_duplicates
+from pipeline.evaluate.labelled_stream import labels_file, read_stream
+from pipeline.evaluate.near_duplicates import clusters_of, difference_hash
 from pipeline.evaluate.ranking import average_precision
 from pipeline.events.outcomes import Verdict
 from pipeline.events.policies import Policy, ScoreKind
@@ -27,13 +27,14 @@ def run_fit_head(folder: Path, policy_id: str, labels: Path, split: str | None) 
     with models_extra("calibrate"):
         from pipeline.evaluate.head import fit_head
 
+    table = labels_file(labels)
     policy_set = load_policy_set(folder)
     place, policy = next(
         ((i, each) for i, each in enumerate(policy_set.policies) if each.id == policy_id), (None, None)
     )
     if place is None or policy is None:
         raise UsageError(f"no policy `{policy_id}` judges; write one by words first, so that there is what to beat")
-    stream = read_stream(labels, split)
+    stream = read_stream(table, split)
     judged = InProcess(policy_set)
     pairs = [
         (image, outcome)
@@ -46,17 +47,15 @@ def run_fit_head(folder: Path, policy_id: str, labels: Path, split: str | None) 
         raise UsageError("no image of the stream can be judged")
     right = np.array([policy_id in image.right for image, _ in pairs], dtype=bool)
     embeddings = np.stack([verdict.embedding for _, verdict in pairs]).astype(np.float32)
-    copies = near_duplicates([difference_hash(verdict.image.picture.pixels) for _, verdict in pairs])
-    names = [pairs[first][0].cluster for first in copies.tolist()]
-    clusters = np.unique(names, return_inverse=True)[1].astype(np.intp)
+    hashes = [difference_hash(verdict.image.picture.pixels) for _, verdict in pairs]
+    clusters = clusters_of([image.cluster for image, _ in pairs], hashes)
     found = fit_head(embeddings, right, clusters)
     words = average_precision(np.array([verdict.scores[place] for _, verdict in pairs]), right)
-    where = labels / "labels.csv" if labels.is_dir() else labels
     file = HeadFile(
         weights=[float(np.float32(weight)) for weight in found.weights],
         bias=found.bias,
         model=judged.bank.model_digest,
-        data=file_digest(where),
+        data=file_digest(table),
         average_precision=found.average_precision,
     )
     path = folder / HEADS / f"{policy_id}.json"

@@ -14,7 +14,7 @@ from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.encode.tokenize import TextTokenizer
 from pipeline.judge.lint.finding import Finding
 from pipeline.judge.lint.run import lint
-from pipeline.judge.load import read_folder
+from pipeline.judge.load import PolicyFolder, read_folder
 from pipeline.judge.rules import RULES, Level
 from pipeline.settings import Settings, load_settings
 
@@ -24,15 +24,14 @@ FORMATS = ("text", "json", "sarif", "github")
 def run_lint(folder: Path, output_format: str) -> int:
     """Print what is found; return 1 when any of it is an error or a warning, else 0."""
     require_format(output_format, FORMATS)
-    found = findings_of(folder)
+    found = findings_of(read_folder(folder))
     output().print(_FORMATTERS[output_format](found), markup=False)
     return int(any(each.about.level != "note" for each in found))
 
 
-def findings_of(folder: Path) -> Sequence[Finding]:
-    """Lint a folder by the model of the settings. Raises `PolicyError` when it cannot be read."""
+def findings_of(policies: PolicyFolder) -> Sequence[Finding]:
+    """Lint a folder by the model of the settings. Raises `PolicyError` when a threshold is yet to be fitted."""
     bundle = Bundle.load(load_settings(Settings).model)
-    policies = read_folder(folder)
     bank = build_prompt_bank(policies.compose(), LocalEncoder(bundle))
     return lint(policies, bank, TextTokenizer(bundle), bundle.lineage, datetime.now(UTC).date())
 

@@ -10,7 +10,7 @@ import typer
 
 from pipeline.broker.reader import read_topics
 from pipeline.commands.console import interval, output, plain_table, progress_output
-from pipeline.commands.publish import run_publish
+from pipeline.commands.publish import Control, run_publish
 from pipeline.errors import UsageError
 from pipeline.evaluate.shadow import ShadowCount, count_shadows
 from pipeline.events.policies import Mode, Policy, PolicySet
@@ -19,7 +19,6 @@ from pipeline.judge.policy import compose
 from pipeline.judge.shadow import SUFFIX, union
 from pipeline.settings import Settings, load_settings
 from pipeline.stream.build import connection_of
-from pipeline.stream.published import read_published
 
 
 def run_promote(folder: Path, policy_id: str | None, *, against: str | None, note: str, yes: bool) -> int:
@@ -71,12 +70,7 @@ def _require_same(shadows: list[tuple[Policy, Policy | None]], folder_set: Polic
 
 def _judging(settings: Settings, folder: Path) -> PolicySet:
     """Return the set that workers judge by."""
-    if settings.policy_source == "folder":
-        return load_policy_set(folder)
-    published = read_published(connection_of(settings), settings.topic_policies)
-    if published.current is None:
-        raise UsageError("nothing is published yet")
-    return published.policy_set(published.current.digest)
+    return load_policy_set(folder) if settings.policy_source == "folder" else Control().require_in_force()
 
 
 def _shadows(policy_set: PolicySet, policy_id: str | None, against: str | None) -> list[tuple[Policy, Policy | None]]:

@@ -10,13 +10,13 @@ from rich.console import Console
 
 from pipeline.broker.topics import ensure_topics
 from pipeline.commands.console import output, plain_table, progress_output, require_format
-from pipeline.commands.examples import try_examples
+from pipeline.commands.examples import tried_examples
 from pipeline.commands.lint import findings_of
 from pipeline.errors import PolicyError, UsageError
 from pipeline.events.policies import PolicySet
 from pipeline.events.releases import Release
 from pipeline.judge.difference import Change, differences
-from pipeline.judge.load import load_policy_set, read_folder
+from pipeline.judge.load import PolicyFolder, load_policy_set, read_folder
 from pipeline.judge.shadow import beside, without_shadows
 from pipeline.settings import POLICY_SET_BYTES, Settings, load_settings
 from pipeline.stream.build import connection_of, policy_topic
@@ -48,6 +48,13 @@ class Control:
             progress_output().print(f"what is in force cannot be compared with: {error}", markup=False)
             return None
 
+    def require_in_force(self) -> PolicySet:
+        """Return the set in force. Raises `UsageError` when there is none that can be read."""
+        live = self.in_force()
+        if live is None:
+            raise UsageError("nothing that can be read is in force; name a folder of policies instead of `current`")
+        return live
+
     def publish(self, proposal: Proposal) -> Release:
         """Put a set in force, or raise `UsageError`."""
         topic = self._settings.topic_policies
@@ -61,8 +68,10 @@ def run_publish(
     share = _share(canary) if canary else None
     if share is not None and shadow:
         raise UsageError("`--canary` and `--shadow` are two ways to try a set; choose one")
-    policy_set, control, console = load_policy_set(folder), Control(), progress_output()
-    if not _checked(folder, console):
+    # Read once: what is checked is what is published.
+    policies, control, console = read_folder(folder), Control(), progress_output()
+    policy_set = policies.compose()
+    if not _checked(policies, console):
         return 1
     live = control.in_force()
     if (share is not None or shadow) and live is None:
@@ -136,10 +145,7 @@ def named_set(name: str) -> PolicySet:
         return load_policy_set(Path(name))
     control = Control()
     if name == "current":
-        live = control.in_force()
-        if live is None:
-            raise UsageError("nothing that can be read is in force; name a folder of policies instead of `current`")
-        return without_shadows(live)
+        return without_shadows(control.require_in_force())
     return control.published.policy_set(control.published.named(name).digest)
 
 
@@ -153,14 +159,12 @@ def as_text(changes: Sequence[Change]) -> str:
     return "\n".join(lines)
 
 
-def _checked(folder: Path, console: Console) -> bool:
+def _checked(policies: PolicyFolder, console: Console) -> bool:
     """Lint a folder and try its examples; say what is wrong and return False when it must not be published."""
-    errors = [each for each in findings_of(folder) if each.about.level == "error"]
+    errors = [each for each in findings_of(policies) if each.about.level == "error"]
     for each in errors:
         console.print(each.shown, markup=False)
-    failed = []
-    if any(each.file.examples for each in read_folder(folder).written):
-        failed = [each for each in try_examples(folder) if not each.passed]
+    failed = [each for each in tried_examples(policies) if not each.passed]
     for tried in failed:
         console.print(f"`{tried.example.policy_id}`, `{tried.example.name}`: {tried.line()}", markup=False)
     if errors or failed:

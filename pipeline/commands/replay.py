@@ -13,7 +13,8 @@ from pipeline.commands.console import interval, output, plain_table, require_for
 from pipeline.commands.in_process import InProcess
 from pipeline.commands.replay_kafka import replay_through_kafka
 from pipeline.commands.replay_page import write_replay_page
-from pipeline.commands.topic_stream import SCHEME, time_of, topic_stream
+from pipeline.commands.times import time_of
+from pipeline.commands.topic_stream import SCHEME, topic_stream
 from pipeline.errors import UsageError
 from pipeline.evaluate.baseline import Baseline, Comparison, compare
 from pipeline.evaluate.labelled_stream import LabelledStream, read_stream

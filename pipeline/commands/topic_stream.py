@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +12,7 @@ from rich.progress import track
 from pipeline.broker.reader import read_range
 from pipeline.commands.console import progress_output
 from pipeline.errors import RecordFault, UsageError
-from pipeline.evaluate.labelled_stream import LabelledImage, LabelledStream, read_probability
+from pipeline.evaluate.labelled_stream import LabelledImage, LabelledStream, policy_ids, read_probability
 from pipeline.events.records import Record, Reference
 from pipeline.ingest.event import parse_event
 from pipeline.settings import Settings, load_settings
@@ -42,19 +42,8 @@ def topic_stream(topic: str, labels: Path, since: datetime | None, until: dateti
             raise UsageError(f"`{topic}`: none of the {len(rows)} labelled events is there in that time")
         console.print(f"{len(found)} of {len(rows)} labelled events are in `{topic}`")
         yield LabelledStream(
-            tuple(found.values()), frozenset(policy for row in rows.values() for policy in _policies(row))
+            tuple(found.values()), frozenset(policy for row in rows.values() for policy in policy_ids(row["policies"]))
         )
-
-
-def time_of(text: str | None, option: str) -> datetime | None:
-    """Return a time of the command line, UTC unless it says otherwise. Raises `UsageError`."""
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"`{option} {text}`: a day or a time, such as `2026-11-14` or `2026-11-14T06:00`") from error
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _rows(labels: Path) -> dict[str, dict[str, str]]:
@@ -66,10 +55,6 @@ def _rows(labels: Path) -> dict[str, dict[str, str]]:
         if missing:
             raise UsageError(f"{labels}:1:1: no column {', '.join(f'`{name}`' for name in sorted(missing))}")
         return {row["id"]: {**row, "line": str(number)} for number, row in enumerate(reader, 2)}
-
-
-def _policies(row: dict[str, str]) -> list[str]:
-    return row["policies"].replace(",", " ").split()
 
 
 def _image(record: Record, rows: dict[str, dict[str, str]], path: Path) -> LabelledImage | None:
@@ -88,7 +73,7 @@ def _image(record: Record, rows: dict[str, dict[str, str]], path: Path) -> Label
         image=path,
         source=event.source,
         attributes=event.attributes,
-        right=frozenset(_policies(row)),
+        right=frozenset(policy_ids(row["policies"])),
         cluster=row.get("cluster") or event.id,
         probability=read_probability(Path("labels"), int(row["line"]), row.get("probability")),
     )

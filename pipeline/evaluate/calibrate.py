@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
 from pipeline.evaluate.certify import Labels
-from pipeline.evaluate.near_duplicates import near_duplicates
+from pipeline.evaluate.near_duplicates import clusters_of
 from pipeline.evaluate.replay import Replayed
 
 
@@ -23,9 +23,7 @@ def labels_of(replayed: Replayed, place: int, hashes: Sequence[NDArray[np.bool_]
     within = np.flatnonzero(replayed.in_scope[:, place])
     images = [replayed.images[i] for i in within.tolist()]
     right = replayed.right[within, place]
-    copies = near_duplicates([hashes[i] for i in within.tolist()])
-    keys = [images[first].cluster for first in copies.tolist()]
-    clusters = np.unique(keys, return_inverse=True)[1].astype(np.intp)
+    clusters = clusters_of([image.cluster for image in images], [hashes[i] for i in within.tolist()])
     drawn = [image.probability for image in images]
     if base_rate is not None:
         # Of different images: if what is wrong has more copies, all labels have another share than those that count.

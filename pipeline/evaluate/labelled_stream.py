@@ -12,6 +12,7 @@ from pipeline.evaluate.labelled import read_policy_labels
 from pipeline.ingest.folder import FileEvent, list_files
 
 POLICY_LABELS = "policy_labels.yaml"
+LABELS = "labels.csv"
 # A folder of this name holds what no policy should flag.
 NONE = "none"
 _KNOWN = frozenset({"image", "file", "id", "source", "policies", "category", "cluster", "split", "probability"})
@@ -47,6 +48,19 @@ class LabelledStream:
     policies: frozenset[str]
 
 
+def labels_file(path: Path) -> Path:
+    """Return the file that a stream's labels are in, what is fitted to them names it. Raises `UsageError`."""
+    table = path / LABELS if path.is_dir() else path
+    if not table.is_file():
+        raise UsageError(f"`{path}`: what is fitted names the file its labels are in; give a CSV or JSON Lines file")
+    return table
+
+
+def policy_ids(text: str | None) -> list[str]:
+    """Return the policies that a cell names, with spaces or commas between."""
+    return (text or "").replace(",", " ").split()
+
+
 def read_stream(path: Path, split: str | None = None) -> LabelledStream:
     """
     Read a labelled stream.
@@ -57,8 +71,8 @@ def read_stream(path: Path, split: str | None = None) -> LabelledStream:
     are attributes of the event. A folder has a `labels.csv`, or images in folders named after the policy that should
     flag them, and `none`. Raises `UsageError`.
     """
-    if path.is_dir() and (path / "labels.csv").exists():
-        path = path / "labels.csv"
+    if path.is_dir() and (path / LABELS).exists():
+        path = path / LABELS
     if path.is_dir():
         return _folders(path)
     if not path.exists():
@@ -100,7 +114,7 @@ def _image(path: Path, line: int, row: Mapping[str, Any], kinds: Mapping[str, fr
         right = {policy for policy, categories in kinds.items() if row["category"] in categories}
     else:
         given = row["policies"]
-        right = set(given if isinstance(given, list) else (given or "").replace(",", " ").split())
+        right = set(given if isinstance(given, list) else policy_ids(given))
     event_id = str(row.get("id") or name)
     return LabelledImage(
         id=event_id,

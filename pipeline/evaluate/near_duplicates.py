@@ -23,6 +23,16 @@ def difference_hash(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return np.asarray(small[:, :-1] > small[:, 1:]).ravel()
 
 
+def clusters_of(names: Sequence[str], hashes: Sequence[NDArray[np.bool_]]) -> NDArray[np.intp]:
+    """
+    Return a number an image, int [N], equal for those that are one to a statistic.
+
+    `names`: the cluster that each is said to be of; copies that `hashes` show are of the first one's.
+    """
+    said = [names[first] for first in near_duplicates(hashes).tolist()]
+    return np.asarray(np.unique(said, return_inverse=True)[1], dtype=np.intp)
+
+
 def near_duplicates(hashes: Sequence[NDArray[np.bool_]]) -> NDArray[np.intp]:
     """
     Return, for each image, the place of the first one that it is a copy of, itself where there is none: int [N].

@@ -87,7 +87,7 @@ class CalibrationFile(_Strict):
         """Write it beside the policies of `folder` and return where."""
         path = folder / FOLDER / f"{self.policy}.json"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(json.loads(self.model_dump_json()), indent=2) + "\n")
+        path.write_text(self.model_dump_json(indent=2) + "\n")
         return path
 
     def calibration(self, stale: tuple[str, ...]) -> Calibration:

@@ -15,6 +15,7 @@ from pipeline.broker.producer import TransactionalProducer
 from pipeline.broker.topics import Topic, ensure_topics, partitions_of, require_room
 from pipeline.emit.kafka import KafkaSink, OutputTopics
 from pipeline.encode.bundle import Bundle
+from pipeline.encode.prompt_bank import TextEncoder
 from pipeline.encode.text_cache import CachedTextEncoder
 from pipeline.encode.triton import TritonEncoder
 from pipeline.errors import DependencyFault
@@ -165,8 +166,35 @@ def build_archiver(settings: Settings, store: Store) -> Archiver:
         flush_s=settings.archive_flush_s,
         compact_every=settings.archive_compact_every,
         commit_timeout_s=settings.commit_timeout_s,
-        patience=Patience(settings.retry_backoff_s, settings.retry_backoff_max_s),
+        patience=_patience(settings),
     )
+
+
+def _patience(settings: Settings) -> Patience:
+    return Patience(settings.retry_backoff_s, settings.retry_backoff_max_s)
+
+
+def _load_policies(settings: Settings, encoder: TextEncoder, bundle: Bundle, metrics: Metrics) -> PolicyWatch:
+    """Return the watch over the policies, with its first set in force; waits for what it depends on."""
+
+    def note(in_force: InForce) -> None:
+        metrics.info.clear()
+        metrics.policy_version.set(in_force.version)
+        for role, judge in ((CURRENT, in_force.judge), (CANARY, in_force.canary)):
+            if judge is not None:
+                digest = judge.bank.policy_set.digest
+                metrics.info.labels(version("watchword"), bundle.digest, digest, role).set(1)
+
+    patience = _patience(settings)
+    policies = PolicyWatch(
+        _until_it_answers(lambda: build_policy_source(settings), patience),
+        CachedTextEncoder(encoder, settings.text_cache),
+        bundle.lineage,
+        metrics,
+        interval_s=settings.policy_interval_s,
+    )
+    _until_it_answers(lambda: policies.load(note), patience)
+    return policies
 
 
 def run_worker(settings: Settings) -> None:
@@ -180,26 +208,9 @@ def run_worker(settings: Settings) -> None:
     # A chunk's matrix product is small; the library's other threads would spin for it on cores that decode.
     threadpool_limits(limits=1, user_api="blas")
     bundle, metrics = Bundle.load(settings.model), Metrics()
-    encoder = build_encoder(settings, bundle, metrics)
-
-    def note_policies(in_force: InForce) -> None:
-        metrics.info.clear()
-        metrics.policy_version.set(in_force.version)
-        for role, judge in ((CURRENT, in_force.judge), (CANARY, in_force.canary)):
-            if judge is not None:
-                digest = judge.bank.policy_set.digest
-                metrics.info.labels(version("watchword"), bundle.digest, digest, role).set(1)
-
-    patience = Patience(settings.retry_backoff_s, settings.retry_backoff_max_s)
+    encoder, patience = build_encoder(settings, bundle, metrics), _patience(settings)
     _until_it_answers(encoder.check, patience)
-    policies = PolicyWatch(
-        _until_it_answers(lambda: build_policy_source(settings), patience),
-        CachedTextEncoder(encoder, settings.text_cache),
-        bundle.lineage,
-        metrics,
-        interval_s=settings.policy_interval_s,
-    )
-    _until_it_answers(lambda: policies.load(note_policies), patience)
+    policies = _load_policies(settings, encoder, bundle, metrics)
     largest_record_bytes = _until_it_answers(lambda: _prepare_topics(settings), patience)
     sink = build_sink(settings, largest_record_bytes)
     _until_it_answers(sink.recover, patience)

@@ -40,7 +40,7 @@ class InForce:
 
     def role(self, verdict: Verdict) -> str:
         """Return which of the two made a verdict."""
-        made_by_canary = self.canary is not None and self._for_canary(verdict.image)
+        made_by_canary = self.canary is not None and verdict.policy_set is self.canary.bank.policy_set
         return CANARY if made_by_canary else CURRENT
 
     def _for_canary(self, image: DecodedImage) -> bool:

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from pipeline.archive.dataset import Archive
 from pipeline.archive.rows import ArchivedEmbedding
 from pipeline.cli import app
-from pipeline.commands.backtest import archive_summary, part_of, since_of
+from pipeline.commands.backtest import archive_summary, part_of
+from pipeline.commands.times import since_of
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.errors import UsageError

@@ -1,0 +1,34 @@
+"""Times as they are written on a command line."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from pipeline.errors import UsageError
+
+_UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0}
+
+
+def time_of(text: str | None, option: str) -> datetime | None:
+    """Return a time of the command line, UTC unless it says otherwise. Raises `UsageError`."""
+    if text is None:
+        return None
+    try:
+        return _utc(text)
+    except ValueError as error:
+        raise UsageError(f"`{option} {text}`: a day or a time, such as `2026-11-14` or `2026-11-14T06:00`") from error
+
+
+def since_of(text: str) -> datetime:
+    """Return the time that `7d`, `12h`, `2w` ago or a date means. Raises `UsageError`."""
+    found = re.fullmatch(r"(\d+)([hdw])", text)
+    if found:
+        return datetime.now(UTC) - timedelta(days=int(found[1]) * _UNITS[found[2]])
+    try:
+        return _utc(text)
+    except ValueError as error:
+        raise UsageError(f"`--since {text}`: such as `7d`, `12h`, `2w` or `2026-11-14`") from error
+
+
+def _utc(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
