@@ -8,7 +8,7 @@ from kafka.structs import TopicPartition
 
 from pipeline.broker.connection import Connection, translated
 from pipeline.broker.consumer import to_record
-from pipeline.broker.topics import partitions_of
+from pipeline.broker.topics import ends_of, partitions_of
 from pipeline.errors import BrokerFault, UsageError
 from pipeline.events.records import Record
 
@@ -16,6 +16,8 @@ from pipeline.events.records import Record
 def read_topics(connection: Connection, topics: Sequence[str], *, patience_s: float = 30.0) -> Iterator[Record]:
     """
     Yield every committed record of `topics`, up to where each partition ended when the call was made.
+
+    What stood in an open transaction then is waited for until it is committed or aborted.
 
     Raises `BrokerFault` when nothing more arrives for `patience_s` before the end.
     """
@@ -45,6 +47,8 @@ def _read(connection: Connection, topics: Sequence[str], since: datetime | None,
     places = partitions_of(connection, topics)
     if not places:
         return
+    # A consumer at `read_committed` would stop before a transaction whose end is only being written.
+    ends = ends_of(connection, places)
     with translated():
         consumer = KafkaConsumer(
             **connection.client_options(),
@@ -53,7 +57,6 @@ def _read(connection: Connection, topics: Sequence[str], since: datetime | None,
             auto_offset_reset="earliest",
         )
         try:
-            ends = consumer.end_offsets(places)
             consumer.assign(places)
             _start(consumer, places, ends, since)
             while any((consumer.position(place) or 0) < ends[place] for place in places):

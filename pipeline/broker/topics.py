@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kafka import KafkaAdminClient, KafkaConsumer
-from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.errors import RetriableError, TopicAlreadyExistsError
 from kafka.structs import TopicPartition
 
@@ -109,6 +109,19 @@ def partitions_of(connection: Connection, topics: Sequence[str]) -> list[TopicPa
             admin.close()
     found = [(topic["name"], each["partition_index"]) for topic in described for each in topic["partitions"]]
     return [TopicPartition(topic, partition) for topic, partition in sorted(found)]
+
+
+def ends_of(connection: Connection, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    """Return where each partition ends, the records of transactions that are not decided yet among what it counts."""
+    if not partitions:
+        return {}
+    with translated():
+        admin = KafkaAdminClient(**connection.options())
+        try:
+            found = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
+        finally:
+            admin.close()
+    return {place: found[place].offset for place in partitions}
 
 
 def committed_and_end(connection: Connection, group_id: str, topic: str) -> dict[int, tuple[int, int]]:

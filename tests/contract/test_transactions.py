@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+from kafka import KafkaProducer
 from kafka.structs import MemberState, TopicPartition
 
 from pipeline.broker.connection import Connection
@@ -128,6 +129,26 @@ def test_a_chunk_starts_where_the_last_one_ended_and_a_rewind_goes_back(stack: S
     assert first == {span.partition: span.start for span in again.spans}
     producer.close()
     consumer.close(1)
+
+
+def test_a_reader_waits_for_what_stands_in_an_open_transaction(stack: Stack) -> None:
+    """A commit whose end is only being written is read whole: what came in before the call is not left out."""
+    bench = Bench(stack)
+    producer = KafkaProducer(**bench.connection.client_options(), transactional_id=bench.name)
+    producer.init_transactions()
+    producer.begin_transaction()
+    producer.send(bench.out, b"slow").get(timeout=10)
+    commit = threading.Timer(2.0, producer.commit_transaction)
+    commit.start()
+    assert bench.values() == [b"slow"]
+    commit.join()
+    producer.begin_transaction()
+    producer.send(bench.out, b"dropped").get(timeout=10)
+    abort = threading.Timer(2.0, producer.abort_transaction)
+    abort.start()
+    assert bench.values() == [b"slow"]
+    abort.join()
+    producer.close()
 
 
 def test_a_newer_producer_ends_the_transaction_of_an_older_one(stack: Stack) -> None:
