@@ -157,7 +157,7 @@ def test_torchruns_processes_train_one_bundle(captioned: Path) -> None:
     """Two processes, micro-batches; the run leaves metrics, a picture and a bundle, and learns."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port"]
     watchword = str(Path(sys.executable).with_name("watchword"))
-    words = [watchword, "models", "train", str(captioned), "--text", "pairs", "--minutes", "0.25"]
+    words = [watchword, "models", "train", str(captioned), "--text", "pairs", "--minutes", "0.15"]
     options = ["--bundle", str(captioned / "bundle"), "--runs", str(captioned / "run"), "--micro-batch", "8"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     [port] = free_ports(1)

@@ -63,7 +63,7 @@ def term_shifts(subject: Subject, policy_set: PolicySet, terms: IdentityTerms) -
     embeds = subject.embeds.astype(np.float16)
 
     def scores(term: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        judged = Judge(build_prompt_bank(_naming(policy_set, term), subject.encoder)).judge(embeds)
+        judged = Judge(build_prompt_bank(_naming(policy_set, term), subject.texts)).judge(embeds)
         return judged.raw, judged.flagged
 
     raw, flagged = scores(terms.neutral)
@@ -81,7 +81,7 @@ def term_shifts(subject: Subject, policy_set: PolicySet, terms: IdentityTerms) -
 
 def slice_rates(subject: Subject, policy_set: PolicySet, slices: dict[str, Sequence[str]]) -> list[SliceRate]:
     """Return how often each policy flags each slice; `slices` maps a column to its value for every image."""
-    flagged = Judge(build_prompt_bank(policy_set, subject.encoder)).judge(subject.embeds.astype(np.float16)).flagged
+    flagged = Judge(build_prompt_bank(policy_set, subject.texts)).judge(subject.embeds.astype(np.float16)).flagged
     found = []
     for column, values in slices.items():
         for value in sorted(set(values)):

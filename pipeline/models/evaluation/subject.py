@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
+from pipeline.encode.text_cache import CachedTextEncoder
 from pipeline.evaluate.zero_shot import label_vectors
 from pipeline.models.captions import Captions, with_article
 from pipeline.models.dataset import LabelledImages, load_split
@@ -30,6 +31,11 @@ class Subject:
         return cls(LocalEncoder(bundle), load_split(data, split, bundle.pixels, captions.categories), captions)
 
     @cached_property
+    def texts(self) -> CachedTextEncoder:
+        """The text tower, asked for every text once: measures share most of theirs."""
+        return CachedTextEncoder(self.encoder)
+
+    @cached_property
     def embeds(self) -> NDArray[np.float32]:
         """The images' embeddings, float32 [N, D], unit length."""
         return self.embed(self.images.pixels)
@@ -49,5 +55,5 @@ class Subject:
         return label_vectors(
             names,
             [*self.captions.templates],
-            lambda texts: self.encoder.encode_texts([with_article(text) for text in texts]),
+            lambda texts: self.texts.encode_texts([with_article(text) for text in texts]),
         )
