@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.commands import archive, models, policies, stack
+from pipeline.commands import archive, decisions, models, policies, stack
 from pipeline.errors import DeadLetterLimit, InstanceTaken, UsageError, WatchwordError
 
 EXIT_USAGE = 2
@@ -25,6 +25,7 @@ app.add_typer(stack.app, name="stack")
 app.add_typer(policies.app, name="policies")
 app.add_typer(models.app, name="models")
 app.add_typer(archive.app, name="archive")
+app.add_typer(decisions.app, name="decisions")
 
 
 @app.command()

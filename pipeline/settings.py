@@ -75,6 +75,7 @@ class Settings(BaseSettings):
         "folder", description="Where the worker takes policies from: `folder`, or what `policies publish` put in force."
     )
     policies: Path = Field(Path("policies"), description="Folder of policy files.")
+    topic_decisions: str = Field("moderation.decisions", description="Topic of people's decisions, compacted.")
     topic_policies: str = Field("moderation.policies", description="Topic of published policy sets, compacted.")
     policy_interval_s: float = Field(2.0, gt=0, description="How often the worker looks for another policy set.")
     text_cache: Path | None = Field(

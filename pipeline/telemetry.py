@@ -6,6 +6,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import structlog
@@ -77,12 +78,46 @@ class BulkHistogram(Collector):
         yield family
 
 
-class Metrics:
-    """The metric catalogue, in a registry of its own."""
+class Catalogue:
+    """Metrics in a registry of their own, and how the docs show them."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         self._described: list[Described] = []
+        ProcessCollector(registry=self.registry)
+
+    def render(self) -> bytes:
+        """Return every metric in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def described(self) -> tuple[Described, ...]:
+        """Return the catalogue in its order."""
+        return tuple(self._described)
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+        self._described.append(Described(f"watchword_{name}_total", "counter", labels, text))
+        return Counter(f"watchword_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+        self._described.append(Described(f"watchword_{name}", "gauge", labels, text))
+        return Gauge(f"watchword_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], labels: tuple[str, ...] = ()) -> Histogram:
+        self._described.append(Described(f"watchword_{name}", "histogram", labels, text))
+        return Histogram(f"watchword_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+    def _bulk_histogram(self, name: str, text: str, buckets: tuple[float, ...], label: str) -> BulkHistogram:
+        self._described.append(Described(f"watchword_{name}", "histogram", (label,), text))
+        histogram = BulkHistogram(f"watchword_{name}", text, buckets, label)
+        self.registry.register(histogram)
+        return histogram
+
+
+class Metrics(Catalogue):
+    """What a worker counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
         # Records read from the input topic, counted again when a chunk is read again.
         self.records = self._counter("records", "Records read from the input topic, re-reads included.")
         # Verdicts committed: images that were judged, by the set in force or by its canary.
@@ -133,33 +168,33 @@ class Metrics:
         )
         for reason in DeadLetterReason:
             self.dead_letters.labels(reason.value)
-        ProcessCollector(registry=self.registry)
 
-    def render(self) -> bytes:
-        """Return every metric in Prometheus' text format."""
-        return generate_latest(self.registry)
 
-    def described(self) -> tuple[Described, ...]:
-        """Return the catalogue in its order."""
-        return tuple(self._described)
+class DecisionMetrics(Catalogue):
+    """What people's decisions say of policies, as `watchword decisions watch` tells it."""
 
-    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
-        self._described.append(Described(f"watchword_{name}_total", "counter", labels, text))
-        return Counter(f"watchword_{name}", text, labels, registry=self.registry)
+    def __init__(self) -> None:
+        super().__init__()
+        # Of each policy and event the last decision counts.
+        self.decisions = self._gauge("decisions", "Decisions, by policy and ruling.", ("policy", "ruling"))
+        # `bound` is value, lower or upper; of what was flagged and looked at.
+        self.precision = self._gauge(
+            "decided_precision", "Share of decided flags that were upheld, 95 % interval.", ("policy", "bound")
+        )
+        # Only of policies whose audits found enough misses.
+        self.recall = self._gauge(
+            "decided_recall", "Share of what should be flagged that is, 95 % interval.", ("policy", "bound")
+        )
+        # Since the newest decision: a queue that nobody works on shows here.
+        self.newest = self._gauge("decisions_newest_timestamp_seconds", "Time of the newest decision, Unix seconds.")
 
-    def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
-        self._described.append(Described(f"watchword_{name}", "gauge", labels, text))
-        return Gauge(f"watchword_{name}", text, labels, registry=self.registry)
-
-    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], labels: tuple[str, ...] = ()) -> Histogram:
-        self._described.append(Described(f"watchword_{name}", "histogram", labels, text))
-        return Histogram(f"watchword_{name}", text, labels, buckets=buckets, registry=self.registry)
-
-    def _bulk_histogram(self, name: str, text: str, buckets: tuple[float, ...], label: str) -> BulkHistogram:
-        self._described.append(Described(f"watchword_{name}", "histogram", (label,), text))
-        histogram = BulkHistogram(f"watchword_{name}", text, buckets, label)
-        self.registry.register(histogram)
-        return histogram
+    def show(
+        self, what: Literal["precision", "recall"], policy_id: str, value: float, lower: float, upper: float
+    ) -> None:
+        """Set a policy's precision or recall and its interval."""
+        gauge = self.precision if what == "precision" else self.recall
+        for bound, number in (("value", value), ("lower", lower), ("upper", upper)):
+            gauge.labels(policy_id, bound).set(number)
 
 
 def configure_logging(log_format: str, level: str) -> None:

@@ -1,5 +1,6 @@
 """`watchword policies calibrate`: a threshold that its evidence supports, written beside the policy."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.broker.reader import read_topics
+from pipeline.commands.archive import open_archive
 from pipeline.commands.console import output, progress_output
 from pipeline.commands.extras import models_extra
 from pipeline.commands.in_process import InProcess
@@ -28,7 +30,7 @@ from pipeline.judge.load import PolicyFolder, read_folder
 from pipeline.judge.schema import Target
 from pipeline.judge.score import Judge
 from pipeline.settings import Settings, load_settings
-from pipeline.stream.build import connection_of
+from pipeline.stream.topics import connection_of
 
 DAY_S = 86_400.0
 
@@ -43,6 +45,7 @@ def run_calibrate(
     watched: bool,
     images: Path | None,
     per_day: float | None,
+    decisions: bool = False,
 ) -> int:
     """Fit a policy's threshold and write its calibration; return 1 when the labels do not support one."""
     policies = read_folder(folder)
@@ -51,9 +54,12 @@ def run_calibrate(
         if labels is not None:
             raise UsageError(f"`{policy_id}` is fitted to a queue, which takes images without labels: `--images`")
         return _to_queue(folder, chosen, images, per_day)
-    if labels is None:
-        raise UsageError(f"`{policy_id}` is fitted to {chosen.target}, which takes labels: `--labels FILE`")
-    return _to_precision(folder, chosen, labels, split, base_rate, watched=watched)
+    if (labels is None) is not decisions:
+        raise UsageError(
+            f"`{policy_id}` is fitted to {chosen.target}, which takes labels: `--labels FILE`, or `--decisions`"
+        )
+    given = _of_file(chosen, labels, split, base_rate) if labels is not None else _of_decisions(chosen, base_rate)
+    return _to_precision(folder, chosen, given, base_rate, watched=watched)
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,33 @@ class _Chosen:
         )
 
 
+@dataclass(frozen=True)
+class _Given:
+    """Labels, the digest of what they were read from, and the file that was, where it was one."""
+
+    labels: Labels
+    digest: str
+    file: Path | None
+
+
+def _of_file(chosen: _Chosen, path: Path, split: str | None, base_rate: float | None) -> _Given:
+    where = labels_file(path)
+    return _Given(_labels(chosen, read_stream(where, split), base_rate), file_digest(where), where)
+
+
+def _of_decisions(chosen: _Chosen, base_rate: float | None) -> _Given:
+    """Read what people decided about the policy, with the embeddings that are archived of it."""
+    bank = chosen.judged.bank
+    archive = open_archive()
+    from pipeline.commands.decided_labels import read_decided
+    from pipeline.evaluate.decided import decided_labels
+
+    found = read_decided(archive, bank.model_digest, {chosen.policy.id})
+    told = "\n".join(each.decision.model_dump_json() for each in found)
+    labels = decided_labels(found, Judge(bank), chosen.policy.id, base_rate)
+    return _Given(labels, hashlib.sha256(told.encode()).hexdigest(), None)
+
+
 @dataclass
 class _Seen:
     """The hash of every image that could be judged, as its verdict comes by."""
@@ -116,12 +149,8 @@ class _Seen:
             yield outcome
 
 
-def _to_precision(
-    folder: Path, chosen: _Chosen, path: Path, split: str | None, base_rate: float | None, *, watched: bool
-) -> int:
-    where = labels_file(path)
-    given = _labels(chosen, read_stream(where, split), base_rate)
-    target, console = chosen.target, output()
+def _to_precision(folder: Path, chosen: _Chosen, source: _Given, base_rate: float | None, *, watched: bool) -> int:
+    given, target, console = source.labels, chosen.target, output()
     assert target.precision is not None
     grid = _grid(folder, chosen, given, watched=watched)
     found = certify(given, target.precision, target.confidence, grid)
@@ -137,7 +166,8 @@ def _to_precision(
         hits=found.hits,
         base_rate=base_rate,
     )
-    file = chosen.file(found.threshold, evidence, data=file_digest(where), data_file=os.path.relpath(where, folder))
+    where = os.path.relpath(source.file, folder) if source.file else None
+    file = chosen.file(found.threshold, evidence, data=source.digest, data_file=where)
     with models_extra("calibrate"):
         from pipeline.evaluate.probability import fit_probability
     fitted = fit_probability(given)

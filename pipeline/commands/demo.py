@@ -30,7 +30,7 @@ from pipeline.events.records import Record
 from pipeline.judge.load import load_policy_set
 from pipeline.settings import Settings, StackSettings, load_settings
 from pipeline.stack.local import down, stack_parts, up
-from pipeline.stream.build import connection_of, topics_of
+from pipeline.stream.topics import connection_of, topics_of
 
 DEADLINE_S = 300.0
 SHOWN_FLAGS = 3

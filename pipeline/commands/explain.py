@@ -20,7 +20,7 @@ from pipeline.events.policies import PolicySet
 from pipeline.events.records import Origin
 from pipeline.judge.score import Judge
 from pipeline.settings import Settings, load_settings
-from pipeline.stream.build import connection_of
+from pipeline.stream.topics import connection_of
 
 MOST_AGAINST = 8
 

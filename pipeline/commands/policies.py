@@ -108,6 +108,9 @@ def calibrate(
     policy: Annotated[str, typer.Argument(help="The policy, or child of one, whose threshold to fit.")],
     folder: Annotated[Path, typer.Option("--policies", help="Folder of policy files.")] = Path("policies"),
     labels: Annotated[Path | None, typer.Option(help="Labelled stream: CSV or JSON Lines, as for `replay`.")] = None,
+    decisions: Annotated[
+        bool, typer.Option("--decisions", help="Labels are what people decided, of images in the archive.")
+    ] = False,
     split: Annotated[str | None, typer.Option(help="Only rows whose `split` is this.")] = None,
     base_rate: Annotated[
         float | None, typer.Option(help="Share of the stream that is right, where labels have no `probability`.")
@@ -124,13 +127,15 @@ def calibrate(
     Fit a threshold to what its policy asks for, and write it beside the policy with its evidence.
 
     `threshold: { precision: 0.95, confidence: 0.95 }` takes labels, and gets the lowest threshold they show to be that
-    precise: near-duplicates count once, and looking for the lowest is paid for. `threshold: { queue: 200/day }` takes
+    precise: near-duplicates count once, and looking for the lowest is paid for. With `--decisions` labels are what
+    people decided, and embeddings come from the archive: no image is needed. `threshold: { queue: 200/day }` takes
     images without labels. What it was fitted on is kept as digests: once the prompts, the model, the target or the
     labels change, worker and lint say so and the threshold is provisional.
 
     Exit codes: 0 written, 1 the labels do not support a threshold, 2 error.
 
     Examples: `watchword policies calibrate weapons.firearms --labels labels.csv --base-rate 0.001` ·
+    `watchword policies calibrate weapons.firearms --decisions` ·
     `watchword policies calibrate weapons.firearms --images uploads --per-day 20000`
     """
     from pipeline.commands.calibrate import run_calibrate
@@ -144,6 +149,7 @@ def calibrate(
         watched=watched,
         images=images,
         per_day=per_day,
+        decisions=decisions,
     )
     raise typer.Exit(code)
 

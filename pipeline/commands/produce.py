@@ -19,7 +19,7 @@ from pipeline.evaluate.labelled import read_labels
 from pipeline.ingest.event import event_headers
 from pipeline.ingest.folder import list_files
 from pipeline.settings import Settings, load_settings
-from pipeline.stream.build import connection_of, topics_of
+from pipeline.stream.topics import connection_of, topics_of
 
 
 def run_produce(

@@ -18,7 +18,7 @@ from pipeline.judge.load import Written, load_policy_set, read_folder
 from pipeline.judge.policy import compose
 from pipeline.judge.shadow import SUFFIX, union
 from pipeline.settings import Settings, load_settings
-from pipeline.stream.build import connection_of
+from pipeline.stream.topics import connection_of
 
 
 def run_promote(folder: Path, policy_id: str | None, *, against: str | None, note: str, yes: bool) -> int:

@@ -19,8 +19,8 @@ from pipeline.judge.difference import Change, differences
 from pipeline.judge.load import PolicyFolder, load_policy_set, read_folder
 from pipeline.judge.shadow import beside, without_shadows
 from pipeline.settings import POLICY_SET_BYTES, Settings, load_settings
-from pipeline.stream.build import connection_of, policy_topic
 from pipeline.stream.published import Proposal, Published, publish, read_published, release_fields
+from pipeline.stream.topics import connection_of, policy_topic
 
 
 class Control:

@@ -8,7 +8,7 @@ from pipeline.broker.reader import read_topics
 from pipeline.errors import UsageError
 from pipeline.events.records import Record
 from pipeline.settings import Settings, load_settings
-from pipeline.stream.build import connection_of
+from pipeline.stream.topics import connection_of
 
 
 def read_outcomes(kind: str) -> Iterator[str]:

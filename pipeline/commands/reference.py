@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings
 from pipeline.errors import DeadLetterReason
 from pipeline.judge.json_schema import Kind, json_schema
 from pipeline.settings import Settings, StackSettings
-from pipeline.telemetry import Metrics
+from pipeline.telemetry import Catalogue, DecisionMetrics, Metrics
 
 
 def settings_page() -> str:
@@ -43,7 +43,13 @@ def metrics_page() -> str:
         "",
         "| metric | type | labels | meaning |",
         "| --- | --- | --- | --- |",
-        *_metrics_rows(),
+        *_metrics_rows(Metrics()),
+        "",
+        "`watchword decisions watch` serves these:",
+        "",
+        "| metric | type | labels | meaning |",
+        "| --- | --- | --- | --- |",
+        *_metrics_rows(DecisionMetrics()),
         "",
         "## Reasons of dead letters",
         "",
@@ -80,7 +86,7 @@ def _default(name: str, value: object) -> str:
     return "none" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def _metrics_rows() -> Iterator[str]:
-    for metric in Metrics().described():
+def _metrics_rows(catalogue: Catalogue) -> Iterator[str]:
+    for metric in catalogue.described():
         labels = ", ".join(f"`{label}`" for label in metric.labels) or "–"
         yield f"| `{metric.name}` | {metric.kind} | {labels} | {metric.text} |"

@@ -26,7 +26,7 @@ from pipeline.ingest.folder import read_events
 from pipeline.judge.load import load_policy_set
 from pipeline.judge.model_change import for_model
 from pipeline.settings import PREFIX, Settings, load_settings
-from pipeline.stream.build import connection_of, topics_of
+from pipeline.stream.topics import connection_of, topics_of
 
 PAUSE_S = 0.3
 PATIENCE_S = 120.0

@@ -16,7 +16,7 @@ from pipeline.evaluate.labelled_stream import LabelledImage, LabelledStream, pol
 from pipeline.events.records import Record, Reference
 from pipeline.ingest.event import parse_event
 from pipeline.settings import Settings, load_settings
-from pipeline.stream.build import connection_of
+from pipeline.stream.topics import connection_of
 
 SCHEME = "kafka:"
 

@@ -47,7 +47,7 @@ def verdict_record(verdict: Verdict) -> Encoded:
 def embedding_record(verdict: Verdict) -> Encoded:
     """Return an embedding as little-endian float16 bytes, what it is of in the headers."""
     event = verdict.image.event
-    headers = _cloud_event(_output_id("embedding", event.source, event.id), "watchword.embedding.v1", verdict.time)
+    headers = cloud_event(_output_id("embedding", event.source, event.id), "watchword.embedding.v1", verdict.time)
     about = {
         "content-type": "application/octet-stream",
         "dtype": "float16-le",
@@ -185,11 +185,12 @@ def _output_id(kind: str, source: str, event_id: str) -> str:
 
 def _json_event(output_id: str, kind: str, verdict: Verdict, fields: dict[str, Any]) -> Encoded:
     value = orjson.dumps(fields)
-    headers = (*_cloud_event(output_id, kind, verdict.time), ("content-type", b"application/json"))
+    headers = (*cloud_event(output_id, kind, verdict.time), ("content-type", b"application/json"))
     return Encoded(verdict.image.event.id.encode(), value, headers)
 
 
-def _cloud_event(output_id: str, kind: str, time: datetime) -> Headers:
+def cloud_event(output_id: str, kind: str, time: datetime) -> Headers:
+    """Return the headers of an output."""
     return (
         ("ce_specversion", b"1.0"),
         ("ce_id", output_id.encode()),

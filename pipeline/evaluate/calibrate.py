@@ -22,9 +22,23 @@ def labels_of(replayed: Replayed, place: int, hashes: Sequence[NDArray[np.bool_]
     """
     within = np.flatnonzero(replayed.in_scope[:, place])
     images = [replayed.images[i] for i in within.tolist()]
-    right = replayed.right[within, place]
     clusters = clusters_of([image.cluster for image in images], [hashes[i] for i in within.tolist()])
     drawn = [image.probability for image in images]
+    return weighted_labels(replayed.scores[within, place], replayed.right[within, place], clusters, drawn, base_rate)
+
+
+def weighted_labels(
+    scores: NDArray[np.float64],
+    right: NDArray[np.bool_],
+    clusters: NDArray[np.intp],
+    drawn: Sequence[float | None],
+    base_rate: float | None,
+) -> Labels:
+    """
+    Return labels weighted by how they were `drawn`, or by a `base_rate`.
+
+    `scores`: float64 [N]; `right`: bool [N]; `clusters`: int [N]. Raises as `labels_of` does.
+    """
     if base_rate is not None:
         # Of different images: if what is wrong has more copies, all labels have another share than those that count.
         first = np.unique(clusters, return_index=True)[1]
@@ -37,7 +51,7 @@ def labels_of(replayed: Replayed, place: int, hashes: Sequence[NDArray[np.bool_]
             "which share of the stream should be flagged; of labels that are half right, a threshold of precision 0.95 "
             "has precision 0.02 on a stream where one image in a thousand is"
         )
-    return Labels(replayed.scores[within, place], right, weights, clusters, by_answer=base_rate is not None)
+    return Labels(scores, right, weights, clusters, by_answer=base_rate is not None)
 
 
 def queue_threshold(scores: NDArray[np.float64], images_per_day: float, flags_per_day: float) -> tuple[float, int]:

@@ -23,14 +23,29 @@ def difference_hash(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return np.asarray(small[:, :-1] > small[:, 1:]).ravel()
 
 
-def clusters_of(names: Sequence[str], hashes: Sequence[NDArray[np.bool_]]) -> NDArray[np.intp]:
+def clusters_of(names: Sequence[str], hashes: Sequence[NDArray[np.bool_] | None]) -> NDArray[np.intp]:
     """
     Return a number an image, int [N], equal for those that are one to a statistic.
 
-    `names`: the cluster that each is said to be of; copies that `hashes` show are of the first one's.
+    `names`: the cluster that each is said to be of; copies that `hashes` show, where there are any, are of the first
+    one's.
     """
-    said = [names[first] for first in near_duplicates(hashes).tolist()]
+    said = list(names)
+    hashed = [(place, each) for place, each in enumerate(hashes) if each is not None]
+    firsts = near_duplicates([each for _, each in hashed]).tolist()
+    for (place, _), first in zip(hashed, firsts, strict=True):
+        said[place] = names[hashed[first][0]]
     return np.asarray(np.unique(said, return_inverse=True)[1], dtype=np.intp)
+
+
+def written_hash(bits: NDArray[np.bool_]) -> str:
+    """Return a difference hash as 16 hexadecimal digits."""
+    return np.packbits(bits).tobytes().hex()
+
+
+def read_hash(text: str) -> NDArray[np.bool_]:
+    """Return the bits of `written_hash`."""
+    return np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8)).astype(bool)
 
 
 def near_duplicates(hashes: Sequence[NDArray[np.bool_]]) -> NDArray[np.intp]:
@@ -39,7 +54,7 @@ def near_duplicates(hashes: Sequence[NDArray[np.bool_]]) -> NDArray[np.intp]:
 
     `hashes`: bool [64] each, by `difference_hash`.
     """
-    bits = np.array(hashes, dtype=np.int8).reshape(len(hashes), -1)
+    bits = np.array(hashes, dtype=np.int8).reshape(len(hashes), SIDE * SIDE)
     first = np.arange(len(hashes), dtype=np.intp)
     for place in range(1, len(hashes)):
         apart = (bits[:place] != bits[place]).sum(axis=1)

@@ -9,10 +9,9 @@ from typing import TypeVar
 import structlog
 from threadpoolctl import threadpool_limits
 
-from pipeline.broker.connection import Connection
 from pipeline.broker.consumer import GroupConsumer
 from pipeline.broker.producer import TransactionalProducer
-from pipeline.broker.topics import Topic, ensure_topics, partitions_of, require_room
+from pipeline.broker.topics import ensure_topics, partitions_of, require_room
 from pipeline.emit.kafka import KafkaSink, OutputTopics
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.prompt_bank import TextEncoder
@@ -20,7 +19,7 @@ from pipeline.encode.text_cache import CachedTextEncoder
 from pipeline.encode.triton import TritonEncoder
 from pipeline.errors import DependencyFault
 from pipeline.ingest.fetch import Fetcher, FetchRules
-from pipeline.settings import ENVELOPE_BYTES, POLICY_SET_BYTES, Settings
+from pipeline.settings import ENVELOPE_BYTES, Settings
 from pipeline.stream.archiver import Archiver, Store
 from pipeline.stream.audit_draw import AuditDraw
 from pipeline.stream.chain import Patience
@@ -32,39 +31,13 @@ from pipeline.stream.policy_sources import FolderPolicies, PolicySource, Publish
 from pipeline.stream.policy_watch import PolicyWatch
 from pipeline.stream.ports import ImageEncoder, Sink, Source
 from pipeline.stream.steps import Decoder
+from pipeline.stream.topics import connection_of, policy_topic, topics_of
 from pipeline.stream.worker import Worker
 from pipeline.telemetry import Metrics
 
 log = structlog.get_logger()
 
 AnswerT = TypeVar("AnswerT")
-
-DEFAULT_PARTITIONS = 4
-
-
-def connection_of(settings: Settings) -> Connection:
-    """Return how to reach the broker."""
-    return Connection(
-        settings.bootstrap_servers,
-        settings.security_protocol,
-        settings.sasl_mechanism,
-        settings.sasl_username,
-        settings.sasl_password,
-        settings.ssl_cafile,
-    )
-
-
-def topics_of(settings: Settings, partitions: int = DEFAULT_PARTITIONS) -> list[Topic]:
-    """Return the topics of a stream, each admitting what will be sent to it."""
-    image, letter = settings.max_record_bytes, settings.max_record_bytes + ENVELOPE_BYTES
-    sizes = {
-        settings.topic_images: image,
-        settings.topic_dead_letters: letter,
-        settings.topic_flags: 1 << 20,
-        settings.topic_verdicts: 1 << 20,
-        settings.topic_embeddings: 1 << 20,
-    }
-    return [Topic(name, partitions, size) for name, size in sizes.items()]
 
 
 def _prepare_topics(settings: Settings) -> int:
@@ -89,11 +62,6 @@ def build_source(settings: Settings) -> GroupConsumer:
         session_timeout_s=settings.session_timeout_s,
         max_record_bytes=settings.max_record_bytes,
     )
-
-
-def policy_topic(settings: Settings) -> Topic:
-    """Return the control topic: one partition, so that releases have one order."""
-    return Topic(settings.topic_policies, 1, POLICY_SET_BYTES, compacted=True)
 
 
 def build_policy_source(settings: Settings) -> PolicySource:

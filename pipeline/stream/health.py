@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from pipeline.errors import UsageError
-from pipeline.telemetry import METRICS_CONTENT_TYPE, Metrics
+from pipeline.telemetry import METRICS_CONTENT_TYPE, Catalogue
 
 Checks = Callable[[], Mapping[str, bool]]
 
@@ -14,7 +14,7 @@ Checks = Callable[[], Mapping[str, bool]]
 class HealthServer:
     """Answers until closed. `alive` and `ready` name their checks; all true is status 200, else 503."""
 
-    def __init__(self, host: str, port: int, metrics: Metrics, *, alive: Checks, ready: Checks) -> None:
+    def __init__(self, host: str, port: int, metrics: Catalogue, *, alive: Checks, ready: Checks) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 if self.path == "/metrics":

@@ -14,8 +14,8 @@ from pipeline.commands.broken_images import broken_images
 from pipeline.errors import DeadLetterReason
 from pipeline.events.records import Record
 from pipeline.judge.load import load_policy_set
-from pipeline.stream.build import policy_topic
 from pipeline.stream.published import Proposal, publish
+from pipeline.stream.topics import policy_topic
 from tests.support.publishing import published_stream
 from tests.support.stream import Stack, Stream, header
 

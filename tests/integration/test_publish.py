@@ -16,7 +16,7 @@ from pipeline.errors import CommitAborted
 from pipeline.events.releases import drawn
 from pipeline.judge.load import load_policy_set
 from pipeline.settings import POLICY_SET_BYTES
-from pipeline.stream.build import policy_topic
+from pipeline.stream.topics import policy_topic
 from tests.support.publishing import publish_edits, published_stream, two_policies, with_threshold
 from tests.support.stream import Stack, Stream
 from tests.support.waiting import wait_until

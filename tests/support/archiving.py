@@ -19,7 +19,8 @@ from tests.support.waiting import wait_until
 
 MODEL = "d" * 64
 DIMENSION = 64
-COMMAND = (sys.executable, "-m", "pipeline", "archive", "run")
+PYTHON = (sys.executable, "-m", "pipeline")
+COMMAND = (*PYTHON, "archive", "run")
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from pipeline.evaluate.audit import Audit
 from pipeline.events.policies import PolicySet
 from pipeline.judge.load import load_policy_set
 from pipeline.settings import POLICY_SET_BYTES
-from pipeline.stream.build import policy_topic
 from pipeline.stream.published import Proposal, publish
+from pipeline.stream.topics import policy_topic
 from tests.support.stream import REPOSITORY, Stack, Stream
 from tests.support.waiting import wait_until
 

@@ -21,7 +21,7 @@ from pipeline.evaluate.audit import Audit, audit
 from pipeline.events.records import Record
 from pipeline.settings import Settings, StackSettings, load_settings
 from pipeline.stack.part import Part
-from pipeline.stream.build import topics_of
+from pipeline.stream.topics import topics_of
 from tests.support.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
@@ -53,7 +53,7 @@ class Stream:
         self.name = f"t{uuid.uuid4().hex[:10]}"
         self.stack = stack
         self.folder = folder
-        kinds = ("images", "flags", "verdicts", "embeddings", "dead_letters")
+        kinds = ("images", "flags", "verdicts", "embeddings", "dead_letters", "decisions")
         self.environment = {
             **{f"WATCHWORD_TOPIC_{kind.upper()}": f"{self.name}.{kind}" for kind in kinds},
             "WATCHWORD_BOOTSTRAP_SERVERS": stack.bootstrap_servers,

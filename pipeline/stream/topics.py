@@ -1,0 +1,42 @@
+"""How to reach the broker, and the topics of a stream, from settings alone."""
+
+from pipeline.broker.connection import Connection
+from pipeline.broker.topics import Topic
+from pipeline.settings import ENVELOPE_BYTES, POLICY_SET_BYTES, Settings
+
+DEFAULT_PARTITIONS = 4
+
+
+def connection_of(settings: Settings) -> Connection:
+    """Return how to reach the broker."""
+    return Connection(
+        settings.bootstrap_servers,
+        settings.security_protocol,
+        settings.sasl_mechanism,
+        settings.sasl_username,
+        settings.sasl_password,
+        settings.ssl_cafile,
+    )
+
+
+def topics_of(settings: Settings, partitions: int = DEFAULT_PARTITIONS) -> list[Topic]:
+    """Return the topics of a stream, each admitting what will be sent to it."""
+    image, letter = settings.max_record_bytes, settings.max_record_bytes + ENVELOPE_BYTES
+    sizes = {
+        settings.topic_images: image,
+        settings.topic_dead_letters: letter,
+        settings.topic_flags: 1 << 20,
+        settings.topic_verdicts: 1 << 20,
+        settings.topic_embeddings: 1 << 20,
+    }
+    return [Topic(name, partitions, size) for name, size in sizes.items()]
+
+
+def policy_topic(settings: Settings) -> Topic:
+    """Return the control topic: one partition, so that releases have one order."""
+    return Topic(settings.topic_policies, 1, POLICY_SET_BYTES, compacted=True)
+
+
+def decision_topic(settings: Settings) -> Topic:
+    """Return the topic of decisions: compacted by what they are about, one partition, so that they have one order."""
+    return Topic(settings.topic_decisions, 1, 1 << 20, compacted=True)
