@@ -7,6 +7,7 @@ Every error of the package, one tree.
     │   ├── BundleError       a model bundle is missing, damaged or of another shape than its manifest says
     │   ├── ArchiveError      the archive cannot do that, or a record is nothing that it keeps
     │   └── StackError        the local stack cannot be brought up: what is missing and how to get it
+    ├── OriginalGone          the image of an archived embedding cannot be had any more
     ├── RecordFault           the record's fault: it becomes a dead letter with a reason of the closed list
     ├── DependencyFault       a dependency's fault: the chunk is tried again, nothing is skipped
     │   ├── BrokerFault       Kafka did not answer, or refused for now
@@ -57,6 +58,10 @@ class ArchiveError(UsageError):
 
 class StackError(UsageError):
     """The local stack cannot be brought up or taken down."""
+
+
+class OriginalGone(WatchwordError):
+    """The image an archived embedding is of is no longer retained, or is another one by now."""
 
 
 class RecordFault(WatchwordError):

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import lance
 import numpy as np
@@ -21,7 +22,7 @@ SUFFIX = ".lance"
 STORAGE_VERSION = "2.0"
 FRAGMENT_ROWS = 1 << 20
 _PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}
-_EVENTS_AT_ONCE = 1000
+_VALUES_AT_ONCE = 1000
 _COLUMNS = ("key", "event_id", "source", "attributes", "content", "policy_set")
 
 
@@ -155,12 +156,14 @@ class Archive:
                 return str(batch.column("content")[0].as_py()), vectors_of(batch)[0]
         return None
 
-    def of_events(self, model: str, event_ids: Iterable[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield batches of the rows of these events."""
-        wanted = sorted(set(event_ids))
-        for at in range(0, len(wanted), _EVENTS_AT_ONCE):
-            some = ", ".join(_quoted(each) for each in wanted[at : at + _EVENTS_AT_ONCE])
-            yield from self.scan(model, columns, f"event_id in ({some})")
+    def of(
+        self, model: str, column: Literal["key", "event_id"], values: Iterable[str], columns: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield batches of the rows in which `column` is one of `values`."""
+        wanted = sorted(set(values))
+        for at in range(0, len(wanted), _VALUES_AT_ONCE):
+            some = ", ".join(_quoted(each) for each in wanted[at : at + _VALUES_AT_ONCE])
+            yield from self.scan(model, columns, f"{column} in ({some})")
 
     def scan(self, model: str, columns: Sequence[str], where: str | None = None) -> Iterator[pa.RecordBatch]:
         """Yield batches of a model's rows, in the order they were stored."""

@@ -10,7 +10,7 @@ from pipeline.broker.connection import Connection, translated
 from pipeline.broker.consumer import to_record
 from pipeline.broker.topics import ends_of, partitions_of
 from pipeline.errors import BrokerFault, UsageError
-from pipeline.events.records import Record
+from pipeline.events.records import Origin, Record
 
 
 def read_topics(connection: Connection, topics: Sequence[str], *, patience_s: float = 30.0) -> Iterator[Record]:
@@ -41,6 +41,41 @@ def read_range(
         # Timestamps of a partition need not rise, so none ends the reading.
         if (until_ms is None or time_ms < until_ms) and (since_ms is None or time_ms >= since_ms):
             yield record
+
+
+class PlaceReader:
+    """Reads single records by where they stand. Used by one thread at a time."""
+
+    def __init__(self, connection: Connection, *, patience_s: float = 10.0) -> None:
+        self._connection = connection
+        self._patience_s = patience_s
+        self._known: set[TopicPartition] = set()
+        with translated():
+            self._consumer = KafkaConsumer(
+                **connection.client_options(), enable_auto_commit=False, isolation_level="read_committed"
+            )
+
+    def read(self, origin: Origin) -> Record | None:
+        """Return a record, None when it is no longer retained or never was. Raises `BrokerFault`."""
+        place = TopicPartition(origin.topic, origin.partition)
+        if place not in self._known:
+            self._known |= set(partitions_of(self._connection, [origin.topic]))
+        if place not in self._known:
+            return None
+        with translated():
+            self._consumer.assign([place])
+            first = self._consumer.beginning_offsets([place])[place]
+            if not first <= origin.offset < self._consumer.end_offsets([place])[place]:
+                return None
+            self._consumer.seek(place, origin.offset)
+            polled = self._consumer.poll(timeout_ms=int(self._patience_s * 1000), max_records=1)
+        for found in polled.get(place, ()):
+            return to_record(found) if found.offset == origin.offset else None
+        return None
+
+    def close(self) -> None:
+        """Close without waiting."""
+        self._consumer.close(timeout_ms=1000)
 
 
 def _read(connection: Connection, topics: Sequence[str], since: datetime | None, patience_s: float) -> Iterator[Record]:

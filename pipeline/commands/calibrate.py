@@ -26,7 +26,7 @@ from pipeline.events.outcomes import DeadLetter, Verdict
 from pipeline.events.policies import Policy, PolicySet
 from pipeline.ingest.folder import list_files, read_events, read_files
 from pipeline.judge.calibration import CalibrationFile, Evidence, WatchedGrid, curve_file, file_digest, prompts_digest
-from pipeline.judge.load import PolicyFolder, read_folder
+from pipeline.judge.load import PolicyFolder, read_folder, threshold_of
 from pipeline.judge.schema import Target
 from pipeline.judge.score import Judge
 from pipeline.settings import Settings, load_settings
@@ -81,11 +81,9 @@ class _Chosen:
         known = {policy.id: policy for policy in policy_set.policies}
         if policy_id not in known:
             raise UsageError(f"no policy `{policy_id}`; there are {', '.join(f'`{each}`' for each in known)}")
-        for written in policies.written:
-            for part, place in written.parts():
-                threshold = written.file.children[int(place[1])].threshold if place else written.file.threshold
-                if part == policy_id and threshold.target is not None:
-                    return cls(known[policy_id], policy_set, threshold.target)
+        target = threshold_of(policies, policy_id).target
+        if target is not None:
+            return cls(known[policy_id], policy_set, target)
         raise UsageError(
             f"the threshold of `{policy_id}` is a number; write what to fit one to, "
             "`threshold: { precision: 0.95 }` or `threshold: { queue: 200/day }`"

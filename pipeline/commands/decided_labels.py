@@ -21,7 +21,7 @@ def read_decided(archive: Archive, model: str, policy_ids: Collection[str]) -> l
     """
     given = [each for each in read_decisions(load_settings(Settings)) if each.policy in policy_ids]
     rows = {}
-    for batch in archive.of_events(model, {each.event_id for each in given}, _COLUMNS):
+    for batch in archive.of(model, "event_id", {each.event_id for each in given}, _COLUMNS):
         ids, sources, attributes = (batch.column(name).to_pylist() for name in _COLUMNS[:3])
         for event_id, source, told, vector in zip(ids, sources, attributes, vectors_of(batch), strict=True):
             rows[source, event_id] = (json.loads(told), vector)

@@ -212,3 +212,34 @@ def backtest(
     from pipeline.commands.backtest import run_backtest
 
     raise typer.Exit(run_backtest(after, before, since=since, output_format=format))
+
+
+@app.command()
+def label(
+    policy: Annotated[str, typer.Argument(help="The policy, edited or in force, that images are labelled for.")],
+    folder: Annotated[Path, typer.Option("--policies", help="Folder of policy files.")] = Path("policies"),
+    before: Annotated[
+        str | None, typer.Option(help="What an edit is compared with.  [default: what is in force, if anything]")
+    ] = None,
+    since: Annotated[str, typer.Option(help="How far to look back: `7d`, `12h`, `2w`, or a day.")] = "7d",
+    count: Annotated[int, typer.Option(min=1, help="How many images to draw; stop before whenever you like.")] = 300,
+    out: Annotated[Path | None, typer.Option(help="File for the decisions.  [default: a new one here]")] = None,
+    reviewer: Annotated[str | None, typer.Option(help="Who decides.  [default: you]")] = None,
+    port: Annotated[int, typer.Option(help="Port of the page, on this machine only.  [default: a free one]")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 1,
+) -> None:
+    """
+    Look at a sample of the archive, by keyboard, and see what precision, threshold and edit are worth.
+
+    The sample is drawn by score, most of all where the edit flips an image, and weighted by how it was drawn. Pictures
+    are not sent to the page before they are asked for. Originals come from their records or from where those refer to,
+    as long as they can be had. Decisions go to a file after each answer, and to the decisions' topic when you finish.
+
+    Example: `watchword policies label weapons.firearms --policies edited --since 30d`
+    """
+    from pipeline.commands.extras import models_extra
+
+    with models_extra("archive"):
+        from pipeline.commands.label import Wanted, run_label
+
+    run_label(Wanted(policy, folder, before, since, count, seed, port, out, reviewer))

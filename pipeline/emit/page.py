@@ -10,10 +10,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 def write_page(path: Path, template: str, **values: Any) -> None:
     """Write one of this room's templates, every value in it escaped."""
-    loader = PackageLoader("pipeline.emit", ".")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    path.write_text(render("pipeline.emit", template, **values))
+
+
+def render(room: str, template: str, **values: Any) -> str:
+    """Return a room's template, every value in it escaped."""
+    environment = Environment(loader=PackageLoader(room, "."), autoescape=True, undefined=StrictUndefined)
     environment.filters["breakable"] = breakable
-    path.write_text(environment.get_template(template).render(**values))
+    return environment.get_template(template).render(**values)
 
 
 def jpeg_address(data: bytes) -> str:

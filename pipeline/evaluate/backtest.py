@@ -97,7 +97,17 @@ class Backtest:
         return _mean_interval([change.days_after[day] for day in whole])
 
 
-Answers = dict[str, tuple[NDArray[np.bool_], NDArray[np.float64]]]
+@dataclass(frozen=True, slots=True)
+class PolicyAnswers:
+    """What one policy says of N images: bool [N] each, and its raw scores, float64 [N]."""
+
+    in_scope: NDArray[np.bool_]
+    flagged: NDArray[np.bool_]
+    scores: NDArray[np.float64]
+    threshold: float
+
+
+Answers = dict[str, PolicyAnswers]
 
 
 class Comparison:
@@ -132,7 +142,7 @@ class Comparison:
         return self.found
 
     def _judge(self, part: Part) -> tuple[Answers, Answers]:
-        answers = [_answers(judge, part) for judge in self._judges]
+        answers = [answers_of(judge, part) for judge in self._judges]
         if len(answers) > 1:
             return answers[0], answers[1]
         [both] = answers
@@ -143,10 +153,8 @@ class Comparison:
     def _note(self, part: Part, old: Answers, new: Answers) -> None:
         self.found.images += len(part.images)
         self.found.days |= part.days
-        nobody = np.zeros(len(part.images), dtype=bool)
         for policy_id, change in self.found.policies.items():
-            was, will = old.get(policy_id), new.get(policy_id)
-            _note(change, part.images, was or (nobody, None), will or (nobody, None))
+            _note(change, part.images, old.get(policy_id), new.get(policy_id))
 
 
 def _first(ahead: "deque[tuple[Part, Future[tuple[Answers, Answers]]]]") -> tuple[Part, Answers, Answers]:
@@ -159,12 +167,16 @@ def _together(before: PolicySet, after: PolicySet) -> PolicySet | None:
     return union(before, after) if before.background == after.background else None
 
 
-def _answers(judge: Judge, part: Part) -> Answers:
+def answers_of(judge: Judge, part: Part) -> Answers:
+    """Return what every policy of a judge's set says of some archived images."""
     policies = judge.bank.policy_set.policies
     slices = [judge.judge(part.vectors[at : at + AT_ONCE]) for at in range(0, len(part.vectors), AT_ONCE)]
     raw = np.concatenate([each.raw for each in slices])
-    flagged = decide(policies, np.concatenate([each.flagged for each in slices]), part.images).flagged
-    return {policy.id: (flagged[:, place], raw[:, place] - policy.threshold) for place, policy in enumerate(policies)}
+    said = decide(policies, np.concatenate([each.flagged for each in slices]), part.images)
+    return {
+        policy.id: PolicyAnswers(said.in_scope[:, place], said.flagged[:, place], raw[:, place], policy.threshold)
+        for place, policy in enumerate(policies)
+    }
 
 
 def recount(judges: Mapping[str, Judge], part: Part, sets: Sequence[str]) -> list[tuple[str, str]]:
@@ -187,13 +199,9 @@ def recount(judges: Mapping[str, Judge], part: Part, sets: Sequence[str]) -> lis
     return found
 
 
-def _note(
-    change: PolicyChange,
-    images: Sequence[Image],
-    was: tuple[NDArray[np.bool_], NDArray[np.float64] | None],
-    will: tuple[NDArray[np.bool_], NDArray[np.float64] | None],
-) -> None:
-    before, after = was[0], will[0]
+def _note(change: PolicyChange, images: Sequence[Image], was: PolicyAnswers | None, will: PolicyAnswers | None) -> None:
+    nobody = np.zeros(len(images), dtype=bool)
+    before, after = (each.flagged if each is not None else nobody for each in (was, will))
     change.before += int(before.sum())
     change.after += int(after.sum())
     change.days_before.update(images[place].day for place in np.flatnonzero(before).tolist())
@@ -203,16 +211,16 @@ def _note(
     change.newly_cleared += len(cleared)
     change.flagged_by.update(images[place].source for place in flagged)
     change.cleared_by.update(images[place].source for place in cleared)
-    change.nearest_flagged = _nearest(change.nearest_flagged, flagged, images, will[1])
-    change.nearest_cleared = _nearest(change.nearest_cleared, cleared, images, was[1])
+    change.nearest_flagged = _nearest(change.nearest_flagged, flagged, images, will)
+    change.nearest_cleared = _nearest(change.nearest_cleared, cleared, images, was)
 
 
 def _nearest(
-    kept: list[Example], places: Sequence[int], images: Sequence[Image], margins: NDArray[np.float64] | None
+    kept: list[Example], places: Sequence[int], images: Sequence[Image], by: PolicyAnswers | None
 ) -> list[Example]:
-    if not places or margins is None:
+    if not places or by is None:
         return kept
-    more = [Example(float(margins[place]), images[place].event_id) for place in places]
+    more = [Example(float(by.scores[place] - by.threshold), images[place].event_id) for place in places]
     return heapq.nsmallest(EXAMPLES, [*kept, *more], key=lambda each: (each.margin, each.event_id))
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline.errors import PolicyError
+from pipeline.errors import PolicyError, UsageError
 from pipeline.events.policies import Head, Mode, Policy, PolicySet
 from pipeline.judge.calibration import Calibrations
 from pipeline.judge.document import Document, Place, read_document
@@ -84,6 +84,15 @@ class PolicyFolder:
             return self.calibrations.fit(policy, target, background)
 
         return fit
+
+
+def threshold_of(folder: PolicyFolder, policy_id: str) -> Threshold:
+    """Return the threshold of a policy, or child of one, as it is written. Raises `UsageError` for an unknown one."""
+    for written in folder.written:
+        for part, place in written.parts():
+            if part == policy_id:
+                return written.file.children[int(place[1])].threshold if place else written.file.threshold
+    raise UsageError(f"no policy `{policy_id}`")
 
 
 def load_policy_set(folder: Path) -> PolicySet:

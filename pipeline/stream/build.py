@@ -104,7 +104,12 @@ def build_encoder(settings: Settings, bundle: Bundle, metrics: Metrics) -> Trito
 
 def build_decoder(settings: Settings, bundle: Bundle) -> Decoder:
     """Return the decoder for the bundle's pixels, under the configured limits."""
-    rules = FetchRules(
+    return Decoder(bundle.pixels, settings.image_limits, Fetcher(fetch_rules(settings)))
+
+
+def fetch_rules(settings: Settings) -> FetchRules:
+    """Return what references may be fetched, and for how long."""
+    return FetchRules(
         file_roots=settings.file_roots,
         http=settings.http_references,
         max_bytes=settings.max_image_bytes,
@@ -113,7 +118,6 @@ def build_decoder(settings: Settings, bundle: Bundle) -> Decoder:
         redirects=settings.fetch_redirects,
         allow_loopback=settings.fetch_allow_loopback,
     )
-    return Decoder(bundle.pixels, settings.image_limits, Fetcher(rules))
 
 
 def build_archiver(settings: Settings, store: Store) -> Archiver:

@@ -14,17 +14,23 @@ FLAGS = (
 
 
 @pytest.fixture(params=[390, 1280], ids=["phone", "desktop"])
-def visit(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Path], Chrome]]:
-    """Opens a page that is a file."""
+def chromium(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Chrome]:
+    """A browser with a profile of its own."""
     options = ChromeOptions()
     options.binary_location = "/usr/bin/chromium"
     for flag in (*FLAGS, f"--user-data-dir={tmp_path}/profile", f"--window-size={request.param},1000"):
         options.add_argument(flag)
     driver = Chrome(options, Service("/usr/bin/chromedriver"))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def visit(chromium: Chrome) -> Callable[[Path], Chrome]:
+    """Opens a page that is a file."""
 
     def open_page(page: Path) -> Chrome:
-        driver.get(page.as_uri())
-        return driver
+        chromium.get(page.as_uri())
+        return chromium
 
-    yield open_page
-    driver.quit()
+    return open_page

@@ -1,0 +1,53 @@
+"""What two versions of one policy say of everything archived."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from rich.progress import Progress
+
+from pipeline.archive.dataset import Archive, from_on
+from pipeline.commands.backtest import COLUMNS, part_of
+from pipeline.commands.console import progress_output
+from pipeline.evaluate.backtest import answers_of
+from pipeline.judge.score import Judge
+
+
+@dataclass(frozen=True)
+class ArchivedScores:
+    """
+    Of the images in either version's scope, N of them.
+
+    `keys`: their records; `scores`: float64 [N], by the edited version; `before`, `after`: bool [N], flagged by each.
+    """
+
+    keys: pa.Array
+    scores: NDArray[np.float64]
+    before: NDArray[np.bool_]
+    after: NDArray[np.bool_]
+
+
+def score_archive(
+    archive: Archive, model: str, since: datetime, policy_id: str, *, before: Judge, after: Judge
+) -> ArchivedScores:
+    """Judge everything archived since then by both versions, with progress; before, there may be no such policy."""
+    where = from_on(since)
+    keys, columns = [], []
+    with Progress(console=progress_output(), transient=True) as progress:
+        task = progress.add_task("judging what was archived", total=archive.dataset(model).count_rows(filter=where))
+        for batch in archive.scan(model, ["key", *COLUMNS], where):
+            part = part_of(batch)
+            new = answers_of(after, part)[policy_id]
+            old = answers_of(before, part).get(policy_id)
+            was = old.flagged if old is not None else np.zeros(len(part.images), dtype=bool)
+            about = new.in_scope | was
+            keys.append(batch.column("key").filter(pa.array(about)))
+            columns.append((new.scores[about], was[about], new.flagged[about]))
+            progress.advance(task, batch.num_rows)
+    if not columns:
+        empty = np.zeros(0, dtype=bool)
+        return ArchivedScores(pa.array([], pa.string()), np.zeros(0), empty, empty)
+    scores, was, will = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    return ArchivedScores(pa.concat_arrays(keys), scores, was, will)

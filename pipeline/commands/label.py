@@ -1,0 +1,161 @@
+"""`watchword policies label`: look at a sample of what was archived, and know what a policy is worth."""
+
+import getpass
+import signal
+import threading
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.archive.dataset import Archive
+from pipeline.broker.reader import PlaceReader
+from pipeline.commands.archive import open_archive
+from pipeline.commands.archived_scores import ArchivedScores, score_archive
+from pipeline.commands.console import output, progress_output
+from pipeline.commands.deciding import send
+from pipeline.commands.publish import Control, named_set
+from pipeline.commands.times import since_of
+from pipeline.encode.bundle import Bundle
+from pipeline.encode.local import LocalEncoder
+from pipeline.encode.prompt_bank import build_prompt_bank
+from pipeline.errors import PolicyError, UsageError
+from pipeline.evaluate.examples import all_policies
+from pipeline.evaluate.labelling import Labelling
+from pipeline.evaluate.strata import Kind, Stratum, draw_sample
+from pipeline.events.policies import Policy, PolicySet
+from pipeline.ingest.fetch import Fetcher
+from pipeline.judge.load import PolicyFolder, read_folder, threshold_of
+from pipeline.judge.score import Judge
+from pipeline.judge.shadow import without_shadows
+from pipeline.settings import Settings, load_settings
+from pipeline.stream.build import fetch_rules
+from pipeline.stream.originals import Originals
+from pipeline.stream.topics import connection_of
+from pipeline.studio.label_figures import figures
+from pipeline.studio.label_server import LabelServer
+from pipeline.studio.labelling_session import Answer, Candidate, LabellingSession
+
+# What a threshold is to be shown to have where the policy does not say.
+PRECISION, CONFIDENCE = 0.9, 0.95
+_COLUMNS = ("key", "event_id", "source", "content")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be labelled, and how."""
+
+    policy_id: str
+    folder: Path
+    before: str | None
+    since: str
+    count: int
+    seed: int
+    port: int
+    file: Path | None
+    reviewer: str | None
+
+
+def run_label(wanted: Wanted) -> None:
+    """Serve the page until someone finishes, then send the decisions and say what they show."""
+    settings = load_settings(Settings)
+    bundle, archive = Bundle.load(settings.model), open_archive()
+    folder = read_folder(wanted.folder)
+    after = _edited(folder)
+    policy = _named(after, wanted.policy_id)
+    encoder = LocalEncoder(bundle)
+    scored = score_archive(
+        archive,
+        bundle.digest,
+        since_of(wanted.since),
+        policy.id,
+        before=Judge(build_prompt_bank(_before(wanted.before, after), encoder)),
+        after=Judge(build_prompt_bank(after, encoder)),
+    )
+    if not len(scored.keys):
+        raise UsageError(f"the archive has nothing within the scope of `{wanted.policy_id}` since {wanted.since}")
+    rng = np.random.default_rng(wanted.seed)
+    strata = draw_sample(scored.scores, scored.before, scored.after, wanted.count, rng)
+    precision, confidence = _target(folder, wanted.policy_id)
+    labelling = Labelling(strata, scored.scores, target=precision, confidence=confidence, rng=rng)
+    with closing(PlaceReader(connection_of(settings))) as reader, closing(Fetcher(fetch_rules(settings))) as fetcher:
+        session = LabellingSession(
+            wanted.policy_id,
+            _candidates(archive, bundle.digest, scored, labelling.order),
+            labelling,
+            Originals(reader, fetcher).fetch,
+            file=wanted.file or Path(f"labels-{wanted.policy_id}-{datetime.now(UTC):%Y%m%dT%H%M%S}.jsonl"),
+            reviewer=wanted.reviewer or getpass.getuser(),
+        )
+        _serve(session, wanted.port, f"{policy.title} ({policy.id})", _about(strata, wanted.since, precision))
+    _close(settings, session)
+
+
+def _edited(folder: PolicyFolder) -> PolicySet:
+    """Return every policy of a folder; one that is yet to be fitted says yes from where it and its contrast balance."""
+    try:
+        return all_policies(folder)
+    except PolicyError:
+        return folder.scores_only()
+
+
+def _named(policy_set: PolicySet, policy_id: str) -> Policy:
+    for policy in policy_set.policies:
+        if policy.id == policy_id:
+            return policy
+    known = ", ".join(f"`{policy.id}`" for policy in policy_set.policies)
+    raise UsageError(f"no policy `{policy_id}`; there are {known}")
+
+
+def _before(name: str | None, after: PolicySet) -> PolicySet:
+    """Return what the edit is compared with: what is named, else what is in force, else itself."""
+    if name is not None:
+        return named_set(name)
+    live = Control().in_force()
+    return without_shadows(live) if live is not None else after
+
+
+def _target(folder: PolicyFolder, policy_id: str) -> tuple[float, float]:
+    target = threshold_of(folder, policy_id).target
+    if target is None or target.precision is None:
+        return PRECISION, CONFIDENCE
+    return target.precision, target.confidence
+
+
+def _candidates(archive: Archive, model: str, scored: ArchivedScores, order: list[int]) -> list[Candidate]:
+    keys = {place: scored.keys[place].as_py() for place in order}
+    rows: dict[str, dict[str, str]] = {}
+    for batch in archive.of(model, "key", keys.values(), _COLUMNS):
+        rows |= {row["key"]: row for row in batch.to_pylist()}
+    return [Candidate(place, **rows[keys[place]], flagged=bool(scored.before[place])) for place in order]
+
+
+def _about(strata: list[Stratum], since: str, precision: float) -> str:
+    drawn, images = sum(len(each.drawn) for each in strata), sum(len(each.members) for each in strata)
+    flips = sum(len(each.members) for each in strata if each.kind in (Kind.NEWLY_FLAGGED, Kind.NEWLY_CLEARED))
+    edit = f"; the edit flips {flips}" if flips else ""
+    return f"{drawn} of {images} images since {since}{edit}. A threshold is wanted with precision {precision:g}."
+
+
+def _serve(session: LabellingSession, port: int, title: str, about: str) -> None:
+    with closing(LabelServer(session, title=title, about=about, port=port)) as server:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: server.finished.set())
+        progress_output().print(f"label at {server.address}", soft_wrap=True)
+        server.finished.wait()
+        # The page hears that it was heard.
+        threading.Event().wait(0.3)
+
+
+def _close(settings: Settings, session: LabellingSession) -> None:
+    console, found = output(), session.decisions()
+    for name, text in figures(session.findings()):
+        console.print(f"{name}: {text}", markup=False)
+    if not found:
+        console.print("nothing was decided")
+        return
+    send(settings, found)
+    unsure = session.count(Answer.UNSURE)
+    console.print(f"{len(found)} decisions sent, and written to {session.file}; unsure about {unsure}", markup=False)

@@ -1,0 +1,54 @@
+"""The image of an archived embedding, as long as it can still be had: from its record, or from where that refers to."""
+
+import hashlib
+import threading
+from typing import Protocol
+
+from pipeline.errors import OriginalGone, RecordFault
+from pipeline.events.records import Origin, Record, Reference
+from pipeline.ingest.event import parse_event
+from pipeline.ingest.fetch import Fetcher
+
+
+class RecordReader(Protocol):
+    """Reads one record by where it stands: None when it is no longer there. Raises `BrokerFault`."""
+
+    def read(self, origin: Origin) -> Record | None: ...
+
+
+class Originals:
+    """Fetches images by the coordinates of their records. Calls from several threads wait for each other."""
+
+    def __init__(self, reader: RecordReader, fetcher: Fetcher) -> None:
+        self._reader = reader
+        self._fetcher = fetcher
+        self._lock = threading.Lock()
+
+    def fetch(self, key: str, content: str) -> bytes:
+        """
+        Return the bytes of an image.
+
+        `key`: topic/partition/offset of its record; `content`: the SHA-256 its bytes had when it was judged. Raises
+        `OriginalGone` when it cannot be had, or is another image by now, and `BrokerFault`.
+        """
+        try:
+            with self._lock:
+                record = self._reader.read(_origin(key))
+                if record is None:
+                    raise OriginalGone(f"`{key}` is no longer retained")
+                event = parse_event(record)
+                found = event.content
+                data = self._fetcher.fetch(found) if isinstance(found, Reference) else found
+        except RecordFault as fault:
+            raise OriginalGone(f"`{key}`: {fault.detail}") from fault
+        if hashlib.sha256(data).hexdigest() != content:
+            raise OriginalGone(f"`{key}` leads to another image than was judged")
+        return data
+
+
+def _origin(key: str) -> Origin:
+    try:
+        topic, partition, offset = key.rsplit("/", 2)
+        return Origin(topic, int(partition), int(offset))
+    except ValueError as error:
+        raise OriginalGone(f"`{key}` is not where a record stands") from error

@@ -1,0 +1,42 @@
+"""What is known after so many labels, in words for people."""
+
+import math
+
+from pipeline.evaluate.certify import Certified
+from pipeline.evaluate.intervals import Interval
+from pipeline.evaluate.labelling import Change, Findings
+
+
+def figures(found: Findings) -> list[tuple[str, str]]:
+    """Return the name of each figure and what it is."""
+    return [
+        ("labels", str(found.labels)),
+        ("precision", f"{_share(found.precision)} of {found.flagged} flagged"),
+        ("newly flagged", _change(found.newly_flagged, "right to flag")),
+        ("newly cleared", _change(found.newly_cleared, "should have stayed flagged")),
+        ("threshold", _threshold(found)),
+    ]
+
+
+def _threshold(found: Findings) -> str:
+    if isinstance(found.threshold, Certified):
+        threshold = found.threshold
+        return f"{threshold.threshold:.3f} is shown: {threshold.hits} of {threshold.flags} labels over it are right"
+    missing = found.threshold.missing
+    return f"none is shown yet; at least {missing} more labels of flagged images, all right, would"
+
+
+def _change(change: Change, what: str) -> str:
+    if not change.images:
+        return "none"
+    if not change.labelled:
+        return f"{change.images} images, none labelled yet"
+    right = change.right
+    told = f"about {right.value:.0f} ({math.floor(right.lower)} to {math.ceil(right.upper)})"
+    return f"{change.images} images, {told} {what}; {change.labelled} labelled"
+
+
+def _share(value: Interval) -> str:
+    if math.isnan(value.value):
+        return "not known yet"
+    return f"{value.value:.2f} ({value.lower:.2f} to {value.upper:.2f})"

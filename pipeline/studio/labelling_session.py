@@ -1,0 +1,161 @@
+"""Someone labels: what is shown next, what was answered, and a file that has every answer as soon as it is given."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import OriginalGone, UsageError
+from pipeline.evaluate.labelling import Findings, Labelling
+from pipeline.evaluate.near_duplicates import difference_hash, written_hash
+from pipeline.events.decisions import Decision, Ruling
+from pipeline.ingest.decode import rgb, thumbnail
+
+
+class Answer(Enum):
+    """What someone says of an image."""
+
+    FLAG = "flag"
+    FINE = "fine"
+    UNSURE = "unsure"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An image to be labelled. `place`: where it is among the archive's scores; `flagged`: by the policy in force."""
+
+    place: int
+    key: str
+    event_id: str
+    source: str
+    content: str
+    flagged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    answer: Answer
+    decision: Decision | None
+
+
+class LabellingSession:
+    """
+    A sample, shown one after the other, and its answers. Calls from several threads are allowed.
+
+    `originals` returns an image's bytes by key and content digest, or raises `OriginalGone`. `file` has, after every
+    answer, the decisions so far as JSON Lines. Raises `UsageError` when there is such a file.
+    """
+
+    def __init__(
+        self,
+        policy_id: str,
+        candidates: Sequence[Candidate],
+        labelling: Labelling,
+        originals: Callable[[str, str], bytes],
+        *,
+        file: Path,
+        reviewer: str,
+    ) -> None:
+        self.policy_id = policy_id
+        self.candidates = candidates
+        self._labelling = labelling
+        self._originals = originals
+        self.file = file
+        self._reviewer = reviewer
+        self._shown: list[_Shown] = []
+        self._hashes: dict[int, NDArray[np.bool_]] = {}
+        self._lock = threading.RLock()
+        if file.exists():
+            raise UsageError(f"`{file}` is there already; name another, or send what it has: `decisions add --from`")
+
+    @property
+    def number(self) -> int:
+        """How many images have been answered: the place in the sample of the one to be answered next."""
+        with self._lock:
+            return len(self._shown)
+
+    def count(self, answer: Answer) -> int:
+        """Return how many images got this answer."""
+        with self._lock:
+            return sum(each.answer is answer for each in self._shown)
+
+    def picture(self, number: int, side: int) -> bytes:
+        """Return a JPEG of an image of the sample, its longer side at most `side`. Raises `OriginalGone`."""
+        if not 0 <= number < len(self.candidates):
+            raise OriginalGone(f"the sample has {len(self.candidates)} images")
+        candidate = self.candidates[number]
+        data = self._originals(candidate.key, candidate.content)
+        with self._lock:
+            if candidate.place not in self._hashes:
+                self._hashes[candidate.place] = difference_hash(rgb(data))
+        return thumbnail(data, side)
+
+    def answer(self, number: int, answer: Answer) -> None:
+        """Note an answer to the image that is next; one to another, such as by a key pressed twice, is not."""
+        with self._lock:
+            if number != len(self._shown) or number >= len(self.candidates):
+                return
+            candidate = self.candidates[number]
+            self._shown.append(_Shown(answer, self._decision(candidate, answer)))
+            self._write()
+
+    def undo(self) -> None:
+        """Take the last answer back."""
+        with self._lock:
+            if self._shown:
+                self._shown.pop()
+                self._write()
+
+    def findings(self) -> Findings:
+        """Return what the answers say so far."""
+        with self._lock:
+            return self._labelling.findings(self._answers(), self._hashes)
+
+    def decisions(self) -> list[Decision]:
+        """
+        Return what was decided, with the probability that each image was drawn and came to be shown.
+
+        The sample comes in an order of chance: of one looked at in part, each was shown with that part's share.
+        """
+        with self._lock:
+            share = len(self._shown) / len(self.candidates)
+            return [
+                each.decision.model_copy(update={"probability": (each.decision.probability or 1.0) * share})
+                for each in self._shown
+                if each.decision is not None
+            ]
+
+    def _answers(self) -> Mapping[int, bool]:
+        return {
+            candidate.place: shown.answer is Answer.FLAG
+            for candidate, shown in zip(self.candidates, self._shown, strict=False)
+            if shown.answer in (Answer.FLAG, Answer.FINE)
+        }
+
+    def _decision(self, candidate: Candidate, answer: Answer) -> Decision | None:
+        if answer not in (Answer.FLAG, Answer.FINE):
+            return None
+        known = self._hashes.get(candidate.place)
+        return Decision(
+            ruling=Ruling.of(flagged=candidate.flagged, right=answer is Answer.FLAG),
+            policy=self.policy_id,
+            source=candidate.source,
+            event_id=candidate.event_id,
+            time=datetime.now(UTC),
+            reviewer=self._reviewer,
+            probability=self._labelling.probability(candidate.place),
+            content=candidate.content,
+            picture=written_hash(known) if known is not None else None,
+        )
+
+    def _write(self) -> None:
+        lines = [each.model_dump_json(exclude_none=True) for each in self.decisions()]
+        partial = self.file.with_name(f"{self.file.name}.part")
+        partial.write_text("".join(f"{line}\n" for line in lines))
+        partial.replace(self.file)
