@@ -1,6 +1,7 @@
 """Embeddings kept: a Lance dataset a model, on a folder or in object storage."""
 
 import fcntl
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -170,6 +171,21 @@ class Archive:
         yield from (
             self.dataset(model).scanner(columns=list(columns), filter=where, io_buffer_size=64 << 20).to_batches()
         )
+
+    def sample(
+        self, model: str, columns: Sequence[str], since: datetime, share: float, rng: np.random.Generator
+    ) -> tuple[int, list[pa.RecordBatch]]:
+        """Return how many rows there are since then, and a plain sample of `share` of them, one at the least."""
+        instants = [
+            batch.column("time").to_numpy(zero_copy_only=False).astype("datetime64[us]")
+            for batch in self.scan(model, ["time"])
+        ]
+        start = np.datetime64(since.astimezone(UTC).replace(tzinfo=None), "us")
+        places = np.flatnonzero(np.concatenate(instants) >= start) if instants else np.zeros(0, dtype=np.intp)
+        if not len(places):
+            return 0, []
+        drawn = np.sort(rng.choice(places, math.ceil(len(places) * share), replace=False))
+        return len(places), self.dataset(model).take(drawn.tolist(), columns=list(columns)).to_batches()
 
     def _require(self, model: str, table: pa.Table) -> None:
         """Make the dataset of a model, with the table's columns, unless it is there."""

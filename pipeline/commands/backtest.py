@@ -1,26 +1,32 @@
 """`watchword policies backtest`: what an edit would have done to what was archived."""
 
 import json
-import math
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, overload
+from typing import overload
 
+import numpy as np
 import pyarrow as pa
 from rich.progress import Progress
 from threadpoolctl import threadpool_limits
 
 from pipeline.archive.dataset import Archive, from_on, vectors_of
 from pipeline.commands.archive import open_archive
-from pipeline.commands.console import interval, output, plain_table, progress_output, require_format
+from pipeline.commands.backtest_report import Report
+from pipeline.commands.console import progress_output, require_format
+from pipeline.commands.decided_labels import read_decided
 from pipeline.commands.publish import named_set
 from pipeline.commands.times import since_of
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
+from pipeline.encode.text_cache import CachedTextEncoder
 from pipeline.errors import UsageError
-from pipeline.evaluate.backtest import Backtest, Comparison, Image, Part, PolicyChange
+from pipeline.evaluate.agreement import Agreement, agreements
+from pipeline.evaluate.backtest import Backtest, Comparison, Image, Part
 from pipeline.events.policies import PolicySet
 from pipeline.judge.score import Judge
 from pipeline.settings import Settings, load_settings
@@ -28,17 +34,36 @@ from pipeline.settings import Settings, load_settings
 COLUMNS = ["event_id", "source", "attributes", "time", "vector"]
 
 
-def run_backtest(after: str, before: str, *, since: str, output_format: str) -> int:
+@dataclass(frozen=True)
+class Asked:
+    """What to look at: since when, of which share first and whether of that alone, and with decisions or without."""
+
+    since: str
+    sample: str | None = None
+    only_sample: bool = False
+    decisions: bool = False
+    seed: int = 1
+
+
+def run_backtest(after: str, before: str, asked: Asked, output_format: str) -> int:
     """Print what `after` would have said that `before` did not; return 1 when anything would have changed."""
     require_format(output_format, ("table", "json"))
+    share = _share(asked)
     bundle = Bundle.load(load_settings(Settings).model)
-    found = _backtest(open_archive(), bundle, named_set(before), named_set(after), since_of(since))
+    judging = _Judging(open_archive(), bundle, named_set(before), named_set(after), since_of(asked.since))
+    report = Report(output_format)
+    found = None
+    if share is not None:
+        found, images = judging.sample(share, asked.seed)
+        report.sample(found, images)
+    if not asked.only_sample:
+        comparison = judging.whole()
+        found = comparison.found
+        report.whole(found, judging.agreements(comparison) if asked.decisions else [])
+    assert found is not None
     if not found.images:
-        raise UsageError(f"the archive has nothing of this model since {since}")
-    if output_format == "json":
-        output().print_json(json.dumps(_fields(found)))
-    else:
-        _print(found)
+        raise UsageError(f"the archive has nothing of this model since {asked.since}")
+    report.close()
     return int(any(each.newly_flagged or each.newly_cleared for each in found.policies.values()))
 
 
@@ -47,7 +72,7 @@ def archive_summary(before: PolicySet, after: PolicySet, since: str = "7d") -> l
     archive, bundle = open_archive(), Bundle.load(load_settings(Settings).model)
     if bundle.digest not in archive.models():
         return []
-    found = _backtest(archive, bundle, before, after, since_of(since))
+    found = _Judging(archive, bundle, before, after, since_of(since)).whole().found
     changes = [each for each in found.policies.values() if each.newly_flagged or each.newly_cleared]
     lines = [
         f"{each.policy_id}: {each.newly_flagged} newly flagged, {each.newly_cleared} newly cleared, "
@@ -57,27 +82,63 @@ def archive_summary(before: PolicySet, after: PolicySet, since: str = "7d") -> l
     return [f"of {found.images} images archived since {since}:", *(lines or ["no flag changes"])]
 
 
-def _backtest(archive: Archive, bundle: Bundle, before: PolicySet, after: PolicySet, since: datetime) -> Backtest:
-    encoder = LocalEncoder(bundle)
-    # One thread a product, and as many products at a time as there are cores: the cores then also widen and pool.
-    with threadpool_limits(limits=1, user_api="blas"):
-        comparison = Comparison(
-            before,
-            after,
-            lambda policy_set: Judge(build_prompt_bank(policy_set, encoder)),
+class _Judging:
+    """Two sets and the archive since a time."""
+
+    def __init__(self, archive: Archive, bundle: Bundle, before: PolicySet, after: PolicySet, since: datetime) -> None:
+        self._archive, self._model, self._since = archive, bundle.digest, since
+        self._before, self._after = before, after
+        self._encoder = CachedTextEncoder(LocalEncoder(bundle))
+
+    def whole(self) -> Comparison:
+        """Judge everything, with progress."""
+        comparison = self._comparison()
+        self._run(comparison, self._parts())
+        return comparison
+
+    def sample(self, share: float, seed: int) -> tuple[Backtest, int]:
+        """Judge a plain sample; return what was found, and of how many images it is one."""
+        rng = np.random.default_rng(seed)
+        images, batches = self._archive.sample(self._model, COLUMNS, self._since, share, rng)
+        return self._run(self._comparison(), map(part_of, batches)), images
+
+    def agreements(self, comparison: Comparison) -> list[Agreement]:
+        """Hold what was found against what people decided."""
+        decided = read_decided(self._archive, self._model, comparison.found.policies.keys())
+        return agreements(comparison, decided)
+
+    def _comparison(self) -> Comparison:
+        return Comparison(
+            self._before,
+            self._after,
+            lambda policy_set: Judge(build_prompt_bank(policy_set, self._encoder)),
             threads=os.cpu_count() or 1,
         )
-        return comparison.run(_parts(archive, bundle.digest, since))
+
+    def _run(self, comparison: Comparison, parts: Iterable[Part]) -> Backtest:
+        # One thread a product, and as many products at a time as there are cores: the cores then also widen and pool.
+        with threadpool_limits(limits=1, user_api="blas"):
+            return comparison.run(parts)
+
+    def _parts(self) -> Iterator[Part]:
+        where = from_on(self._since)
+        total = self._archive.dataset(self._model).count_rows(filter=where)
+        with Progress(console=progress_output(), transient=True) as progress:
+            task = progress.add_task("judging what was archived", total=total)
+            for batch in self._archive.scan(self._model, COLUMNS, where):
+                yield part_of(batch)
+                progress.advance(task, batch.num_rows)
 
 
-def _parts(archive: Archive, model: str, since: datetime) -> Iterator[Part]:
-    where = from_on(since)
-    total = archive.dataset(model).count_rows(filter=where)
-    with Progress(console=progress_output(), transient=True) as progress:
-        task = progress.add_task("judging what was archived", total=total)
-        for batch in archive.scan(model, COLUMNS, where):
-            yield part_of(batch)
-            progress.advance(task, batch.num_rows)
+def _share(asked: Asked) -> float | None:
+    if asked.sample is None:
+        if asked.only_sample:
+            raise UsageError("`--only-sample` goes with `--sample 1%`")
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)%", asked.sample)
+    if not found or not 0 < float(found[1]) <= 100:  # noqa: PLR2004 -- per cent
+        raise UsageError(f"`--sample {asked.sample}`: a share over 0% to 100%, such as `1%`")
+    return float(found[1]) / 100
 
 
 class ArchivedImages(Sequence[Image]):
@@ -108,44 +169,3 @@ def part_of(batch: pa.RecordBatch) -> Part:
     """Return a batch of archived rows as what is judged."""
     days = batch.column("time").cast(pa.date32(), safe=False).unique().to_pylist()
     return Part(vectors_of(batch), ArchivedImages(batch), frozenset(day.isoformat() for day in days))
-
-
-def _print(found: Backtest) -> None:
-    console = output()
-    table = plain_table("policy", "flags before", "after", "newly flagged", "newly cleared", "flags a day after")
-    for each in found.policies.values():
-        counts = (each.before, each.after, each.newly_flagged, each.newly_cleared)
-        queue = found.queue(each.policy_id)
-        a_day = f"{queue.value:.1f}" if math.isnan(queue.lower) else interval(queue)
-        table.add_row(each.policy_id, *map(str, counts), a_day)
-    console.print(table)
-    console.print(f"{found.images} images of {len(found.days)} days")
-    for each in found.policies.values():
-        for what, examples in (("newly flagged", each.nearest_flagged), ("newly cleared", each.nearest_cleared)):
-            if examples:
-                told = ", ".join(f"{example.event_id} ({example.margin:+.2f})" for example in examples)
-                console.print(f"{each.policy_id}, {what}, nearest to the threshold: {told}", markup=False)
-
-
-def _fields(found: Backtest) -> dict[str, Any]:
-    return {
-        "images": found.images,
-        "days": sorted(found.days),
-        "policies": {each.policy_id: _change(each, found) for each in found.policies.values()},
-    }
-
-
-def _change(each: PolicyChange, found: Backtest) -> dict[str, Any]:
-    queue = found.queue(each.policy_id)
-    ends = [None if math.isnan(value) else value for value in (queue.value, queue.lower, queue.upper)]
-    return {
-        "before": each.before,
-        "after": each.after,
-        "newly_flagged": each.newly_flagged,
-        "newly_cleared": each.newly_cleared,
-        "queue_per_day": dict(zip(("value", "lower", "upper"), ends, strict=True)),
-        "newly_flagged_by_source": dict(each.flagged_by),
-        "newly_cleared_by_source": dict(each.cleared_by),
-        "nearest_flagged": [{"event": e.event_id, "margin": e.margin} for e in each.nearest_flagged],
-        "nearest_cleared": [{"event": e.event_id, "margin": e.margin} for e in each.nearest_cleared],
-    }

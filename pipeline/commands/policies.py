@@ -199,19 +199,28 @@ def backtest(
     after: Annotated[str, typer.Argument(help="The edit: a folder, a version or a set's digest.")] = "policies",
     before: Annotated[str, typer.Option(help="What to compare with: the same, or `current`.")] = "current",
     since: Annotated[str, typer.Option(help="How far to look back: `7d`, `12h`, `2w`, or a day.")] = "7d",
+    sample: Annotated[str | None, typer.Option(help="First say what this share shows, such as `1%`.")] = None,
+    only_sample: Annotated[bool, typer.Option("--only-sample", help="And leave it at that.")] = False,
+    decisions: Annotated[bool, typer.Option("--decisions", help="Hold both sets against what people decided.")] = False,
     format: Annotated[str, typer.Option(help="`table` or `json`.")] = "table",  # noqa: A002 -- the option's name
 ) -> None:
     """
     Say what an edit would have done to what was archived: newly flagged, newly cleared, and the queue a day.
 
+    `--decisions` weighs what people decided by how it was drawn; what is newly flagged and nobody looked at is
+    unjudged, not wrong.
+
     Exit codes: 0 nothing would have changed, 1 something would, 2 error.
 
     Examples: `watchword policies backtest policies --since 7d` ·
-    `watchword policies backtest edited --before policies`
+    `watchword policies backtest edited --before policies --sample 1%`
     """
-    from pipeline.commands.backtest import run_backtest
+    from pipeline.commands.extras import models_extra
 
-    raise typer.Exit(run_backtest(after, before, since=since, output_format=format))
+    with models_extra("archive"):
+        from pipeline.commands.backtest import Asked, run_backtest
+
+    raise typer.Exit(run_backtest(after, before, Asked(since, sample, only_sample, decisions), format))
 
 
 @app.command()

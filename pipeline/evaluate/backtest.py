@@ -12,6 +12,7 @@ from scipy.stats import t
 
 from pipeline.evaluate.intervals import Interval
 from pipeline.events.policies import PolicySet
+from pipeline.events.scope import SOURCE
 from pipeline.judge.decide import decide
 from pipeline.judge.score import Judge
 from pipeline.judge.shadow import SUFFIX, union, without_shadows
@@ -60,8 +61,8 @@ class PolicyChange:
     """
     One policy before and after, over everything that was looked at.
 
-    `before` and `after` count flags, by day in `days_before` and `days_after`; `by` counts what is newly flagged and
-    cleared by source. Of both kinds `nearest` keeps the examples nearest to the threshold.
+    `before` and `after` count flags, by day in `days_before` and `days_after`; `flagged_by` and `cleared_by` count what
+    is newly so by `source` and by each attribute. Of both kinds `nearest` keeps the examples nearest to the threshold.
     """
 
     policy_id: str
@@ -71,8 +72,8 @@ class PolicyChange:
     newly_cleared: int = 0
     days_before: Counter[str] = field(default_factory=Counter)
     days_after: Counter[str] = field(default_factory=Counter)
-    flagged_by: Counter[str] = field(default_factory=Counter)
-    cleared_by: Counter[str] = field(default_factory=Counter)
+    flagged_by: dict[str, Counter[str]] = field(default_factory=dict)
+    cleared_by: dict[str, Counter[str]] = field(default_factory=dict)
     nearest_flagged: list[Example] = field(default_factory=list)
     nearest_cleared: list[Example] = field(default_factory=list)
 
@@ -134,14 +135,15 @@ class Comparison:
         with ThreadPoolExecutor(self._threads, "backtest") as pool:
             ahead: deque[tuple[Part, Future[tuple[Answers, Answers]]]] = deque()
             for part in parts:
-                ahead.append((part, pool.submit(self._judge, part)))
+                ahead.append((part, pool.submit(self.answers, part)))
                 if len(ahead) > 2 * self._threads:
                     self._note(*_first(ahead))
             while ahead:
                 self._note(*_first(ahead))
         return self.found
 
-    def _judge(self, part: Part) -> tuple[Answers, Answers]:
+    def answers(self, part: Part) -> tuple[Answers, Answers]:
+        """Return what the set before and the set after say of some images. Calls from several threads are allowed."""
         answers = [answers_of(judge, part) for judge in self._judges]
         if len(answers) > 1:
             return answers[0], answers[1]
@@ -209,10 +211,17 @@ def _note(change: PolicyChange, images: Sequence[Image], was: PolicyAnswers | No
     flagged, cleared = np.flatnonzero(after & ~before).tolist(), np.flatnonzero(before & ~after).tolist()
     change.newly_flagged += len(flagged)
     change.newly_cleared += len(cleared)
-    change.flagged_by.update(images[place].source for place in flagged)
-    change.cleared_by.update(images[place].source for place in cleared)
+    _count(change.flagged_by, flagged, images)
+    _count(change.cleared_by, cleared, images)
     change.nearest_flagged = _nearest(change.nearest_flagged, flagged, images, will)
     change.nearest_cleared = _nearest(change.nearest_cleared, cleared, images, was)
+
+
+def _count(by: dict[str, Counter[str]], places: Sequence[int], images: Sequence[Image]) -> None:
+    for place in places:
+        image = images[place]
+        for name, value in {**image.attributes, SOURCE: image.source}.items():
+            by.setdefault(name, Counter())[value] += 1
 
 
 def _nearest(

@@ -7,13 +7,10 @@ import numpy as np
 import pytest
 
 from pipeline.archive.dataset import Archive, vectors_of
-from pipeline.commands.backtest import part_of
 from pipeline.encode.local import LocalEncoder
-from pipeline.encode.prompt_bank import build_prompt_bank
-from pipeline.evaluate.backtest import recount
-from pipeline.judge.score import Judge
 from tests.support.archiving import COMMAND, kill_and_count, send_embeddings
 from tests.support.publishing import publish_edits, published_stream, two_policies
+from tests.support.recounting import archive_all, recount_all
 from tests.support.stream import Stack, Stream, header
 from tests.support.waiting import wait_until
 
@@ -69,15 +66,9 @@ def test_archived_embeddings_judged_by_their_own_sets_give_every_flag_again(
     with published_stream(stack, tmp_path, WATCHWORD_CHUNK_MAX_RECORDS="32") as stream:
         folder = two_policies(tmp_path / "edited")
         outcome = publish_edits(stream, folder, photographs, images=800, changes=3)
-        stream.worker(COMMAND, WATCHWORD_ARCHIVE=archive.address, WATCHWORD_ARCHIVE_FLUSH_S="0.2")
-        wait_until(lambda: bool(archive.models()), 60, "the archive")
-        [model] = archive.models()
-        wait_until(lambda: archive.count(model) == 800, 60, "all of them archived")
-        judges = {digest: Judge(build_prompt_bank(each, encoder)) for digest, each in outcome.published.items()}
-        again = []
-        for batch in archive.scan(model, ["event_id", "source", "attributes", "time", "policy_set", "vector"]):
-            again += recount(judges, part_of(batch), batch.column("policy_set").to_pylist())
-        flags = [(flag["event"]["id"], flag["policy"]["id"]) for flag in stream.flags()]
-        assert sorted(again) == sorted(flags)
-        assert len(flags) > 50
+        model = archive_all(stream, archive, 800)
+        found = recount_all(stream, archive, model, outcome.published, encoder, sample=40)
+        assert (found.different, found.unproved) == (0, ())
+        assert found.flags > 50
+        assert found.explained == 40
         assert len(outcome.judged_by) >= 3

@@ -87,7 +87,8 @@ def test_a_lower_threshold_flags_what_it_would_have_and_clears_nothing(
     assert change.before == (scores >= old).sum()
     assert change.after == (scores >= new).sum() > change.before
     assert (change.newly_flagged, change.newly_cleared) == (change.after - change.before, 0)
-    assert change.flagged_by.total() == change.newly_flagged
+    assert change.flagged_by.keys() == {"source", "region"}
+    assert all(values.total() == change.newly_flagged for values in change.flagged_by.values())
     assert change.days_after.total() == change.after
     newly = np.flatnonzero((scores >= new) & (scores < old))
     nearest = newly[np.argsort(scores[newly])][:5]
@@ -183,6 +184,13 @@ def test_the_command_looks_back_as_far_as_asked(
     told = archive_summary(before, load_policy_set(folder), "5d")
     assert told[0] == "of 100 images archived since 5d:"
     assert told[1].startswith(f"weapons.firearms: {100 - guns['before']} newly flagged, 0 newly cleared")
+    words = ["policies", "backtest", str(folder), "--before", str(policies), "--since", "5d"]
+    few = CliRunner().invoke(app, [*words, "--sample", "20%", "--format", "json"])
+    both = json.loads(few.stdout)
+    assert (both["sample"]["images"], both["sample"]["of"]) == (20, 100)
+    ends = both["sample"]["policies"]["weapons.firearms"]["newly_flagged"]
+    assert ends["lower"] <= guns["newly_flagged"] <= ends["upper"]
+    assert both["policies"] == fields["policies"]
     same = CliRunner().invoke(app, ["policies", "backtest", str(policies), "--before", str(policies)])
     assert same.exit_code == 0
     [batch, *_] = archive.scan(encoder.model_digest, ["event_id", "source", "attributes", "time", "vector"])
