@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.commands import archive, decisions, models, policies, stack
+from pipeline.commands import archive, decisions, looking, models, policies, stack
 from pipeline.errors import DeadLetterLimit, InstanceTaken, UsageError, WatchwordError
 
 EXIT_USAGE = 2
@@ -21,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(looking.app)
 app.add_typer(stack.app, name="stack")
 app.add_typer(policies.app, name="policies")
 app.add_typer(models.app, name="models")
@@ -48,28 +49,6 @@ def run() -> None:
     settings = load_settings(Settings)
     configure_logging(settings.log_format, settings.log_level)
     run_worker(settings)
-
-
-@app.command()
-def scan(
-    paths: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
-    policies: Annotated[Path | None, typer.Option(help="Folder of policy files.  [default: policies]")] = None,
-    format: Annotated[str, typer.Option(help="`table` or `jsonl`.")] = "table",  # noqa: A002 -- the option's name
-    html: Annotated[Path | None, typer.Option(help="Also write a report, one HTML file.")] = None,
-    model: Annotated[Path | None, typer.Option(help="Model bundle.  [default: the one that ships]")] = None,
-) -> None:
-    """
-    Judge files here and now: no broker, no server.
-
-    Exit codes: 0 nothing flagged, 1 something flagged, 2 an error, or nothing flagged but a file that could not be
-    judged.
-
-    Examples: `watchword scan samples/images/revolver` · `watchword scan . --format jsonl | jq .flags` ·
-    `watchword scan uploads --html report.html`
-    """
-    from pipeline.commands.scan import run_scan
-
-    raise typer.Exit(run_scan(paths, policies=policies, output_format=format, html=html, model=model))
 
 
 @app.command()
@@ -142,48 +121,6 @@ def explain(
     from pipeline.commands.explain import run_explain
 
     raise typer.Exit(run_explain(flag, policies))
-
-
-@app.command()
-def classify(
-    images: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
-    labels: Annotated[str, typer.Option(help="What an image may be, with commas between.")],
-    model: Annotated[Path | None, typer.Option(help="Model bundle.  [default: the one that ships]")] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many labels to show for each image.")] = 3,
-    format: Annotated[str, typer.Option(help="`table` or `jsonl`.")] = "table",  # noqa: A002 -- the option's name
-    html: Annotated[Path | None, typer.Option(help="Also write a page with the pictures.")] = None,
-) -> None:
-    """
-    Say which of a few labels fits an image best; one of them always does, so this is no moderation.
-
-    Exit codes: 0 done, 2 an error or a file that could not be read.
-
-    Example: `watchword classify samples/images/revolver --labels "a revolver,a stapler,a hand drill"`
-    """
-    from pipeline.commands.zero_shot import run_classify
-
-    raise typer.Exit(run_classify(images, labels, model=model, top=top, output_format=format, html=html))
-
-
-@app.command()
-def search(
-    text: Annotated[str, typer.Argument(help="What to look for, as a sentence.")],
-    images: Annotated[list[Path], typer.Option(help="Images, and folders of images.")],
-    model: Annotated[Path | None, typer.Option(help="Model bundle.  [default: the one that ships]")] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many images to show.")] = 12,
-    format: Annotated[str, typer.Option(help="`table` or `jsonl`.")] = "table",  # noqa: A002 -- the option's name
-    html: Annotated[Path | None, typer.Option(help="Also write a page with the pictures.")] = None,
-) -> None:
-    """
-    Find the images nearest to a sentence.
-
-    Exit codes: 0 done, 2 an error or a file that could not be read.
-
-    Example: `watchword search "a photo of a leopard" --images samples/images --html found.html`
-    """
-    from pipeline.commands.zero_shot import run_search
-
-    raise typer.Exit(run_search(text, images, model=model, top=top, output_format=format, html=html))
 
 
 @app.command()

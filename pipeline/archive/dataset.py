@@ -23,6 +23,7 @@ SUFFIX = ".lance"
 STORAGE_VERSION = "2.0"
 FRAGMENT_ROWS = 1 << 20
 _PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}
+_INDEX = "nearest"
 _VALUES_AT_ONCE = 1000
 _COLUMNS = ("key", "event_id", "source", "attributes", "content", "policy_set")
 
@@ -138,9 +139,22 @@ class Archive:
         """
         Compact, and remove every file that is no longer needed: no byte of what was deleted stays.
 
-        Nobody else may write meanwhile: what they had not finished would be removed too.
+        Nobody else may write meanwhile: what they had not finished would be removed too. An index is built anew, since
+        it keeps codes of what it was built on.
         """
+        indexed = {model: len(self.dataset(model).list_indices()) for model in self.models()}
+        for model in (model for model, count in indexed.items() if count):
+            self.dataset(model).drop_index(_INDEX)
         self._compact(timedelta(0), unverified=True)
+        for model in (model for model, count in indexed.items() if count and self.count(model)):
+            self.index(model)
+
+    def index(self, model: str) -> None:
+        """Index a model's embeddings for search: IVF with RaBitQ codes, compared exactly afterwards."""
+        partitions = max(1, round(self.count(model) ** 0.5))
+        self.dataset(model).create_index(
+            "vector", "IVF_RQ", name=_INDEX, metric="cosine", num_partitions=partitions, replace=True
+        )
 
     def _compact(self, older_than: timedelta, *, unverified: bool) -> None:
         for model in self.models():

@@ -118,3 +118,17 @@ def compact() -> None:
     """
     open_archive().compact()
     typer.echo("compacted")
+
+
+@app.command()
+def index() -> None:
+    """
+    Index embeddings for search, where there are so many that it pays. Run it again as the archive grows.
+
+    Example: `watchword archive index`
+    """
+    archive = open_archive()
+    from pipeline.archive.search import index as build
+
+    for model in archive.models():
+        typer.echo(f"{model}  {'indexed' if build(archive, model) else 'too few to need an index'}")

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.archive.dataset import Archive
-from pipeline.broker.reader import PlaceReader
 from pipeline.commands.archive import open_archive
+from pipeline.commands.archive_search import open_originals
 from pipeline.commands.archived_scores import ArchivedScores, score_archive
 from pipeline.commands.console import output, progress_output
 from pipeline.commands.deciding import send
@@ -26,14 +26,10 @@ from pipeline.evaluate.examples import all_policies
 from pipeline.evaluate.labelling import Labelling
 from pipeline.evaluate.strata import Kind, Stratum, draw_sample
 from pipeline.events.policies import Policy, PolicySet
-from pipeline.ingest.fetch import Fetcher
 from pipeline.judge.load import PolicyFolder, read_folder, threshold_of
 from pipeline.judge.score import Judge
 from pipeline.judge.shadow import without_shadows
 from pipeline.settings import Settings, load_settings
-from pipeline.stream.build import fetch_rules
-from pipeline.stream.originals import Originals
-from pipeline.stream.topics import connection_of
 from pipeline.studio.label_figures import figures
 from pipeline.studio.label_server import LabelServer
 from pipeline.studio.labelling_session import Answer, Candidate, LabellingSession
@@ -80,12 +76,12 @@ def run_label(wanted: Wanted) -> None:
     strata = draw_sample(scored.scores, scored.before, scored.after, wanted.count, rng)
     precision, confidence = _target(folder, wanted.policy_id)
     labelling = Labelling(strata, scored.scores, target=precision, confidence=confidence, rng=rng)
-    with closing(PlaceReader(connection_of(settings))) as reader, closing(Fetcher(fetch_rules(settings))) as fetcher:
+    with open_originals(settings) as originals:
         session = LabellingSession(
             wanted.policy_id,
             _candidates(archive, bundle.digest, scored, labelling.order),
             labelling,
-            Originals(reader, fetcher).fetch,
+            originals.fetch,
             file=wanted.file or Path(f"labels-{wanted.policy_id}-{datetime.now(UTC):%Y%m%dT%H%M%S}.jsonl"),
             reviewer=wanted.reviewer or getpass.getuser(),
         )

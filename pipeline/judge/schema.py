@@ -255,14 +255,15 @@ class HeadFile(_Strict):
     """
     A linear head, in the file that a policy's `head` names: `policies fit-head` writes it.
 
-    `model` is the digest of the model whose embeddings it scores; `data` that of the labels it was fitted on.
+    `model` is the digest of the model whose embeddings it scores; `data` that of the labels it was fitted on;
+    `average_precision` how it ranked labels it had not seen, None for one made without labels, by `watchword sweep`.
     """
 
     weights: list[float] = Field(min_length=1)
     bias: float = Field(allow_inf_nan=False)
     model: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
     data: str
-    average_precision: float
+    average_precision: float | None
 
 
 class BackgroundFile(_Strict):

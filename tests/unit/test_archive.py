@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.archive.dataset import Archive, Held, vectors_of
 from pipeline.archive.rows import ArchivedEmbedding
+from pipeline.archive.search import index, nearest
 from pipeline.errors import ArchiveError
 from pipeline.events.records import Origin, Record
 from tests.support.ports import free_ports
@@ -41,6 +42,11 @@ def stored(archive: Archive, model: str = MODEL) -> dict[str, NDArray[np.float16
     for batch in archive.scan(model, ["key", "vector"]):
         found |= dict(zip(batch.column("key").to_pylist(), vectors_of(batch), strict=True))
     return found
+
+
+def unit(vector: NDArray[np.float16]) -> NDArray[np.float32]:
+    wide = vector.astype(np.float32)
+    return np.asarray(wide / np.linalg.norm(wide))
 
 
 def holds_bytes(folder: Path, vector: NDArray[np.float16]) -> list[Path]:
@@ -196,3 +202,39 @@ def test_object_storage_is_an_archive_too(bucket: dict[str, str]) -> None:
     found = stored(archive)
     assert len(found) == 59
     np.testing.assert_array_equal(found[row(5).key], row(5).vector)
+
+
+def test_the_nearest_are_found_and_what_is_older_than_asked_for_is_not(tmp_path: Path) -> None:
+    archive = Archive(str(tmp_path))
+    archive.add([row(n) for n in range(300)])
+    wanted = row(7).vector.astype(np.float32)
+    wanted /= np.linalg.norm(wanted)
+    vectors = {
+        key: each.astype(np.float32) / np.linalg.norm(each.astype(np.float32)) for key, each in stored(archive).items()
+    }
+    best = sorted(vectors, key=lambda key: -float(vectors[key] @ wanted))[:5]
+    found = nearest(archive, MODEL, wanted, 5)
+    assert [each.key for each in found] == best
+    assert found[0].cosine == pytest.approx(1, abs=1e-3)
+    later = nearest(archive, MODEL, wanted, 5, since=DAY + timedelta(hours=100))
+    assert all(each.time >= (DAY + timedelta(hours=100)).replace(tzinfo=None) for each in later)
+    assert row(7).key not in {each.key for each in later}
+    assert index(archive, MODEL) is False, "too few for an index to pay"
+
+
+def test_an_index_finds_the_same_and_knows_nothing_of_what_was_deleted(tmp_path: Path) -> None:
+    """New rows are found beside it; after a deletion it is built anew."""
+    archive = Archive(str(tmp_path))
+    archive.add([row(n) for n in range(2000)])
+    archive.index(MODEL)
+    archive.add([row(n) for n in range(2000, 2100)])
+    for number in (7, 2050):
+        assert nearest(archive, MODEL, unit(row(number).vector), 3)[0].event_id == f"e{number}"
+    before = set(tmp_path.rglob("_indices/*/*"))
+    assert archive.delete("c7") == 1
+    archive.purge()
+    assert holds_bytes(tmp_path, row(7).vector) == []
+    after = set(tmp_path.rglob("_indices/*/*"))
+    assert after
+    assert not before & after
+    assert nearest(archive, MODEL, unit(row(7).vector), 3)[0].event_id != "e7"

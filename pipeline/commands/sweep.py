@@ -1,0 +1,150 @@
+"""`watchword sweep`: the worst example in, everything like it out, and a policy that watches for more."""
+
+import hashlib
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+from ruamel.yaml import YAML
+
+from pipeline.archive.search import Neighbour, nearest
+from pipeline.commands.archive import open_archive
+from pipeline.commands.archive_search import open_originals
+from pipeline.commands.console import output, plain_table, progress_output, require_format
+from pipeline.commands.fit_head import HEADS
+from pipeline.commands.times import since_of
+from pipeline.encode.bundle import Bundle
+from pipeline.encode.local import LocalEncoder
+from pipeline.errors import OriginalGone, PolicyError, UsageError
+from pipeline.evaluate.embed import embed_readable
+from pipeline.evaluate.near_duplicates import difference_hash
+from pipeline.evaluate.sweep import Group, grouped, mean_direction, merged
+from pipeline.ingest.decode import rgb
+from pipeline.ingest.folder import list_files
+from pipeline.judge.calibration import file_digest
+from pipeline.judge.load import load_policy_set
+from pipeline.judge.schema import HeadFile
+from pipeline.settings import Settings, load_settings
+
+MOST_NAMED = 3
+
+
+def run_sweep(
+    images: list[Path],
+    *,
+    since: str,
+    least: float,
+    top: int,
+    policy_id: str | None,
+    folder: Path,
+    words: str | None,
+    output_format: str,
+) -> None:
+    """Print what is like these images, in groups of copies, and write a shadow policy when one is named."""
+    require_format(output_format, ("table", "jsonl"))
+    settings = load_settings(Settings)
+    bundle, archive = Bundle.load(settings.model), open_archive()
+    encoder = LocalEncoder(bundle)
+    files, vectors = embed_readable(list_files(images), encoder, bundle.pixels)
+    start = since_of(since)
+    found = merged([nearest(archive, bundle.digest, vector, top, start) for vector in vectors], least)
+    groups = grouped(found, _hashes(settings, found))
+    _print(groups, output_format)
+    console = progress_output()
+    console.print(f"{len(found)} images in {len(groups)} groups of copies are like {len(files)} given ones")
+    if policy_id is not None:
+        written = _write_policy(folder, policy_id, words, vectors, files, least, encoder)
+        console.print(
+            f"{written}: a shadow policy, provisional; see what it would flag with "
+            f"`watchword policies backtest {folder}`, and label it with `watchword policies label {policy_id}`",
+            markup=False,
+        )
+
+
+def _hashes(settings: Settings, found: list[Neighbour]) -> dict[str, NDArray[np.bool_]]:
+    hashes: dict[str, NDArray[np.bool_]] = {}
+    gone = 0
+    with open_originals(settings) as originals:
+        for each in track(found, "looking for copies", console=progress_output(), transient=True):
+            try:
+                hashes[each.key] = difference_hash(rgb(originals.fetch(each.key, each.content)))
+            except OriginalGone:
+                gone += 1
+    if gone:
+        progress_output().print(f"{gone} images are gone: copies of them are known by their bytes alone")
+    return hashes
+
+
+def _print(groups: list[Group], output_format: str) -> None:
+    console = output()
+    if output_format == "jsonl":
+        for group in groups:
+            console.print(json.dumps(_fields(group), ensure_ascii=False), markup=False)
+        return
+    table = plain_table("cosine", "copies", "sources", "events")
+    for group in groups:
+        named = ", ".join(each.event_id for each in group.images[:MOST_NAMED])
+        more = f" and {len(group.images) - MOST_NAMED} more" if len(group.images) > MOST_NAMED else ""
+        table.add_row(f"{group.cosine:.3f}", str(len(group.images)), ", ".join(group.sources), named + more)
+    console.print(table, markup=False)
+
+
+def _fields(group: Group) -> dict[str, Any]:
+    images = [
+        {"event": each.event_id, "source": each.source, "record": each.key, "content": each.content}
+        for each in group.images
+    ]
+    return {"cosine": group.cosine, "copies": len(images), "images": images}
+
+
+def _write_policy(
+    folder: Path,
+    policy_id: str,
+    words: str | None,
+    vectors: NDArray[np.float32],
+    files: list[Path],
+    least: float,
+    encoder: LocalEncoder,
+) -> Path:
+    """Write a policy whose head scores by the cosine to the images' mean, and its head; check both."""
+    path, head_path = folder / f"{policy_id.replace('.', '-')}.yaml", folder / HEADS / f"{policy_id}.json"
+    if path.exists() or head_path.exists():
+        raise UsageError(f"`{policy_id}` is written already, in `{folder}`; name another")
+    scale = encoder.logit_scale
+    head = HeadFile(
+        weights=[float(np.float32(weight)) for weight in mean_direction(vectors) * scale],
+        bias=0.0,
+        model=encoder.model_digest,
+        data=hashlib.sha256("".join(map(file_digest, files)).encode()).hexdigest(),
+        average_precision=None,
+    )
+    title = words or f"Images like those of {policy_id}"
+    policy = {
+        "id": policy_id,
+        "title": title,
+        "prompts": [words or "an image like those of the incident"],
+        "score": "linear",
+        "head": f"{HEADS}/{policy_id}.json",
+        "threshold": {"value": round(least * scale, 3), "provisional": True, "model": encoder.model_digest},
+        "severity": "high",
+        "action": "review",
+        "owner": "trust-and-safety",
+        "mode": "shadow",
+        "rationale": f"Written by a sweep from {len(files)} images.",
+    }
+    head_path.parent.mkdir(parents=True, exist_ok=True)
+    head_path.write_text(json.dumps(head.model_dump()) + "\n")
+    text = StringIO()
+    YAML().dump(policy, text)
+    path.write_text(text.getvalue())
+    try:
+        load_policy_set(folder)
+    except PolicyError:
+        path.unlink()
+        head_path.unlink()
+        raise
+    return path

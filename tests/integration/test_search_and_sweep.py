@@ -1,0 +1,108 @@
+"""`watchword search` and `watchword sweep` over an archive, originals from a real broker."""
+
+import json
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from pipeline.archive.dataset import Archive
+from pipeline.cli import app
+from pipeline.encode.bundle import Bundle
+from pipeline.encode.local import LocalEncoder
+from pipeline.errors import UsageError
+from pipeline.events.policies import Mode, ScoreKind
+from pipeline.judge.load import load_policy_set
+from tests.support.archived import archive_photographs
+from tests.support.publishing import two_policies
+from tests.support.stream import Stack, Stream
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def stream(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory, samples: Path, bundle: Bundle, encoder: LocalEncoder
+) -> Iterator[Stream]:
+    """Sixty photographs on a topic, and one of them again, smaller and squeezed."""
+    folder = tmp_path_factory.mktemp("search")
+    files = [
+        path for name in ("revolver", "Leopards", "watch") for path in sorted((samples / "images" / name).iterdir())
+    ]
+    files = files[::2][:60]
+    copy = folder / "copies/copy.jpg"
+    copy.parent.mkdir()
+    with Image.open(files[0]) as whole:
+        small = BytesIO()
+        whole.convert("RGB").resize((whole.width // 2, whole.height // 2)).save(small, "JPEG", quality=40)
+    copy.write_bytes(small.getvalue())
+    with Stream(
+        stack,
+        folder,
+        WATCHWORD_ARCHIVE=str(folder / "archive"),
+        WATCHWORD_FILE_ROOTS=json.dumps([str(samples.resolve()), str(folder)]),
+    ) as stream:
+        archive_photographs(stream, Archive(stream.settings.archive), [*files, copy], bundle, encoder)
+        yield stream
+
+
+@pytest.fixture(autouse=True)
+def settings(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in stream.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+def watchword(*words: str) -> str:
+    run = CliRunner().invoke(app, words)
+    assert run.exception is None or isinstance(run.exception, SystemExit), run.exception
+    assert run.exit_code == 0, run.output
+    return run.stdout
+
+
+def test_a_sentence_and_an_image_find_what_they_are_of(tmp_path: Path, samples: Path) -> None:
+    page = tmp_path / "found.html"
+    told = watchword("search", "a photo of a leopard", "--top", "6", "--format", "jsonl", "--html", str(page))
+    found = [json.loads(line) for line in told.splitlines()]
+    assert len(found) == 6
+    assert sum(each["event_id"].startswith("Leopards/") for each in found) >= 5
+    assert [each["cosine"] for each in found] == sorted((each["cosine"] for each in found), reverse=True)
+    assert page.read_text().count("data:image/jpeg;base64,") == 6
+    like = str(sorted((samples / "images/watch").iterdir())[1])
+    told = watchword("search", "--like", like, "--top", "5")
+    assert told.count("watch/") >= 4
+
+
+def test_a_sweep_groups_copies_and_writes_a_policy_that_flags_nothing(
+    stream: Stream, tmp_path: Path, samples: Path
+) -> None:
+    worst = str(sorted((samples / "images/revolver").iterdir())[0])
+    folder = two_policies(tmp_path / "policies")
+    words = ["sweep", worst, "--since", "1d", "--least", "0.6", "--format", "jsonl", "--policies", str(folder)]
+    told = watchword(*words, "--policy", "incident.no_12", "--words", "a revolver on a table")
+    groups = [json.loads(line) for line in told.splitlines()]
+    [copies] = [each for each in groups if each["copies"] > 1]
+    assert {each["event"] for each in copies["images"]} == {f"revolver/{Path(worst).name}", "copies/copy.jpg"}
+    assert copies["cosine"] == pytest.approx(1, abs=1e-3)
+    assert groups[0] == copies
+    policy = next(each for each in load_policy_set(folder).policies if each.id == "incident.no_12")
+    assert (policy.mode, policy.score, policy.provisional) == (Mode.SHADOW, ScoreKind.LINEAR, True)
+    told = watchword("policies", "check", str(folder))
+    assert "incident.no_12" in told
+    before = two_policies(tmp_path / "before")
+    run = CliRunner().invoke(
+        app, ["policies", "backtest", str(folder), "--before", str(before), "--since", "1d", "--format", "json"]
+    )
+    flagged = json.loads(run.stdout)["policies"]["incident.no_12"]["newly_flagged"]
+    assert flagged == sum(each["copies"] for each in groups), "of one image, what the sweep found"
+    again = CliRunner().invoke(app, [*words, "--policy", "incident.no_12"])
+    assert isinstance(again.exception, UsageError)
+    assert "written already" in str(again.exception)
+
+
+def test_what_to_look_for_is_one_thing() -> None:
+    for words in (["search"], ["search", "x", "--like", "y.jpg"], ["search", "x", "--images", "z", "--since", "1d"]):
+        run = CliRunner().invoke(app, words)
+        assert isinstance(run.exception, UsageError)
