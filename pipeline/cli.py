@@ -15,7 +15,6 @@ EXIT_FENCED = 4
 
 app = typer.Typer(
     name="watchword",
-    help="Moderate images on a stream by policies written as text.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -27,6 +26,14 @@ app.add_typer(policies.app, name="policies")
 app.add_typer(models.app, name="models")
 app.add_typer(archive.app, name="archive")
 app.add_typer(decisions.app, name="decisions")
+
+
+@app.callback()
+def prepare() -> None:
+    """Moderate images on a stream by policies written as text."""
+    from pipeline.telemetry import log_for_people
+
+    log_for_people()
 
 
 @app.command()

@@ -100,6 +100,9 @@ class Settings(BaseSettings):
     dead_letter_minimum: int = Field(50, ge=0, description="Fewer dead letters in the window never stop the worker.")
     allow_dead_letters: bool = Field(default=False, description="Override: dead-letter any share. Unset it when done.")
     # Archive
+    access_log: Path | None = Field(
+        None, description="File to which every look at what a restricted policy says is appended, beside the log."
+    )
     archive: str = Field("archive", description="Where embeddings are kept: a folder, or an address such as `s3://…`.")
     archive_options: dict[str, str] = Field(
         {}, description="For object storage, as JSON: `endpoint`, `region`, `access_key_id`, `secret_access_key` …"

@@ -197,6 +197,11 @@ class DecisionMetrics(Catalogue):
             gauge.labels(policy_id, bound).set(number)
 
 
+def log_for_people() -> None:
+    """Send a command's logs to stderr, whatever that is at the time: its results alone go to stdout."""
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr), cache_logger_on_first_use=False)
+
+
 def configure_logging(log_format: str, level: str) -> None:
     """Send logs to stderr: JSON lines, or for people when `auto` finds a terminal."""
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())

@@ -10,18 +10,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.archive.dataset import Archive
 from pipeline.archive.search import Neighbour, nearest
 from pipeline.broker.reader import PlaceReader
+from pipeline.commands.access import note_access
 from pipeline.commands.archive import open_archive
+from pipeline.commands.backtest import COLUMNS, part_of
 from pipeline.commands.console import output, plain_table, progress_output, require_format
+from pipeline.commands.publish import judging_set
 from pipeline.commands.times import since_of
 from pipeline.emit.gallery import Tile, write_gallery
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
+from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.errors import OriginalGone, UsageError
+from pipeline.evaluate.backtest import answers_of
 from pipeline.evaluate.embed import embed_readable
 from pipeline.ingest.decode import thumbnail
 from pipeline.ingest.fetch import Fetcher
+from pipeline.judge.score import Judge
 from pipeline.settings import Settings, load_settings
 from pipeline.stream.build import fetch_rules
 from pipeline.stream.originals import Originals
@@ -42,12 +49,14 @@ def run_archive_search(
     encoder = LocalEncoder(bundle)
     vector = encoder.encode_texts([text])[0] if text is not None else _of_image(like, encoder, bundle)
     start = since_of(since) if since is not None else None
-    found = nearest(open_archive(), bundle.digest, vector, top, start)
+    archive = open_archive()
+    found = nearest(archive, bundle.digest, vector, top, start)
     _print(found, output_format)
     if html is not None:
         what = f"“{text}”" if text is not None else str(like)
+        kept_back = _kept_back(settings, archive, encoder, found)
         with open_originals(settings) as originals:
-            tiles = [_tile(each, originals) for each in found]
+            tiles = [_tile(each, None if each.key in kept_back else originals) for each in found]
         about = f"The {len(found)} archived images nearest to it, model {bundle.digest[:12]}."
         write_gallery(html, tiles, title=f"Nearest to {what}", about=about)
 
@@ -78,11 +87,27 @@ def _print(found: list[Neighbour], output_format: str) -> None:
     console.print(table, markup=False)
 
 
-def _tile(each: Neighbour, originals: Originals) -> Tile:
+def _kept_back(settings: Settings, archive: Archive, encoder: LocalEncoder, found: list[Neighbour]) -> set[str]:
+    """Return the records of images that a restricted policy flags."""
+    policy_set = judging_set(settings)
+    restricted = note_access(policy_set.policies if policy_set else (), "search")
+    if policy_set is None or not restricted:
+        return set()
+    judge, keys = Judge(build_prompt_bank(policy_set, encoder)), set[str]()
+    for batch in archive.of(encoder.model_digest, "key", [each.key for each in found], ["key", *COLUMNS]):
+        said = answers_of(judge, part_of(batch))
+        flagged = np.any([said[each].flagged for each in restricted], axis=0)
+        keys |= {batch.column("key")[int(place)].as_py() for place in np.flatnonzero(flagged)}
+    return keys
+
+
+def _tile(each: Neighbour, originals: Originals | None) -> Tile:
     lines: tuple[tuple[str, float | None], ...] = (
         (f"of {each.source}, {_rfc3339(each.time)}", None),
         ("cosine", each.cosine),
     )
+    if originals is None:
+        return Tile(each.event_id, None, (*lines, ("not shown: a restricted policy flags it", None)))
     try:
         return Tile(each.event_id, thumbnail(originals.fetch(each.key, each.content), THUMBNAIL_SIDE), lines)
     except OriginalGone as gone:

@@ -20,13 +20,15 @@ class ArchivedScores:
     """
     Of the images in either version's scope, N of them.
 
-    `keys`: their records; `scores`: float64 [N], by the edited version; `before`, `after`: bool [N], flagged by each.
+    `keys`: their records; `scores`: float64 [N], by the edited version; `before`, `after`: bool [N], flagged by each;
+    `kept_back`: bool [N], flagged by a restricted policy of the edited set.
     """
 
     keys: pa.Array
     scores: NDArray[np.float64]
     before: NDArray[np.bool_]
     after: NDArray[np.bool_]
+    kept_back: NDArray[np.bool_]
 
 
 def score_archive(
@@ -35,19 +37,23 @@ def score_archive(
     """Judge everything archived since then by both versions, with progress; before, there may be no such policy."""
     where = from_on(since)
     keys, columns = [], []
+    restricted = [policy.id for policy in after.bank.policy_set.policies if policy.restricted]
     with Progress(console=progress_output(), transient=True) as progress:
         task = progress.add_task("judging what was archived", total=archive.dataset(model).count_rows(filter=where))
         for batch in archive.scan(model, ["key", *COLUMNS], where):
             part = part_of(batch)
-            new = answers_of(after, part)[policy_id]
+            said = answers_of(after, part)
+            new = said[policy_id]
+            nobody = np.zeros(len(part.images), dtype=bool)
+            kept = np.any([nobody, *(said[each].flagged for each in restricted)], axis=0)
             old = answers_of(before, part).get(policy_id)
-            was = old.flagged if old is not None else np.zeros(len(part.images), dtype=bool)
+            was = old.flagged if old is not None else nobody
             about = new.in_scope | was
             keys.append(batch.column("key").filter(pa.array(about)))
-            columns.append((new.scores[about], was[about], new.flagged[about]))
+            columns.append((new.scores[about], was[about], new.flagged[about], kept[about]))
             progress.advance(task, batch.num_rows)
     if not columns:
         empty = np.zeros(0, dtype=bool)
-        return ArchivedScores(pa.array([], pa.string()), np.zeros(0), empty, empty)
-    scores, was, will = (np.concatenate(parts) for parts in zip(*columns, strict=True))
-    return ArchivedScores(pa.concat_arrays(keys), scores, was, will)
+        return ArchivedScores(pa.array([], pa.string()), np.zeros(0), empty, empty, empty)
+    scores, was, will, kept = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    return ArchivedScores(pa.concat_arrays(keys), scores, was, will, kept)

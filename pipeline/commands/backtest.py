@@ -14,6 +14,7 @@ from rich.progress import Progress
 from threadpoolctl import threadpool_limits
 
 from pipeline.archive.dataset import Archive, from_on, vectors_of
+from pipeline.commands.access import note_access
 from pipeline.commands.archive import open_archive
 from pipeline.commands.backtest_report import Report
 from pipeline.commands.console import progress_output, require_format
@@ -50,7 +51,9 @@ def run_backtest(after: str, before: str, asked: Asked, output_format: str) -> i
     require_format(output_format, ("table", "json"))
     share = _share(asked)
     bundle = Bundle.load(load_settings(Settings).model)
-    judging = _Judging(open_archive(), bundle, named_set(before), named_set(after), since_of(asked.since))
+    sets = named_set(before), named_set(after)
+    note_access((policy for each in sets for policy in each.policies), "policies backtest")
+    judging = _Judging(open_archive(), bundle, *sets, since_of(asked.since))
     report = Report(output_format)
     found = None
     if share is not None:

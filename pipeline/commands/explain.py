@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from pipeline.broker.reader import read_topics
+from pipeline.commands.access import note_access
 from pipeline.commands.archive import open_archive
 from pipeline.commands.console import output, plain_table, progress_output
 from pipeline.commands.in_process import InProcess
@@ -31,6 +32,7 @@ def run_explain(flag: str, policies: Path | None) -> int:
     policy_set = _policy_set(fields["policy_set_digest"], policies)
     judged = InProcess(policy_set)
     content, embedding = _archived(fields)
+    note_access((policy for policy in policy_set.policies if policy.id == fields["policy"]["id"]), "explain")
     found = explain(fields, embedding, content, Judge(judged.bank))
     _print(fields, found)
     return int(not found.proved)

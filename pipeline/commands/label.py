@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.archive.dataset import Archive
+from pipeline.commands.access import note_access
 from pipeline.commands.archive import open_archive
 from pipeline.commands.archive_search import open_originals
 from pipeline.commands.archived_scores import ArchivedScores, score_archive
@@ -61,6 +62,8 @@ def run_label(wanted: Wanted) -> None:
     folder = read_folder(wanted.folder)
     after = _edited(folder)
     policy = _named(after, wanted.policy_id)
+    if policy.id in note_access(after.policies, f"policies label {policy.id}"):
+        raise UsageError(f"`{policy.id}` is restricted: no image of it is shown")
     encoder = LocalEncoder(bundle)
     scored = score_archive(
         archive,
@@ -125,7 +128,12 @@ def _candidates(archive: Archive, model: str, scored: ArchivedScores, order: lis
     rows: dict[str, dict[str, str]] = {}
     for batch in archive.of(model, "key", keys.values(), _COLUMNS):
         rows |= {row["key"]: row for row in batch.to_pylist()}
-    return [Candidate(place, **rows[keys[place]], flagged=bool(scored.before[place])) for place in order]
+    return [
+        Candidate(
+            place, **rows[keys[place]], flagged=bool(scored.before[place]), kept_back=bool(scored.kept_back[place])
+        )
+        for place in order
+    ]
 
 
 def _about(strata: list[Stratum], since: str, precision: float) -> str:

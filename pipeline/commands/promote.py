@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from pipeline.broker.reader import read_topics
+from pipeline.commands.access import note_access
 from pipeline.commands.console import interval, output, plain_table, progress_output
 from pipeline.commands.publish import Control, run_publish
 from pipeline.errors import UsageError
@@ -30,7 +31,7 @@ def run_promote(folder: Path, policy_id: str | None, *, against: str | None, not
     digests = {shadow.id: shadow.digest for shadow, _ in shadows}
     pairs = {shadow.id: live.id if live else None for shadow, live in shadows}
     counts = count_shadows(_verdicts(settings), pairs, digests)
-    _print(counts)
+    _print(counts, note_access((shadow for shadow, _ in shadows), "policies promote"))
     if policy_id is None:
         return 0
     if not any(each.images for each in counts):
@@ -94,7 +95,7 @@ def _verdicts(settings: Settings) -> Iterator[dict[str, Any]]:
         yield json.loads(record.value or b"")
 
 
-def _print(counts: list[ShadowCount]) -> None:
+def _print(counts: list[ShadowCount], restricted: Collection[str]) -> None:
     console = output()
     table = plain_table("shadow", "against", "images", "flags", "live flags", "newly flagged", "newly cleared")
     for each in counts:
@@ -103,7 +104,7 @@ def _print(counts: list[ShadowCount]) -> None:
         numbers = (str(each.newly_flagged), str(each.newly_cleared))
         table.add_row(each.shadow, each.against or "–", str(each.images), *shares, *numbers)
     console.print(table)
-    for each in counts:
+    for each in (each for each in counts if each.shadow not in restricted):
         for kind, ids in (("newly flagged", each.examples_flagged), ("newly cleared", each.examples_cleared)):
             if ids:
                 console.print(f"{each.shadow}, {kind}, the surest: {', '.join(ids)}", markup=False)

@@ -149,6 +149,13 @@ def named_set(name: str) -> PolicySet:
     return control.published.policy_set(control.published.named(name).digest)
 
 
+def judging_set(settings: Settings) -> PolicySet | None:
+    """Return the set that workers of these settings judge by, None when there is none that can be read."""
+    if settings.policy_source == "folder":
+        return load_policy_set(settings.policies) if settings.policies.is_dir() else None
+    return Control().in_force()
+
+
 def as_text(changes: Sequence[Change]) -> str:
     """Return changes for people: a policy's name, and a line for each thing that differs."""
     marks = {"added": "+", "removed": "-", "changed": "~"}

@@ -1,7 +1,9 @@
 """A replay's page: `watchword replay --html`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.commands.access import note_access
 from pipeline.commands.console import interval
 from pipeline.emit.page import jpeg_address
 from pipeline.emit.replay_report import ErrorCard, Section, write_replay_report
@@ -19,8 +21,9 @@ def write_replay_page(
 ) -> None:
     """Write the page: policies that got worse first."""
     worse = {each.policy_id for each in compared if each.worse}
+    restricted = note_access(replayed.policies, "replay")
     sections = [
-        _section(replayed, place, whole[policy.id], worse=policy.id in worse)
+        _section(replayed, place, whole[policy.id], worse=policy.id in worse, shown=policy.id not in restricted)
         for place, policy in enumerate(replayed.policies)
     ]
     sections.sort(key=lambda each: not each.worse)
@@ -37,7 +40,7 @@ def write_replay_page(
     )
 
 
-def _section(replayed: Replayed, place: int, result: PolicyResult, *, worse: bool) -> Section:
+def _section(replayed: Replayed, place: int, result: PolicyResult, *, worse: bool, shown: bool) -> Section:
     policy = replayed.policies[place]
     flagged = result.true_positives + result.false_positives
     right = result.true_positives + result.false_negatives
@@ -60,8 +63,15 @@ def _section(replayed: Replayed, place: int, result: PolicyResult, *, worse: boo
         rows=rows,
         curve=tuple((point.recall, point.precision) for point in curve(replayed, place)),
         here=(result.recall.value, result.precision.value) if flagged and right else None,
-        errors=tuple(_error(replayed, place, number) for number in worst_errors(replayed, place, MOST_ERRORS)),
+        errors=tuple(_errors(replayed, place)) if shown else (),
     )
+
+
+def _errors(replayed: Replayed, place: int) -> Iterator[ErrorCard]:
+    """Yield the worst errors, without what a restricted policy flags or should flag."""
+    for number in worst_errors(replayed, place, MOST_ERRORS):
+        if not replayed.kept_back[number]:
+            yield _error(replayed, place, number)
 
 
 def _error(replayed: Replayed, place: int, number: int) -> ErrorCard:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pipeline.commands.access import hidden, note_access
 from pipeline.commands.console import output, plain_table, progress_output, require_format
 from pipeline.emit.jsonlines import JsonLinesSink
 from pipeline.emit.report import Card, by_interest, dead_letter_card, verdict_card, write_report
@@ -39,6 +40,7 @@ def run_scan(
         names = ", ".join(policy.id for policy in stale)
         progress_output().print(f"fitted for another model, what they say of this one means little: {names}")
     policy_set = for_model(policy_set, bundle.lineage)
+    note_access(policy_set.policies, "scan")
     encoder = LocalEncoder(bundle)
     judge = Judge(build_prompt_bank(policy_set, encoder))
     outcomes = scan(
@@ -130,4 +132,5 @@ def _card(outcome: Verdict | DeadLetter) -> Card:
         return dead_letter_card(outcome)
     content = outcome.image.event.content
     assert isinstance(content, bytes)  # a scan reads files, never references
-    return verdict_card(outcome, thumbnail(content, THUMBNAIL_SIDE))
+    shown = not hidden(outcome.policy_set, outcome.flagged[None])[0]
+    return verdict_card(outcome, thumbnail(content, THUMBNAIL_SIDE) if shown else None)

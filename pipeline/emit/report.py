@@ -20,8 +20,8 @@ class Card:
     error: str | None
 
 
-def verdict_card(verdict: Verdict, thumbnail: bytes) -> Card:
-    """Return the card of a judged image; `thumbnail` is a JPEG."""
+def verdict_card(verdict: Verdict, thumbnail: bytes | None) -> Card:
+    """Return the card of a judged image; `thumbnail` is a JPEG, None where the picture is not shown."""
     bars = sorted(
         ((policy.id, score, policy.threshold, yes) for policy, score, yes in verdict.answers()),
         key=lambda bar: bar[2] - bar[1],
@@ -31,7 +31,8 @@ def verdict_card(verdict: Verdict, thumbnail: bytes) -> Card:
         for flag in verdict.flags
         for nearest in [sorted(flag.similarities, key=lambda s: (s.kind != "prompt", -s.similarity))[:2]]
     )
-    return Card(verdict.image.event.origin.topic, jpeg_address(thumbnail), flags, tuple(bars), None)
+    picture = jpeg_address(thumbnail) if thumbnail else None
+    return Card(verdict.image.event.origin.topic, picture, flags, tuple(bars), None)
 
 
 def dead_letter_card(letter: DeadLetter) -> Card:

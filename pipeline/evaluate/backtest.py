@@ -62,10 +62,12 @@ class PolicyChange:
     One policy before and after, over everything that was looked at.
 
     `before` and `after` count flags, by day in `days_before` and `days_after`; `flagged_by` and `cleared_by` count what
-    is newly so by `source` and by each attribute. Of both kinds `nearest` keeps the examples nearest to the threshold.
+    is newly so by `source` and by each attribute. Of both kinds `nearest` keeps the examples nearest to the threshold,
+    none of a `restricted` policy.
     """
 
     policy_id: str
+    restricted: bool = False
     before: int = 0
     after: int = 0
     newly_flagged: int = 0
@@ -127,8 +129,10 @@ class Comparison:
         self._threads = threads
         together = _together(before, after)
         self._judges = [judge_of(each) for each in ([before, after] if together is None else [together])]
-        ids = {policy.id for policy_set in (before, after) for policy in policy_set.policies}
-        self.found = Backtest({policy_id: PolicyChange(policy_id) for policy_id in sorted(ids)})
+        every = [policy for policy_set in (before, after) for policy in policy_set.policies]
+        restricted = {policy.id for policy in every if policy.restricted}
+        ids = sorted({policy.id for policy in every})
+        self.found = Backtest({policy_id: PolicyChange(policy_id, policy_id in restricted) for policy_id in ids})
 
     def run(self, parts: Iterable[Part]) -> Backtest:
         """Judge every part and return what was found."""
@@ -213,8 +217,9 @@ def _note(change: PolicyChange, images: Sequence[Image], was: PolicyAnswers | No
     change.newly_cleared += len(cleared)
     _count(change.flagged_by, flagged, images)
     _count(change.cleared_by, cleared, images)
-    change.nearest_flagged = _nearest(change.nearest_flagged, flagged, images, will)
-    change.nearest_cleared = _nearest(change.nearest_cleared, cleared, images, was)
+    if not change.restricted:
+        change.nearest_flagged = _nearest(change.nearest_flagged, flagged, images, will)
+        change.nearest_cleared = _nearest(change.nearest_cleared, cleared, images, was)
 
 
 def _count(by: dict[str, Counter[str]], places: Sequence[int], images: Sequence[Image]) -> None:

@@ -21,7 +21,8 @@ class Replayed:
 
     `images` are those that could be judged, N of them; `unjudged` the ids of the others, with the reason. `policies`
     are those that the labels speak of, P of them; `unlabelled` the ids of the others. `scores`: float64 [N, P];
-    `flagged`, `in_scope` and `right`, what should be flagged: bool [N, P].
+    `flagged`, `in_scope` and `right`, what should be flagged: bool [N, P]. `kept_back`, bool [N]: what a restricted
+    policy flags, or should flag, whether labels speak of it or not.
     """
 
     images: tuple[LabelledImage, ...]
@@ -32,6 +33,7 @@ class Replayed:
     flagged: NDArray[np.bool_]
     in_scope: NDArray[np.bool_]
     right: NDArray[np.bool_]
+    kept_back: NDArray[np.bool_]
     policy_set_digest: str
     model_digest: str
 
@@ -56,6 +58,9 @@ def collect(stream: LabelledStream, outcomes: Iterable[Verdict | RetoldVerdict |
     if unknown := stream.policies - {policy.id for policy in policies}:
         raise UsageError(f"the labels name policies that are not in the set: {', '.join(sorted(unknown))}")
     places = [place for place, policy in enumerate(policies) if policy.id in stream.policies]
+    restricted = [place for place, policy in enumerate(policies) if policy.restricted]
+    kept_back = frozenset(policies[place].id for place in restricted)
+    flagged = np.stack([verdict.flagged for _, verdict in judged])
     kept = tuple(policies[place] for place in places)
     return Replayed(
         images=tuple(image for image, _ in judged),
@@ -67,9 +72,11 @@ def collect(stream: LabelledStream, outcomes: Iterable[Verdict | RetoldVerdict |
         policies=kept,
         unlabelled=tuple(policy.id for policy in policies if policy.id not in stream.policies),
         scores=np.stack([verdict.scores for _, verdict in judged])[:, places],
-        flagged=np.stack([verdict.flagged for _, verdict in judged])[:, places],
+        flagged=flagged[:, places],
         in_scope=np.stack([verdict.in_scope for _, verdict in judged])[:, places],
         right=np.array([[policy.id in image.right for policy in kept] for image, _ in judged], dtype=bool),
+        kept_back=flagged[:, restricted].any(axis=1)
+        | np.array([bool(kept_back & image.right) for image, _ in judged], dtype=bool),
         policy_set_digest=first.policy_set.digest,
         model_digest=first.model_digest,
     )

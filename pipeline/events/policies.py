@@ -77,7 +77,8 @@ class Policy:
     fitted on, None for a number that somebody wrote. It judges the images in
     `scope` (None: all) until the day `expires` is over, and from then on flags nothing. One with a `parent` says yes
     only where that policy does, and then raises the severity of its flag. Of the images it says no to, about
-    `audit_per_day` are drawn to be looked at, None for none.
+    `audit_per_day` are drawn to be looked at, None for none. Of what a `restricted` one flags, no picture, sample or
+    export is made anywhere.
     """
 
     id: str
@@ -104,6 +105,7 @@ class Policy:
     calibration: Calibration | None = None
     audit_per_day: int | None = None
     head: Head | None = None
+    restricted: bool = False
 
     def enforced(self, today: date) -> bool:
         """Tell whether a yes is a flag event on this day, in UTC; a policy with a parent has none of its own."""

@@ -49,6 +49,7 @@ def policies_of(file: PolicyFile, fit: Fit, head: Head | None = None) -> list[Po
         on_model_change=file.on_model_change,
         audit_per_day=file.audit.per_day if file.audit else None,
         head=head,
+        restricted=file.restricted,
         digest="",
     )
     children = [digested(fit(_child(policy, child), child.threshold)) for child in file.children]

@@ -233,11 +233,18 @@ class PolicyFile(_Strict):
     audit: AuditFile | None = None
     on_model_change: OnModelChange = OnModelChange.SHADOW
     silence: dict[Rule, Text] = {}
+    restricted: bool = False
 
     @model_validator(mode="after")
     def _a_head_scores(self) -> Self:
         if (self.score is ScoreKind.LINEAR) != (self.head is not None):
             raise ValueError("`score: linear` and `head` go together: `watchword policies fit-head` writes one")
+        return self
+
+    @model_validator(mode="after")
+    def _restricted_has_no_examples(self) -> Self:
+        if self.restricted and self.examples:
+            raise ValueError("a restricted policy has no `examples`: no image of it is kept anywhere")
         return self
 
     @model_validator(mode="after")

@@ -28,7 +28,11 @@ class Answer(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An image to be labelled. `place`: where it is among the archive's scores; `flagged`: by the policy in force."""
+    """
+    An image to be labelled. `place`: where it is among the archive's scores; `flagged`: by the policy in force.
+
+    `kept_back`: a restricted policy flags it, so it is not shown.
+    """
 
     place: int
     key: str
@@ -36,6 +40,7 @@ class Candidate:
     source: str
     content: str
     flagged: bool
+    kept_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,8 @@ class LabellingSession:
         if not 0 <= number < len(self.candidates):
             raise OriginalGone(f"the sample has {len(self.candidates)} images")
         candidate = self.candidates[number]
+        if candidate.kept_back:
+            raise OriginalGone("not shown: a restricted policy flags it")
         data = self._originals(candidate.key, candidate.content)
         with self._lock:
             if candidate.place not in self._hashes:
