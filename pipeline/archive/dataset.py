@@ -46,7 +46,7 @@ class Archive:
 
     def __init__(self, address: str, storage_options: Mapping[str, str] | None = None) -> None:
         self.address = address.rstrip("/")
-        self._options = dict(storage_options or {})
+        self.options = dict(storage_options or {})
 
     def models(self) -> list[str]:
         """Return the digests of the models whose embeddings are here."""
@@ -60,7 +60,7 @@ class Archive:
     def dataset(self, model: str) -> lance.LanceDataset:
         """Open the dataset of a model. Raises `ArchiveError` when there is none."""
         try:
-            return lance.dataset(self._place(model), storage_options=self._options)
+            return lance.dataset(self._place(model), storage_options=self.options)
         except (ValueError, OSError) as error:
             if "not found" not in str(error).lower():
                 raise StoreFault(f"`{self.address}`: {error}") from error
@@ -180,11 +180,19 @@ class Archive:
             some = ", ".join(_quoted(each) for each in wanted[at : at + _VALUES_AT_ONCE])
             yield from self.scan(model, columns, f"{column} in ({some})")
 
-    def scan(self, model: str, columns: Sequence[str], where: str | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield batches of a model's rows, in the order they were stored."""
-        yield from (
-            self.dataset(model).scanner(columns=list(columns), filter=where, io_buffer_size=64 << 20).to_batches()
-        )
+    def fragments(self, model: str) -> list[int]:
+        """Return the numbers of the parts that a model's rows are stored in."""
+        return [fragment.fragment_id for fragment in self.dataset(model).get_fragments()]
+
+    def scan(
+        self, model: str, columns: Sequence[str], where: str | None = None, fragment: int | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield batches of a model's rows, in the order they were stored; of one `fragment`, or of all."""
+        dataset = self.dataset(model)
+        some = None if fragment is None else [dataset.get_fragment(fragment)]
+        yield from dataset.scanner(
+            columns=list(columns), filter=where, io_buffer_size=64 << 20, fragments=some
+        ).to_batches()
 
     def sample(
         self, model: str, columns: Sequence[str], since: datetime, share: float, rng: np.random.Generator
@@ -212,7 +220,7 @@ class Archive:
                     table.slice(0, 0),
                     self._place(model),
                     data_storage_version=STORAGE_VERSION,
-                    storage_options=self._options,
+                    storage_options=self.options,
                 )
 
     @contextmanager
@@ -245,7 +253,7 @@ class Archive:
         scheme, _, root = self.address.partition("://")
         if scheme != "s3":
             raise ArchiveError(f"`{self.address}`: a folder, or an address that begins with `s3://`")
-        options = self._options
+        options = self.options
         return pafs.S3FileSystem(
             access_key=options.get("access_key_id"),
             secret_key=options.get("secret_access_key"),

@@ -15,7 +15,6 @@ from pipeline.archive.search import Neighbour, nearest
 from pipeline.broker.reader import PlaceReader
 from pipeline.commands.access import note_access
 from pipeline.commands.archive import open_archive
-from pipeline.commands.backtest import COLUMNS, part_of
 from pipeline.commands.console import output, plain_table, progress_output, require_format
 from pipeline.commands.publish import judging_set
 from pipeline.commands.times import since_of
@@ -24,6 +23,7 @@ from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.errors import OriginalGone, UsageError
+from pipeline.evaluate.archived import COLUMNS, part_of
 from pipeline.evaluate.backtest import answers_of
 from pipeline.evaluate.embed import embed_readable
 from pipeline.ingest.decode import thumbnail

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from pipeline.archive.dataset import Archive, from_on
-from pipeline.commands.backtest import COLUMNS, part_of
 from pipeline.commands.console import progress_output
+from pipeline.evaluate.archived import COLUMNS, part_of
 from pipeline.evaluate.backtest import answers_of
 from pipeline.judge.score import Judge
 

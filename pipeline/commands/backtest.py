@@ -1,24 +1,22 @@
 """`watchword policies backtest`: what an edit would have done to what was archived."""
 
-import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import overload
 
 import numpy as np
-import pyarrow as pa
-from rich.progress import Progress
+from rich.progress import Progress, track
 from threadpoolctl import threadpool_limits
 
-from pipeline.archive.dataset import Archive, from_on, vectors_of
+from pipeline.archive.dataset import Archive, from_on
 from pipeline.commands.access import note_access
 from pipeline.commands.archive import open_archive
 from pipeline.commands.backtest_report import Report
 from pipeline.commands.console import progress_output, require_format
 from pipeline.commands.decided_labels import read_decided
+from pipeline.commands.extras import models_extra
 from pipeline.commands.publish import named_set
 from pipeline.commands.times import since_of
 from pipeline.encode.bundle import Bundle
@@ -27,22 +25,24 @@ from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.encode.text_cache import CachedTextEncoder
 from pipeline.errors import UsageError
 from pipeline.evaluate.agreement import Agreement, agreements
-from pipeline.evaluate.backtest import Backtest, Comparison, Image, Part
+from pipeline.evaluate.archived import COLUMNS, part_of
+from pipeline.evaluate.backtest import Backtest, Comparison, Part
 from pipeline.events.policies import PolicySet
 from pipeline.judge.score import Judge
 from pipeline.settings import Settings, load_settings
 
-COLUMNS = ["event_id", "source", "attributes", "time", "vector"]
+THREADS = "threads"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What to look at: since when, of which share first and whether of that alone, and with decisions or without."""
+    """What to look at: since when, of which share first and whether of that alone, with decisions, and what judges."""
 
     since: str
     sample: str | None = None
     only_sample: bool = False
     decisions: bool = False
+    engine: str = THREADS
     seed: int = 1
 
 
@@ -50,6 +50,8 @@ def run_backtest(after: str, before: str, asked: Asked, output_format: str) -> i
     """Print what `after` would have said that `before` did not; return 1 when anything would have changed."""
     require_format(output_format, ("table", "json"))
     share = _share(asked)
+    if not re.fullmatch(rf"{THREADS}|daft|ray|ray://.+", asked.engine):
+        raise UsageError(f"`--engine {asked.engine}`: it is `{THREADS}`, `daft`, `ray` or `ray://host:port`")
     bundle = Bundle.load(load_settings(Settings).model)
     sets = named_set(before), named_set(after)
     note_access((policy for each in sets for policy in each.policies), "policies backtest")
@@ -60,7 +62,7 @@ def run_backtest(after: str, before: str, asked: Asked, output_format: str) -> i
         found, images = judging.sample(share, asked.seed)
         report.sample(found, images)
     if not asked.only_sample:
-        comparison = judging.whole()
+        comparison = judging.whole(asked.engine)
         found = comparison.found
         report.whole(found, judging.agreements(comparison) if asked.decisions else [])
     assert found is not None
@@ -93,11 +95,25 @@ class _Judging:
         self._before, self._after = before, after
         self._encoder = CachedTextEncoder(LocalEncoder(bundle))
 
-    def whole(self) -> Comparison:
+    def whole(self, engine: str = THREADS) -> Comparison:
         """Judge everything, with progress."""
         comparison = self._comparison()
-        self._run(comparison, self._parts())
+        if engine == THREADS:
+            self._run(comparison, self._parts())
+        else:
+            self._over_fragments(comparison, engine)
         return comparison
+
+    def _over_fragments(self, comparison: Comparison, engine: str) -> None:
+        with models_extra("cluster"):
+            from pipeline.evaluate.fragments import FragmentWork, judge_fragments
+        banks = {policy_set.digest: build_prompt_bank(policy_set, self._encoder) for policy_set in comparison.sets}
+        where = from_on(self._since)
+        options, fragments = self._archive.options, self._archive.fragments(self._model)
+        work = FragmentWork(self._archive.address, options, self._model, where, self._before, self._after, banks)
+        found = judge_fragments(work, fragments, engine)
+        for each in track(found, "judging fragments", total=len(fragments), console=progress_output(), transient=True):
+            comparison.found.add(each)
 
     def sample(self, share: float, seed: int) -> tuple[Backtest, int]:
         """Judge a plain sample; return what was found, and of how many images it is one."""
@@ -142,33 +158,3 @@ def _share(asked: Asked) -> float | None:
     if not found or not 0 < float(found[1]) <= 100:  # noqa: PLR2004 -- per cent
         raise UsageError(f"`--sample {asked.sample}`: a share over 0% to 100%, such as `1%`")
     return float(found[1]) / 100
-
-
-class ArchivedImages(Sequence[Image]):
-    """The images of a batch of archived rows, each made when it is asked for."""
-
-    def __init__(self, batch: pa.RecordBatch) -> None:
-        self._batch = batch
-
-    def __len__(self) -> int:
-        return int(self._batch.num_rows)
-
-    @overload
-    def __getitem__(self, place: int) -> Image: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[Image]: ...
-
-    def __getitem__(self, place: int | slice) -> Image | list[Image]:
-        if isinstance(place, slice):
-            return [self[each] for each in range(*place.indices(len(self)))]
-        if not 0 <= place < len(self):
-            raise IndexError(place)
-        event_id, source, attributes, time = (self._batch.column(name)[place].as_py() for name in COLUMNS[:4])
-        return Image(event_id, source, json.loads(attributes), f"{time:%Y-%m-%d}")
-
-
-def part_of(batch: pa.RecordBatch) -> Part:
-    """Return a batch of archived rows as what is judged."""
-    days = batch.column("time").cast(pa.date32(), safe=False).unique().to_pylist()
-    return Part(vectors_of(batch), ArchivedImages(batch), frozenset(day.isoformat() for day in days))

@@ -202,6 +202,9 @@ def backtest(
     sample: Annotated[str | None, typer.Option(help="First say what this share shows, such as `1%`.")] = None,
     only_sample: Annotated[bool, typer.Option("--only-sample", help="And leave it at that.")] = False,
     decisions: Annotated[bool, typer.Option("--decisions", help="Hold both sets against what people decided.")] = False,
+    engine: Annotated[
+        str, typer.Option(help="`threads`, or over fragments: `daft`, `ray`, a cluster `ray://host:port`.")
+    ] = "threads",
     format: Annotated[str, typer.Option(help="`table` or `json`.")] = "table",  # noqa: A002 -- the option's name
 ) -> None:
     """
@@ -220,7 +223,7 @@ def backtest(
     with models_extra("archive"):
         from pipeline.commands.backtest import Asked, run_backtest
 
-    raise typer.Exit(run_backtest(after, before, Asked(since, sample, only_sample, decisions), format))
+    raise typer.Exit(run_backtest(after, before, Asked(since, sample, only_sample, decisions, engine), format))
 
 
 @app.command()

@@ -79,6 +79,20 @@ class PolicyChange:
     nearest_flagged: list[Example] = field(default_factory=list)
     nearest_cleared: list[Example] = field(default_factory=list)
 
+    def add(self, other: "PolicyChange") -> None:
+        """Take in what was found elsewhere of the same policy."""
+        self.before += other.before
+        self.after += other.after
+        self.newly_flagged += other.newly_flagged
+        self.newly_cleared += other.newly_cleared
+        self.days_before += other.days_before
+        self.days_after += other.days_after
+        for mine, theirs in ((self.flagged_by, other.flagged_by), (self.cleared_by, other.cleared_by)):
+            for name, values in theirs.items():
+                mine.setdefault(name, Counter()).update(values)
+        self.nearest_flagged = _fewest([*self.nearest_flagged, *other.nearest_flagged])
+        self.nearest_cleared = _fewest([*self.nearest_cleared, *other.nearest_cleared])
+
 
 @dataclass
 class Backtest:
@@ -87,6 +101,13 @@ class Backtest:
     policies: dict[str, PolicyChange]
     images: int = 0
     days: set[str] = field(default_factory=set)
+
+    def add(self, other: "Backtest") -> None:
+        """Take in what the same two sets say of other images."""
+        self.images += other.images
+        self.days |= other.days
+        for policy_id, change in other.policies.items():
+            self.policies[policy_id].add(change)
 
     def queue(self, policy_id: str) -> Interval:
         """
@@ -118,7 +139,7 @@ class Comparison:
     Judges images by the set before and the set after, and keeps what differs.
 
     `judge_of` makes a judge of a policy set. Where both are measured against one background they are judged together,
-    what is the same in both once; `threads` parts are judged at a time.
+    what is the same in both once, by the set or the two of `sets`; `threads` parts are judged at a time.
     """
 
     def __init__(
@@ -128,7 +149,8 @@ class Comparison:
         self._before, self._after = before, after
         self._threads = threads
         together = _together(before, after)
-        self._judges = [judge_of(each) for each in ([before, after] if together is None else [together])]
+        self.sets: Sequence[PolicySet] = [before, after] if together is None else [together]
+        self._judges = [judge_of(each) for each in self.sets]
         every = [policy for policy_set in (before, after) for policy in policy_set.policies]
         restricted = {policy.id for policy in every if policy.restricted}
         ids = sorted({policy.id for policy in every})
@@ -235,7 +257,11 @@ def _nearest(
     if not places or by is None:
         return kept
     more = [Example(float(by.scores[place] - by.threshold), images[place].event_id) for place in places]
-    return heapq.nsmallest(EXAMPLES, [*kept, *more], key=lambda each: (each.margin, each.event_id))
+    return _fewest([*kept, *more])
+
+
+def _fewest(examples: Sequence[Example]) -> list[Example]:
+    return heapq.nsmallest(EXAMPLES, examples, key=lambda each: (each.margin, each.event_id))
 
 
 def _mean_interval(counts: Sequence[int]) -> Interval:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from pipeline.archive.dataset import Archive
-from pipeline.commands.backtest import COLUMNS, part_of
+from pipeline.evaluate.archived import COLUMNS, part_of
 from pipeline.evaluate.backtest import Comparison
 from pipeline.events.policies import PolicySet
 from pipeline.judge.score import Judge

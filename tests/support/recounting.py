@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.archive.dataset import Archive
-from pipeline.commands.backtest import COLUMNS, part_of
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
+from pipeline.evaluate.archived import COLUMNS, part_of
 from pipeline.evaluate.backtest import recount
 from pipeline.evaluate.explain import explain
 from pipeline.events.policies import PolicySet

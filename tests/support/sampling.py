@@ -9,9 +9,9 @@ import numpy as np
 
 from pipeline.archive.dataset import Archive
 from pipeline.archive.rows import ArchivedEmbedding
-from pipeline.commands.backtest import COLUMNS, part_of
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
+from pipeline.evaluate.archived import COLUMNS, part_of
 from pipeline.evaluate.backtest import Backtest, Comparison
 from pipeline.evaluate.sampled import scaled
 from pipeline.events.policies import PolicySet

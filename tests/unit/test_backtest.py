@@ -14,11 +14,12 @@ from typer.testing import CliRunner
 from pipeline.archive.dataset import Archive
 from pipeline.archive.rows import ArchivedEmbedding
 from pipeline.cli import app
-from pipeline.commands.backtest import archive_summary, part_of
+from pipeline.commands.backtest import archive_summary
 from pipeline.commands.times import since_of
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.errors import UsageError
+from pipeline.evaluate.archived import part_of
 from pipeline.evaluate.backtest import Backtest, Comparison, Image, Part, recount
 from pipeline.events.policies import Background, PolicySet
 from pipeline.events.scope import Scope
