@@ -24,7 +24,7 @@ from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.errors import OriginalGone, UsageError
 from pipeline.evaluate.archived import COLUMNS, part_of
-from pipeline.evaluate.backtest import answers_of
+from pipeline.evaluate.comparison import answers_of
 from pipeline.evaluate.embed import embed_readable
 from pipeline.ingest.decode import thumbnail
 from pipeline.ingest.fetch import Fetcher
@@ -96,7 +96,7 @@ def _kept_back(settings: Settings, archive: Archive, encoder: LocalEncoder, foun
     judge, keys = Judge(build_prompt_bank(policy_set, encoder)), set[str]()
     for batch in archive.of(encoder.model_digest, "key", [each.key for each in found], ["key", *COLUMNS]):
         said = answers_of(judge, part_of(batch))
-        flagged = np.any([said[each].flagged for each in restricted], axis=0)
+        flagged = np.any([said.flags(each) for each in restricted], axis=0)
         keys |= {batch.column("key")[int(place)].as_py() for place in np.flatnonzero(flagged)}
     return keys
 

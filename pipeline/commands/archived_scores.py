@@ -11,7 +11,7 @@ from rich.progress import Progress
 from pipeline.archive.dataset import Archive, from_on
 from pipeline.commands.console import progress_output
 from pipeline.evaluate.archived import COLUMNS, part_of
-from pipeline.evaluate.backtest import answers_of
+from pipeline.evaluate.comparison import answers_of
 from pipeline.judge.score import Judge
 
 
@@ -37,20 +37,18 @@ def score_archive(
     """Judge everything archived since then by both versions, with progress; before, there may be no such policy."""
     where = from_on(since)
     keys, columns = [], []
-    restricted = [policy.id for policy in after.bank.policy_set.policies if policy.restricted]
+    restricted = [at for at, policy in enumerate(after.bank.policy_set.policies) if policy.restricted]
     with Progress(console=progress_output(), transient=True) as progress:
         task = progress.add_task("judging what was archived", total=archive.dataset(model).count_rows(filter=where))
         for batch in archive.scan(model, ["key", *COLUMNS], where):
             part = part_of(batch)
             said = answers_of(after, part)
-            new = said[policy_id]
-            nobody = np.zeros(len(part.images), dtype=bool)
-            kept = np.any([nobody, *(said[each].flagged for each in restricted)], axis=0)
-            old = answers_of(before, part).get(policy_id)
-            was = old.flagged if old is not None else nobody
-            about = new.in_scope | was
+            place = said.places[policy_id]
+            was, will = answers_of(before, part).flags(policy_id), said.flags(policy_id)
+            kept = np.asarray(said.flagged[:, restricted].any(axis=1))
+            about = said.in_scope[:, place] | was
             keys.append(batch.column("key").filter(pa.array(about)))
-            columns.append((new.scores[about], was[about], new.flagged[about], kept[about]))
+            columns.append((said.scores[about, place], was[about], will[about], kept[about]))
             progress.advance(task, batch.num_rows)
     if not columns:
         empty = np.zeros(0, dtype=bool)

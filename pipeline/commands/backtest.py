@@ -26,7 +26,8 @@ from pipeline.encode.text_cache import CachedTextEncoder
 from pipeline.errors import UsageError
 from pipeline.evaluate.agreement import Agreement, agreements
 from pipeline.evaluate.archived import COLUMNS, part_of
-from pipeline.evaluate.backtest import Backtest, Comparison, Part
+from pipeline.evaluate.backtest import Backtest, Part
+from pipeline.evaluate.comparison import Comparison
 from pipeline.events.policies import PolicySet
 from pipeline.judge.score import Judge
 from pipeline.settings import Settings, load_settings

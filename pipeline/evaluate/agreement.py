@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluate.backtest import Comparison, Image, Part, PolicyChange
+from pipeline.evaluate.backtest import Image, Part, PolicyChange
+from pipeline.evaluate.comparison import Comparison
 from pipeline.evaluate.decided import Decided
 from pipeline.evaluate.exact import weighted_share
 from pipeline.evaluate.intervals import Interval
@@ -55,16 +56,15 @@ def agreements(comparison: Comparison, decided: Sequence[Decided]) -> list[Agree
     """
     if not decided:
         return []
-    images = [Image(each.decision.event_id, each.decision.source, each.attributes, "") for each in decided]
-    part = Part(np.stack([each.vector for each in decided]), images, frozenset())
+    images = [Image(each.decision.event_id, each.decision.source, each.attributes) for each in decided]
+    days = np.array([each.decision.time.date() for each in decided], dtype="datetime64[D]")
+    part = Part(np.stack([each.vector for each in decided]), images, days)
     old, new = comparison.answers(part)
-    nobody = np.zeros(len(decided), dtype=bool)
     found = []
     for policy_id, change in comparison.found.policies.items():
         about = np.array([each.decision.policy == policy_id for each in decided])
         if about.any():
-            was, will = (each[policy_id].flagged if policy_id in each else nobody for each in (old, new))
-            found.append(_agreement(change, decided, about, was, will))
+            found.append(_agreement(change, decided, about, old.flags(policy_id), new.flags(policy_id)))
     return found
 
 

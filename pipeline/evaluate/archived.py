@@ -33,11 +33,11 @@ class ArchivedImages(Sequence[Image]):
             return [self[each] for each in range(*place.indices(len(self)))]
         if not 0 <= place < len(self):
             raise IndexError(place)
-        event_id, source, attributes, time = (self._batch.column(name)[place].as_py() for name in COLUMNS[:4])
-        return Image(event_id, source, json.loads(attributes), f"{time:%Y-%m-%d}")
+        event_id, source, attributes = (self._batch.column(name)[place].as_py() for name in COLUMNS[:3])
+        return Image(event_id, source, json.loads(attributes))
 
 
 def part_of(batch: pa.RecordBatch) -> Part:
     """Return a batch of archived rows as what is judged."""
-    days = batch.column("time").cast(pa.date32(), safe=False).unique().to_pylist()
-    return Part(vectors_of(batch), ArchivedImages(batch), frozenset(day.isoformat() for day in days))
+    days = batch.column("time").to_numpy(zero_copy_only=False).astype("datetime64[D]")
+    return Part(vectors_of(batch), ArchivedImages(batch), days)

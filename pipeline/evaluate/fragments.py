@@ -12,7 +12,8 @@ from threadpoolctl import threadpool_limits
 
 from pipeline.archive.dataset import Archive
 from pipeline.evaluate.archived import COLUMNS, part_of
-from pipeline.evaluate.backtest import Backtest, Comparison
+from pipeline.evaluate.backtest import Backtest
+from pipeline.evaluate.comparison import Comparison
 from pipeline.events.policies import PolicySet, PromptBank
 from pipeline.judge.score import Judge
 

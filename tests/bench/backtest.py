@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from pipeline.archive.dataset import Archive
 from pipeline.evaluate.archived import COLUMNS, part_of
-from pipeline.evaluate.backtest import Comparison
+from pipeline.evaluate.comparison import Comparison
 from pipeline.events.policies import PolicySet
 from pipeline.judge.score import Judge
 from tests.bench.judging import random_bank

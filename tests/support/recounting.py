@@ -8,7 +8,7 @@ from pipeline.archive.dataset import Archive
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.evaluate.archived import COLUMNS, part_of
-from pipeline.evaluate.backtest import recount
+from pipeline.evaluate.comparison import recount
 from pipeline.evaluate.explain import explain
 from pipeline.events.policies import PolicySet
 from pipeline.events.records import Origin

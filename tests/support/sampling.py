@@ -12,7 +12,8 @@ from pipeline.archive.rows import ArchivedEmbedding
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.evaluate.archived import COLUMNS, part_of
-from pipeline.evaluate.backtest import Backtest, Comparison
+from pipeline.evaluate.backtest import Backtest
+from pipeline.evaluate.comparison import Comparison
 from pipeline.evaluate.sampled import scaled
 from pipeline.events.policies import PolicySet
 from pipeline.judge.load import load_policy_set

@@ -20,7 +20,8 @@ from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.errors import UsageError
 from pipeline.evaluate.archived import part_of
-from pipeline.evaluate.backtest import Backtest, Comparison, Image, Part, recount
+from pipeline.evaluate.backtest import Backtest, Image, Part
+from pipeline.evaluate.comparison import Comparison, recount
 from pipeline.events.policies import Background, PolicySet
 from pipeline.events.scope import Scope
 from pipeline.judge.load import load_policy_set
@@ -41,10 +42,7 @@ def vectors(encoder: LocalEncoder) -> NDArray[np.float16]:
 
 
 def images(count: int) -> list[Image]:
-    return [
-        Image(f"e{n}", ("shop", "forum")[n % 2], {"region": ("eu", "us")[n % 3 == 0]}, f"2031-05-{10 + n % 5}")
-        for n in range(count)
-    ]
+    return [Image(f"e{n}", ("shop", "forum")[n % 2], {"region": ("eu", "us")[n % 3 == 0]}) for n in range(count)]
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +64,11 @@ def judge(policy_set: PolicySet, encoder: LocalEncoder) -> Judge:
 
 def parts(vectors: NDArray[np.float16], size: int) -> Sequence[Part]:
     every = images(len(vectors))
-    days = frozenset(image.day for image in every)
-    return [Part(vectors[at : at + size], every[at : at + size], days) for at in range(0, len(vectors), size)]
+    days = np.datetime64("2031-05-10") + np.arange(len(vectors)) % 5
+    return [
+        Part(vectors[at : at + size], every[at : at + size], days[at : at + size])
+        for at in range(0, len(vectors), size)
+    ]
 
 
 def compare(before: PolicySet, after: PolicySet, encoder: LocalEncoder, given: Sequence[Part]) -> Backtest:
@@ -135,7 +136,7 @@ def test_a_recount_by_each_images_own_set_makes_its_flags_again(
     after = edited(before, "weapons.firearms", threshold=-99.0)
     judges = {policy_set.digest: judge(policy_set, encoder) for policy_set in (before, after)}
     sets = [before.digest if n % 2 else after.digest for n in range(100)]
-    found = recount(judges, Part(vectors[:100], images(100), frozenset()), sets)
+    found = recount(judges, Part(vectors[:100], images(100), np.full(100, np.datetime64("2031-05-20"))), sets)
     guns = {event_id for event_id, policy_id in found if policy_id == "weapons.firearms"}
     assert guns >= {f"e{n}" for n in range(0, 100, 2)}
     assert len(guns) < 100

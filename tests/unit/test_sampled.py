@@ -9,7 +9,8 @@ import pytest
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.evaluate.agreement import agreements
-from pipeline.evaluate.backtest import Comparison, Image, Part
+from pipeline.evaluate.backtest import Image, Part
+from pipeline.evaluate.comparison import Comparison
 from pipeline.evaluate.decided import Decided
 from pipeline.evaluate.intervals import Interval
 from pipeline.evaluate.sampled import scaled
@@ -78,13 +79,13 @@ class Edit:
     def compared(self, *counts: int) -> Comparison:
         """Judged: so many images of each kind."""
         vectors = np.repeat(np.stack(self.kinds), counts, axis=0)
-        images = [Image(f"e{n}", "forum", {}, "2031-05-20") for n in range(len(vectors))]
+        images = [Image(f"e{n}", "forum", {}) for n in range(len(vectors))]
 
         def judge(policy_set: PolicySet) -> Judge:
             return Judge(build_prompt_bank(policy_set, self._encoder))
 
         comparison = Comparison(self.before, self.after, judge)
-        comparison.run([Part(vectors, images, frozenset({"2031-05-20"}))])
+        comparison.run([Part(vectors, images, np.full(len(vectors), np.datetime64("2031-05-20")))])
         return comparison
 
     def decided(self, kind: int, ruling: Ruling, count: int, probability: float | None = None) -> list[Decided]:
