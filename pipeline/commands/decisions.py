@@ -34,7 +34,8 @@ def add(
     `watchword decisions add missed --event post-7 --source forum --policy weapons.firearms` ·
     `review-tool export | watchword decisions add --from -`
     """
-    from pipeline.commands.deciding import rows_of, run_add
+    with models_extra("calibrate"):
+        from pipeline.commands.deciding import rows_of, run_add
 
     common = {"ruling": ruling, "reviewer": reviewer, "note": note, "probability": probability}
     if file is not None:
