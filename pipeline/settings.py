@@ -107,6 +107,9 @@ class Settings(BaseSettings):
     archive_options: dict[str, str] = Field(
         {}, description="For object storage, as JSON: `endpoint`, `region`, `access_key_id`, `secret_access_key` …"
     )
+    archive_thumbnails: int = Field(
+        0, ge=0, le=256, description="Side of the thumbnails that workers keep with embeddings, in pixels; 0 for none."
+    )
     archive_batch_rows: int = Field(20_000, gt=0, description="Embeddings stored at a time, at the most.")
     archive_flush_s: float = Field(10.0, gt=0, description="An embedding waits no longer than that to be stored.")
     archive_compact_every: int = Field(100, gt=0, description="Small files are joined after so many writes.")

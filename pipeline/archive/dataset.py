@@ -25,7 +25,7 @@ FRAGMENT_ROWS = 1 << 20
 _PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}
 _INDEX = "nearest"
 _VALUES_AT_ONCE = 1000
-_COLUMNS = ("key", "event_id", "source", "attributes", "content", "policy_set")
+_COLUMNS = ("key", "event_id", "source", "attributes", "content", "policy_set", "reference")
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +284,7 @@ def _table(rows: Sequence[ArchivedEmbedding]) -> pa.Table:
             *(pa.field(name, pa.string()) for name in _COLUMNS[1:]),
             pa.field("time", pa.timestamp("us")),
             pa.field("hold", pa.string()),
+            pa.field("thumbnail", pa.binary()),
             pa.field("vector", pa.list_(pa.float16(), dimension)),
         ]
     )
@@ -294,6 +295,7 @@ def _table(rows: Sequence[ArchivedEmbedding]) -> pa.Table:
             **columns,
             "time": pa.array([row.time.replace(tzinfo=None) for row in rows], pa.timestamp("us")),
             "hold": [""] * len(rows),
+            "thumbnail": [row.thumbnail for row in rows],
             "vector": pa.FixedSizeListArray.from_arrays(vectors, dimension),
         },
         schema=schema,

@@ -19,7 +19,8 @@ class ArchivedEmbedding:
 
     `vector`: float16 [D], as judged. `key` names the input record, so the same one is archived once. `time` is the
     event's, or that of its verdict where it has none; `content` the SHA-256 of the image's bytes; `policy_set` the
-    digest of the set that judged it.
+    digest of the set that judged it; `reference` where the image is, empty where it came in the record itself;
+    `thumbnail` a small JPEG, empty where none is kept.
     """
 
     key: str
@@ -31,6 +32,8 @@ class ArchivedEmbedding:
     time: datetime
     policy_set: str
     vector: NDArray[np.float16]
+    reference: str = ""
+    thumbnail: bytes = b""
 
     @classmethod
     def of(cls, record: Record) -> Self:
@@ -49,6 +52,8 @@ class ArchivedEmbedding:
                 time=datetime.fromisoformat(headers["event-time"] or headers["ce_time"]).astimezone(UTC),
                 policy_set=headers["policy-set-digest"],
                 vector=vector,
+                reference=headers.get("event-reference", ""),
+                thumbnail=dict(record.headers).get("thumbnail") or b"",
             )
         except (KeyError, ValueError) as error:
             raise ArchiveError(f"{record.origin} is no embedding: {error}") from error

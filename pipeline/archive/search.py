@@ -13,7 +13,7 @@ WORTH_AN_INDEX = 100_000
 # Of what the index finds, so many times as many are compared exactly.
 REFINE_FACTOR = 10
 PROBES = 20
-_COLUMNS = ["key", "event_id", "source", "content", "time"]
+_COLUMNS = ["key", "event_id", "source", "content", "reference", "time"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Neighbour:
     event_id: str
     source: str
     content: str
+    reference: str
     time: datetime
 
 

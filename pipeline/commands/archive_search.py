@@ -22,7 +22,7 @@ from pipeline.emit.gallery import Tile, write_gallery
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
-from pipeline.errors import OriginalGone, UsageError
+from pipeline.errors import OriginalGone, RecordFault, UsageError
 from pipeline.evaluate.archived import COLUMNS, part_of
 from pipeline.evaluate.comparison import answers_of
 from pipeline.evaluate.embed import embed_readable
@@ -55,8 +55,11 @@ def run_archive_search(
     if html is not None:
         what = f"“{text}”" if text is not None else str(like)
         kept_back = _kept_back(settings, archive, encoder, found)
+        small = _thumbnails(archive, bundle.digest, found)
         with open_originals(settings) as originals:
-            tiles = [_tile(each, None if each.key in kept_back else originals) for each in found]
+            tiles = [
+                _tile(each, None if each.key in kept_back else originals, small.get(each.key, b"")) for each in found
+            ]
         about = f"The {len(found)} archived images nearest to it, model {bundle.digest[:12]}."
         write_gallery(html, tiles, title=f"Nearest to {what}", about=about)
 
@@ -101,7 +104,14 @@ def _kept_back(settings: Settings, archive: Archive, encoder: LocalEncoder, foun
     return keys
 
 
-def _tile(each: Neighbour, originals: Originals | None) -> Tile:
+def _thumbnails(archive: Archive, model: str, found: list[Neighbour]) -> dict[str, bytes]:
+    small: dict[str, bytes] = {}
+    for batch in archive.of(model, "key", [each.key for each in found], ["key", "thumbnail"]):
+        small |= dict(zip(batch.column("key").to_pylist(), batch.column("thumbnail").to_pylist(), strict=True))
+    return small
+
+
+def _tile(each: Neighbour, originals: Originals | None, small: bytes) -> Tile:
     lines: tuple[tuple[str, float | None], ...] = (
         (f"of {each.source}, {_rfc3339(each.time)}", None),
         ("cosine", each.cosine),
@@ -109,9 +119,11 @@ def _tile(each: Neighbour, originals: Originals | None) -> Tile:
     if originals is None:
         return Tile(each.event_id, None, (*lines, ("not shown: a restricted policy flags it", None)))
     try:
-        return Tile(each.event_id, thumbnail(originals.fetch(each.key, each.content), THUMBNAIL_SIDE), lines)
-    except OriginalGone as gone:
+        return Tile(each.event_id, thumbnail(originals.fetch(each.key, each.content, each.reference), THUMBNAIL_SIDE), lines)
+    except (OriginalGone, RecordFault) as gone:
         progress_output().print(str(gone), markup=False)
+        if small:
+            return Tile(each.event_id, small, (*lines, ("the archive's thumbnail: the image is gone", None)))
         return Tile(each.event_id, None, (*lines, ("no picture: it is gone", None)))
 
 

@@ -37,7 +37,7 @@ from pipeline.studio.labelling_session import Answer, Candidate, LabellingSessio
 
 # What a threshold is to be shown to have where the policy does not say.
 PRECISION, CONFIDENCE = 0.9, 0.95
-_COLUMNS = ("key", "event_id", "source", "content")
+_COLUMNS = ("key", "event_id", "source", "content", "reference")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pipeline.commands.fit_head import HEADS
 from pipeline.commands.times import since_of
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
-from pipeline.errors import OriginalGone, PolicyError, UsageError
+from pipeline.errors import OriginalGone, PolicyError, RecordFault, UsageError
 from pipeline.evaluate.embed import embed_readable
 from pipeline.evaluate.near_duplicates import difference_hash
 from pipeline.evaluate.sweep import Group, grouped, mean_direction, merged
@@ -71,8 +71,8 @@ def _hashes(settings: Settings, found: list[Neighbour]) -> dict[str, NDArray[np.
     with open_originals(settings) as originals:
         for each in track(found, "looking for copies", console=progress_output(), transient=True):
             try:
-                hashes[each.key] = difference_hash(rgb(originals.fetch(each.key, each.content)))
-            except OriginalGone:
+                hashes[each.key] = difference_hash(rgb(originals.fetch(each.key, each.content, each.reference)))
+            except (OriginalGone, RecordFault):
                 gone += 1
     if gone:
         progress_output().print(f"{gone} images are gone: copies of them are known by their bytes alone")

@@ -10,7 +10,7 @@ import orjson
 
 from pipeline.events.calibration import Calibration
 from pipeline.events.outcomes import FLAG_NAMESPACE, DeadLetter, FlagEvent, Raise, Verdict
-from pipeline.events.records import Headers
+from pipeline.events.records import Headers, Reference
 
 SOURCE = "watchword"
 
@@ -45,7 +45,7 @@ def verdict_record(verdict: Verdict) -> Encoded:
 
 
 def embedding_record(verdict: Verdict) -> Encoded:
-    """Return an embedding as little-endian float16 bytes, what it is of in the headers."""
+    """Return an embedding as little-endian float16 bytes, what it is of and any thumbnail in the headers."""
     event = verdict.image.event
     headers = cloud_event(_output_id("embedding", event.source, event.id), "watchword.embedding.v1", verdict.time)
     about = {
@@ -57,12 +57,15 @@ def embedding_record(verdict: Verdict) -> Encoded:
         "event-id": event.id,
         "event-source": event.source,
         "event-time": rfc3339(event.time) if event.time else "",
+        "event-reference": event.content.uri if isinstance(event.content, Reference) else "",
         "event-attributes": orjson.dumps(dict(event.attributes)).decode(),
         "policy-set-digest": verdict.policy_set.digest,
         "origin": str(event.origin),
     }
     value = verdict.embedding.astype("<f2").tobytes()
-    return Encoded(event.id.encode(), value, (*headers, *((name, text.encode()) for name, text in about.items())))
+    told = tuple((name, text.encode()) for name, text in about.items())
+    small = (("thumbnail", verdict.image.thumbnail),) if verdict.image.thumbnail and not _kept_back(verdict) else ()
+    return Encoded(event.id.encode(), value, (*headers, *told, *small))
 
 
 def dead_letter_record(letter: DeadLetter) -> Encoded:
@@ -111,6 +114,11 @@ def flag_fields(verdict: Verdict, flag: FlagEvent) -> dict[str, Any]:
 def rfc3339(time: datetime) -> str:
     """Return a time as RFC 3339 in UTC with milliseconds."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _kept_back(verdict: Verdict) -> bool:
+    """Tell whether a restricted policy flags the image."""
+    return any(policy.restricted and flagged for policy, _, flagged in verdict.answers())
 
 
 def _about(verdict: Verdict) -> dict[str, Any]:

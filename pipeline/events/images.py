@@ -50,8 +50,13 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
-    """An event with its pixels. `content_digest` is the SHA-256 of the image's bytes, hexadecimal."""
+    """
+    An event with its pixels. `content_digest` is the SHA-256 of the image's bytes, hexadecimal.
+
+    `thumbnail`: a small JPEG to be kept with its embedding, None where none is wanted.
+    """
 
     event: ImageEvent
     picture: Picture
     content_digest: str
+    thumbnail: bytes | None = None

@@ -1,6 +1,8 @@
 """Image bytes to pixels of the encoder's size, limits checked before pixels are allocated. The only user of PIL."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 
@@ -53,11 +55,41 @@ def decode(data: bytes, spec: PixelSpec, limits: ImageLimits) -> Picture:
         raise RecordFault(DeadLetterReason.EMPTY, "the image has no bytes")
     if len(data) > limits.max_bytes:
         raise RecordFault(DeadLetterReason.TOO_LARGE, f"{len(data)} bytes, the limit is {limits.max_bytes}")
-    try:
+    with _faults_translated(data):
         image = _open(data)
         width, height = image.size
         _check_size(width, height, limits)
         return _picture(image, spec)
+
+
+def rgb(data: bytes) -> NDArray[np.uint8]:
+    """Return `data`'s first frame whole: uint8 [H, W, 3], RGB, upright. Raises `RecordFault`."""
+    with _faults_translated(data):
+        image = _open(data)
+        turned = _orientation(image)
+        return np.asarray(_upright(_to_rgb(image), turned))
+
+
+def thumbnail(data: bytes, side: int) -> bytes:
+    """
+    Return a JPEG of `data`'s first frame, upright, its longer side at most `side`.
+
+    Raises `RecordFault`.
+    """
+    with _faults_translated(data):
+        image = _open(data)
+        turned = _orientation(image)
+        image.draft("RGB", (side, side))
+        image.thumbnail((side, side), Image.Resampling.BICUBIC)
+        small = BytesIO()
+        _upright(_to_rgb(image), turned).save(small, "JPEG", quality=70)
+        return small.getvalue()
+
+
+@contextmanager
+def _faults_translated(data: bytes) -> Iterator[None]:
+    try:
+        yield
     except (RecordFault, MemoryError):
         raise
     except UnidentifiedImageError as error:
@@ -67,28 +99,6 @@ def decode(data: bytes, spec: PixelSpec, limits: ImageLimits) -> Picture:
     except Exception as error:  # the format readers raise anything on hostile bytes: struct.error,
         # KeyError, ZeroDivisionError were all seen. Whatever they raise, it is the image's fault.
         raise RecordFault(DeadLetterReason.CORRUPT_IMAGE, f"{type(error).__name__}: {error}") from error
-
-
-def rgb(data: bytes) -> NDArray[np.uint8]:
-    """Return `data`'s first frame whole: uint8 [H, W, 3], RGB, upright. Raises what the format reader does."""
-    image = _open(data)
-    turned = _orientation(image)
-    return np.asarray(_upright(_to_rgb(image), turned))
-
-
-def thumbnail(data: bytes, side: int) -> bytes:
-    """
-    Return a JPEG of `data`'s first frame, upright, its longer side at most `side`.
-
-    Raises what the format reader does.
-    """
-    image = _open(data)
-    turned = _orientation(image)
-    image.draft("RGB", (side, side))
-    image.thumbnail((side, side), Image.Resampling.BICUBIC)
-    small = BytesIO()
-    _upright(_to_rgb(image), turned).save(small, "JPEG", quality=70)
-    return small.getvalue()
 
 
 def _open(data: bytes) -> ImageFile.ImageFile:

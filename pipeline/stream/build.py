@@ -104,7 +104,9 @@ def build_encoder(settings: Settings, bundle: Bundle, metrics: Metrics) -> Trito
 
 def build_decoder(settings: Settings, bundle: Bundle) -> Decoder:
     """Return the decoder for the bundle's pixels, under the configured limits."""
-    return Decoder(bundle.pixels, settings.image_limits, Fetcher(fetch_rules(settings)))
+    return Decoder(
+        bundle.pixels, settings.image_limits, Fetcher(fetch_rules(settings)), thumbnail_side=settings.archive_thumbnails
+    )
 
 
 def fetch_rules(settings: Settings) -> FetchRules:

@@ -24,26 +24,29 @@ class Originals:
         self._fetcher = fetcher
         self._lock = threading.Lock()
 
-    def fetch(self, key: str, content: str) -> bytes:
+    def fetch(self, key: str, content: str, reference: str = "") -> bytes:
         """
         Return the bytes of an image.
 
-        `key`: topic/partition/offset of its record; `content`: the SHA-256 its bytes had when it was judged. Raises
-        `OriginalGone` when it cannot be had, or is another image by now, and `BrokerFault`.
+        `key`: topic/partition/offset of its record; `reference`: where the image is, if not in its record; `content`:
+        the SHA-256 its bytes had when it was judged. Raises `OriginalGone` when it cannot be had, or is another image
+        by now, and `BrokerFault`.
         """
         try:
-            with self._lock:
-                record = self._reader.read(_origin(key))
-                if record is None:
-                    raise OriginalGone(f"`{key}` is no longer retained")
-                event = parse_event(record)
-                found = event.content
-                data = self._fetcher.fetch(found) if isinstance(found, Reference) else found
+            data = self._fetcher.fetch(Reference(reference)) if reference else self._recorded(key)
         except RecordFault as fault:
             raise OriginalGone(f"`{key}`: {fault.detail}") from fault
         if hashlib.sha256(data).hexdigest() != content:
             raise OriginalGone(f"`{key}` leads to another image than was judged")
         return data
+
+    def _recorded(self, key: str) -> bytes:
+        with self._lock:
+            record = self._reader.read(_origin(key))
+        if record is None:
+            raise OriginalGone(f"`{key}` is no longer retained")
+        found = parse_event(record).content
+        return self._fetcher.fetch(found) if isinstance(found, Reference) else found
 
 
 def _origin(key: str) -> Origin:

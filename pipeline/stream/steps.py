@@ -13,7 +13,7 @@ from pipeline.events.images import DecodedImage, ImageLimits, PixelSpec
 from pipeline.events.outcomes import DeadLetter, FlagEvent, PromptSimilarity, Raise, Verdict, flag_id
 from pipeline.events.policies import Mode, Policy, PromptBank
 from pipeline.events.records import Record, Reference
-from pipeline.ingest.decode import decode
+from pipeline.ingest.decode import decode, thumbnail
 from pipeline.ingest.event import parse_event
 from pipeline.ingest.fetch import Fetcher
 from pipeline.judge.decide import decide
@@ -25,11 +25,12 @@ NEAREST_CONTRAST = 5
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """Turns records into pixels for one encoder."""
+    """Turns records into pixels for one encoder, and into thumbnails of `thumbnail_side` where that is not 0."""
 
     pixels: PixelSpec
     limits: ImageLimits
     fetcher: Fetcher
+    thumbnail_side: int = 0
 
     def __call__(self, record: Record) -> DecodedImage | DeadLetter:
         """Decode one record, or say why it cannot be judged."""
@@ -39,7 +40,13 @@ class Decoder:
             picture = decode(data, self.pixels, self.limits)
         except RecordFault as fault:
             return DeadLetter(record, fault.reason, fault.detail, datetime.now(UTC))
-        return DecodedImage(event, picture, hashlib.sha256(data).hexdigest())
+        return DecodedImage(event, picture, hashlib.sha256(data).hexdigest(), self._small(data))
+
+    def _small(self, data: bytes) -> bytes | None:
+        try:
+            return thumbnail(data, self.thumbnail_side) if self.thumbnail_side else None
+        except RecordFault:
+            return None  # it is judged all the same
 
 
 def stack_pixels(images: Sequence[DecodedImage]) -> NDArray[np.uint8]:

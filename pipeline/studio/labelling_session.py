@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import OriginalGone, UsageError
+from pipeline.errors import OriginalGone, RecordFault, UsageError
 from pipeline.evaluate.labelling import Findings, Labelling
 from pipeline.evaluate.near_duplicates import difference_hash, written_hash
 from pipeline.events.decisions import Decision, Ruling
@@ -31,7 +31,7 @@ class Candidate:
     """
     An image to be labelled. `place`: where it is among the archive's scores; `flagged`: by the policy in force.
 
-    `kept_back`: a restricted policy flags it, so it is not shown.
+    `kept_back`: a restricted policy flags it, so it is not shown. `reference`: where it is, if not in its record.
     """
 
     place: int
@@ -41,6 +41,7 @@ class Candidate:
     content: str
     flagged: bool
     kept_back: bool = False
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class LabellingSession:
     """
     A sample, shown one after the other, and its answers. Calls from several threads are allowed.
 
-    `originals` returns an image's bytes by key and content digest, or raises `OriginalGone`. `file` has, after every
+    `originals` returns an image's bytes by key, content digest and reference, or raises `OriginalGone`. `file` has, after every
     answer, the decisions so far as JSON Lines. Raises `UsageError` when there is such a file.
     """
 
@@ -62,7 +63,7 @@ class LabellingSession:
         policy_id: str,
         candidates: Sequence[Candidate],
         labelling: Labelling,
-        originals: Callable[[str, str], bytes],
+        originals: Callable[[str, str, str], bytes],
         *,
         file: Path,
         reviewer: str,
@@ -97,11 +98,14 @@ class LabellingSession:
         candidate = self.candidates[number]
         if candidate.kept_back:
             raise OriginalGone("not shown: a restricted policy flags it")
-        data = self._originals(candidate.key, candidate.content)
-        with self._lock:
-            if candidate.place not in self._hashes:
-                self._hashes[candidate.place] = difference_hash(rgb(data))
-        return thumbnail(data, side)
+        data = self._originals(candidate.key, candidate.content, candidate.reference)
+        try:
+            with self._lock:
+                if candidate.place not in self._hashes:
+                    self._hashes[candidate.place] = difference_hash(rgb(data))
+            return thumbnail(data, side)
+        except RecordFault as fault:
+            raise OriginalGone(f"cannot be shown: {fault.detail}") from fault
 
     def answer(self, number: int, answer: Answer) -> None:
         """Note an answer to the image that is next; one to another, such as by a key pressed twice, is not."""

@@ -13,6 +13,7 @@ from pipeline.archive.rows import ArchivedEmbedding
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.events.images import ImageLimits
+from pipeline.events.records import Reference
 from pipeline.ingest.decode import decode
 from pipeline.ingest.event import parse_event
 from tests.support.stream import Stream
@@ -37,7 +38,16 @@ def archive_photographs(
         content = hashlib.sha256(data).hexdigest()
         rows.append(
             ArchivedEmbedding(
-                str(record.origin), bundle.digest, event.id, event.source, "{}", content, now, "s", vector.astype("<f2")
+                key=str(record.origin),
+                model=bundle.digest,
+                event_id=event.id,
+                source=event.source,
+                attributes="{}",
+                content=content,
+                time=now,
+                policy_set="s",
+                vector=vector.astype("<f2"),
+                reference=event.content.uri if isinstance(event.content, Reference) else "",
             )
         )
     archive.add(rows)

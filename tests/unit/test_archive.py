@@ -34,6 +34,8 @@ def row(number: int, model: str = MODEL, dimension: int = 64, content: str = "")
         time=DAY + timedelta(hours=number),
         policy_set="s" * 64,
         vector=vector,
+        reference=f"file:///images/{number}.jpg",
+        thumbnail=b"\xff\xd8" + vector.tobytes()[:50] + b"thumbnail %d." % number,
     )
 
 
@@ -49,8 +51,8 @@ def unit(vector: NDArray[np.float16]) -> NDArray[np.float32]:
     return np.asarray(wide / np.linalg.norm(wide))
 
 
-def holds_bytes(folder: Path, vector: NDArray[np.float16]) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file() and vector.tobytes() in path.read_bytes()]
+def holds_bytes(folder: Path, part: bytes) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and part in path.read_bytes()]
 
 
 def test_a_row_comes_back_as_it_was_and_once(tmp_path: Path) -> None:
@@ -101,14 +103,15 @@ def test_what_is_deleted_is_in_no_file(tmp_path: Path) -> None:
     archive = Archive(str(tmp_path))
     archive.add([row(n, content="gone" if n % 40 == 7 else "") for n in range(100)])
     archive.add([row(n, OTHER, 32, content="gone" if n == 7 else "") for n in range(10)])
-    gone = [row(n).vector for n in (7, 47, 87)] + [row(7, OTHER, 32).vector]
-    assert all(holds_bytes(tmp_path, vector) for vector in gone)
+    rows = [*(row(n) for n in (7, 47, 87)), row(7, OTHER, 32)]
+    gone = [part for each in rows for part in (each.vector.tobytes(), each.thumbnail)]
+    assert all(holds_bytes(tmp_path, part) for part in gone)
     assert archive.delete("gone") == 4
     archive.compact()
     archive.purge()
-    assert not any(holds_bytes(tmp_path, vector) for vector in gone)
+    assert not any(holds_bytes(tmp_path, part) for part in gone)
     assert stored(archive).keys() == {row(n).key for n in range(100) if n % 40 != 7}
-    assert holds_bytes(tmp_path, row(8).vector), "the search finds what is there"
+    assert holds_bytes(tmp_path, row(8).vector.tobytes()), "the search finds what is there"
 
 
 def test_what_is_held_stays_whatever_its_age(tmp_path: Path) -> None:
@@ -233,7 +236,7 @@ def test_an_index_finds_the_same_and_knows_nothing_of_what_was_deleted(tmp_path:
     before = set(tmp_path.rglob("_indices/*/*"))
     assert archive.delete("c7") == 1
     archive.purge()
-    assert holds_bytes(tmp_path, row(7).vector) == []
+    assert holds_bytes(tmp_path, row(7).vector.tobytes()) == []
     after = set(tmp_path.rglob("_indices/*/*"))
     assert after
     assert not before & after

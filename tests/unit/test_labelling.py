@@ -126,6 +126,8 @@ def test_an_original_comes_from_its_record_or_from_where_that_refers_to(tmp_path
         shelf.fetch("i/0/3", content)
     with pytest.raises(OriginalGone, match="another image"):
         shelf.fetch("i/0/1", "0" * 64)
+    address = (tmp_path / "a.jpg").as_uri()
+    assert shelf.fetch("i/0/3", content, address) == revolver, "the record is gone, where it referred to is not"
     (tmp_path / "a.jpg").unlink()
     with pytest.raises(OriginalGone, match=r"a\.jpg"):
         shelf.fetch("i/0/2", content)
@@ -143,7 +145,7 @@ def session(tmp_path: Path, population: Population, revolver: bytes) -> Labellin
         for place in labelling.order
     ]
     return LabellingSession(
-        "p", candidates, labelling, lambda _, __: revolver, file=tmp_path / "labels.jsonl", reviewer="ana"
+        "p", candidates, labelling, lambda *_: revolver, file=tmp_path / "labels.jsonl", reviewer="ana"
     )
 
 
@@ -179,5 +181,5 @@ def test_a_file_that_is_there_is_not_written_over(session: LabellingSession, tmp
     session.answer(0, Answer.FLAG)
     with pytest.raises(UsageError, match="there already"):
         LabellingSession(
-            "p", session.candidates, session._labelling, lambda _, __: b"", file=session.file, reviewer="ana"
+            "p", session.candidates, session._labelling, lambda *_: b"", file=session.file, reviewer="ana"
         )

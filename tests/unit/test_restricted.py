@@ -2,19 +2,25 @@
 
 import json
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from pipeline.archive.dataset import Archive
 from pipeline.archive.rows import ArchivedEmbedding
 from pipeline.cli import app
+from pipeline.commands.in_process import InProcess
+from pipeline.emit.formats import embedding_record
 from pipeline.encode.local import LocalEncoder
 from pipeline.errors import OriginalGone, PolicyError, UsageError
 from pipeline.evaluate.labelling import Labelling
 from pipeline.evaluate.strata import draw_sample
+from pipeline.events.outcomes import Verdict
+from pipeline.ingest.folder import read_files
 from pipeline.judge.load import load_policy_set
 from pipeline.studio.labelling_session import Candidate, LabellingSession
 from tests.support.publishing import two_policies, with_threshold
@@ -115,7 +121,7 @@ def test_what_it_flags_is_not_shown_where_another_policy_is_labelled(tmp_path: P
         for place in labelling.order
     ]
     session = LabellingSession(
-        "p", candidates, labelling, lambda _, __: revolver, file=tmp_path / "l.jsonl", reviewer="ana"
+        "p", candidates, labelling, lambda *_: revolver, file=tmp_path / "l.jsonl", reviewer="ana"
     )
     for number, candidate in enumerate(candidates):
         if candidate.kept_back:
@@ -144,3 +150,23 @@ def test_it_has_no_examples_and_a_digest_of_its_own(folder: Path, tmp_path: Path
         text.write("examples: [{ image: a.jpg, flag: true }]\n")
     with pytest.raises(PolicyError, match="no `examples`"):
         load_policy_set(folder)
+
+
+def test_a_thumbnail_is_kept_where_it_is_asked_for_and_never_of_what_it_flags(
+    folder: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = sorted(photographs.glob("*.jpg"))
+    assert not any("thumbnail" in each for each in embeddings(folder, files)), "none by default"
+    monkeypatch.setenv("WATCHWORD_ARCHIVE_THUMBNAILS", "48")
+    found = embeddings(folder, files)
+    for file, headers in zip(files, found, strict=True):
+        small = headers.get("thumbnail")
+        assert (small is None) is file.name.startswith("revolver"), file
+        if small is not None:
+            with Image.open(BytesIO(small)) as picture:
+                assert max(picture.size) == 48
+
+
+def embeddings(folder: Path, files: list[Path]) -> list[dict[str, bytes]]:
+    outcomes = InProcess(load_policy_set(folder)).outcomes(files, read_files)
+    return [dict(embedding_record(outcome).headers) for outcome in outcomes if isinstance(outcome, Verdict)]
