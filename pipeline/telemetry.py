@@ -188,6 +188,11 @@ class DecisionMetrics(Catalogue):
         # Since the newest decision: a queue that nobody works on shows here.
         self.newest = self._gauge("decisions_newest_timestamp_seconds", "Time of the newest decision, Unix seconds.")
 
+    def forget(self) -> None:
+        """Drop every policy's figures: what is not known any more is not to stand there."""
+        for gauge in (self.decisions, self.precision, self.recall):
+            gauge.clear()
+
     def show(
         self, what: Literal["precision", "recall"], policy_id: str, value: float, lower: float, upper: float
     ) -> None:

@@ -172,13 +172,19 @@ class Archive:
         return None
 
     def of(
-        self, model: str, column: Literal["key", "event_id"], values: Iterable[str], columns: Sequence[str]
+        self,
+        model: str,
+        column: Literal["key", "event_id"],
+        values: Iterable[str],
+        columns: Sequence[str],
+        since: datetime | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield batches of the rows in which `column` is one of `values`."""
+        """Yield batches of the rows in which `column` is one of `values`; those of that time and later."""
+        later = "" if since is None else f" and {from_on(since)}"
         wanted = sorted(set(values))
         for at in range(0, len(wanted), _VALUES_AT_ONCE):
             some = ", ".join(_quoted(each) for each in wanted[at : at + _VALUES_AT_ONCE])
-            yield from self.scan(model, columns, f"{column} in ({some})")
+            yield from self.scan(model, columns, f"{column} in ({some}){later}")
 
     def fragments(self, model: str) -> list[int]:
         """Return the numbers of the parts that a model's rows are stored in."""
@@ -198,16 +204,18 @@ class Archive:
         self, model: str, columns: Sequence[str], since: datetime, share: float, rng: np.random.Generator
     ) -> tuple[int, list[pa.RecordBatch]]:
         """Return how many rows there are since then, and a plain sample of `share` of them, one at the least."""
+        # One version for both: another process may compact or expire meanwhile.
+        dataset = self.dataset(model)
         instants = [
             batch.column("time").to_numpy(zero_copy_only=False).astype("datetime64[us]")
-            for batch in self.scan(model, ["time"])
+            for batch in dataset.scanner(columns=["time"]).to_batches()
         ]
         start = np.datetime64(since.astimezone(UTC).replace(tzinfo=None), "us")
         places = np.flatnonzero(np.concatenate(instants) >= start) if instants else np.zeros(0, dtype=np.intp)
         if not len(places):
             return 0, []
         drawn = np.sort(rng.choice(places, math.ceil(len(places) * share), replace=False))
-        return len(places), self.dataset(model).take(drawn.tolist(), columns=list(columns)).to_batches()
+        return len(places), dataset.take(drawn.tolist(), columns=list(columns)).to_batches()
 
     def _require(self, model: str, table: pa.Table) -> None:
         """Make the dataset of a model, with the table's columns, unless it is there."""

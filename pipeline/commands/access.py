@@ -2,15 +2,14 @@
 
 import getpass
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
-from pipeline.events.policies import Policy, PolicySet
+from pipeline.events.policies import Policy
 from pipeline.settings import Settings, load_settings
 
 log = structlog.get_logger()
@@ -25,7 +24,7 @@ def note_access(policies: Iterable[Policy], command: str) -> frozenset[str]:
     """
     restricted = frozenset(policy.id for policy in policies if policy.restricted)
     if restricted:
-        told = {"command": command, "policies": sorted(restricted), "user": getpass.getuser()}
+        told = {"command": command, "policies": sorted(restricted), "user": user_name()}
         if file := load_settings(Settings).access_log:
             line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **told})
             try:
@@ -37,10 +36,9 @@ def note_access(policies: Iterable[Policy], command: str) -> frozenset[str]:
     return restricted
 
 
-def hidden(policy_set: PolicySet, flagged: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which of N images a restricted policy flags: bool [N]. `flagged`: bool [N, P], by policy of the set."""
-    return np.asarray(flagged[:, _restricted(policy_set.policies)].any(axis=1))
-
-
-def _restricted(policies: Sequence[Policy]) -> list[int]:
-    return [place for place, policy in enumerate(policies) if policy.restricted]
+def user_name() -> str:
+    """Return who runs this: a name, or a number where the machine knows none, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

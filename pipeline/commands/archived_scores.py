@@ -21,7 +21,7 @@ class ArchivedScores:
     Of the images in either version's scope, N of them.
 
     `keys`: their records; `scores`: float64 [N], by the edited version; `before`, `after`: bool [N], flagged by each;
-    `kept_back`: bool [N], flagged by a restricted policy of the edited set.
+    `kept_back`: bool [N], flagged by a restricted policy of either set.
     """
 
     keys: pa.Array
@@ -37,15 +37,15 @@ def score_archive(
     """Judge everything archived since then by both versions, with progress; before, there may be no such policy."""
     where = from_on(since)
     keys, columns = [], []
-    restricted = [at for at, policy in enumerate(after.bank.policy_set.policies) if policy.restricted]
     with Progress(console=progress_output(), transient=True) as progress:
         task = progress.add_task("judging what was archived", total=archive.dataset(model).count_rows(filter=where))
         for batch in archive.scan(model, ["key", *COLUMNS], where):
             part = part_of(batch)
             said = answers_of(after, part)
             place = said.places[policy_id]
-            was, will = answers_of(before, part).flags(policy_id), said.flags(policy_id)
-            kept = np.asarray(said.flagged[:, restricted].any(axis=1))
+            told = answers_of(before, part)
+            was, will = told.flags(policy_id), said.flags(policy_id)
+            kept = told.kept_back() | said.kept_back()
             about = said.in_scope[:, place] | was
             keys.append(batch.column("key").filter(pa.array(about)))
             columns.append((said.scores[about, place], was[about], will[about], kept[about]))

@@ -124,7 +124,7 @@ class _Judging:
 
     def agreements(self, comparison: Comparison) -> list[Agreement]:
         """Hold what was found against what people decided."""
-        decided = read_decided(self._archive, self._model, comparison.found.policies.keys())
+        decided = read_decided(self._archive, self._model, comparison.found.policies.keys(), self._since)
         return agreements(comparison, decided)
 
     def _comparison(self) -> Comparison:

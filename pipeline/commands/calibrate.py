@@ -51,13 +51,15 @@ def run_calibrate(
     policies = read_folder(folder)
     chosen = _Chosen.of(policies, policy_id)
     if chosen.target.queue is not None:
-        if labels is not None:
+        if labels is not None or decisions:
             raise UsageError(f"`{policy_id}` is fitted to a queue, which takes images without labels: `--images`")
         return _to_queue(folder, chosen, images, per_day)
     if (labels is None) is not decisions:
         raise UsageError(
             f"`{policy_id}` is fitted to {chosen.target}, which takes labels: `--labels FILE`, or `--decisions`"
         )
+    if decisions and split is not None:
+        raise UsageError("`--split` is of labels in a file; decisions have none")
     given = _of_file(chosen, labels, split, base_rate) if labels is not None else _of_decisions(chosen, base_rate)
     return _to_precision(folder, chosen, given, base_rate, watched=watched)
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from pipeline.broker.producer import Message
 from pipeline.broker.publisher import Publisher
 from pipeline.broker.reader import read_topics
 from pipeline.broker.topics import ensure_topics
-from pipeline.commands.console import interval, output, plain_table
+from pipeline.commands.console import interval, output, plain_table, progress_output
 from pipeline.commands.times import since_of
 from pipeline.emit.decisions import decision_record
 from pipeline.errors import UsageError
@@ -27,19 +27,26 @@ def run_add(given: Iterable[Mapping[str, Any]]) -> int:
     """Send decisions, and return how many. Raises `UsageError` before any is sent when one is none."""
     rows = list(given)
     flags = _flags({str(row["flag_id"]) for row in rows if row.get("flag_id")})
-    found = [_decision(number, row, flags) for number, row in enumerate(rows, 1)]
-    send(load_settings(Settings), found)
-    return len(found)
+    return send(load_settings(Settings), [_decision(number, row, flags) for number, row in enumerate(rows, 1)])
 
 
-def send(settings: Settings, given: Iterable[Decision]) -> None:
-    """Send decisions to their topic, which is made when it is not there. Raises `BrokerFault`."""
+def send(settings: Settings, given: Sequence[Decision]) -> int:
+    """
+    Send decisions to their topic, which is made when it is not there, and return how many.
+
+    Those that are older than what the topic has about the same are left out, and told: compaction would keep them, the
+    last that was sent, and drop what counts. Raises `BrokerFault`.
+    """
     connection, topic = connection_of(settings), decision_topic(settings)
-    ensure_topics(connection, [topic])
+    known = {each.about: each.time for each in read_decisions(settings)}
+    new = [each for each in given if each.about not in known or each.time >= known[each.about]]
+    if len(new) < len(given):
+        progress_output().print(f"{len(given) - len(new)} decisions left out: later ones about the same are there")
     with Publisher(connection, max_record_bytes=topic.max_message_bytes) as publisher:
-        for decision in given:
+        for decision in new:
             record = decision_record(decision)
             publisher.send(Message(topic.name, record.key, record.value, record.headers))
+    return len(new)
 
 
 def read_decisions(settings: Settings, since: str | None = None) -> list[Decision]:
@@ -53,8 +60,14 @@ def read_decisions(settings: Settings, since: str | None = None) -> list[Decisio
 
 def rows_of(file: Path) -> Iterator[dict[str, Any]]:
     """Yield the objects of a JSON Lines file, or of standard input for `-`. Raises `UsageError` with the line."""
-    text = sys.stdin.read() if str(file) == "-" else file.read_text()
-    for number, line in enumerate(text.splitlines(), 1):
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text()
+    except OSError as error:
+        raise UsageError(f"`{file}`: {error.strerror or error}") from error
+    # Not `splitlines`, which also splits at characters that JSON leaves as they are.
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:

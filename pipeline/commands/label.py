@@ -1,6 +1,5 @@
 """`watchword policies label`: look at a sample of what was archived, and know what a policy is worth."""
 
-import getpass
 import signal
 import threading
 from contextlib import closing
@@ -11,19 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.archive.dataset import Archive
-from pipeline.commands.access import note_access
+from pipeline.commands.access import note_access, user_name
 from pipeline.commands.archive import open_archive
-from pipeline.commands.archive_search import open_originals
 from pipeline.commands.archived_scores import ArchivedScores, score_archive
 from pipeline.commands.console import output, progress_output
 from pipeline.commands.deciding import send
-from pipeline.commands.publish import Control, named_set
+from pipeline.commands.originals import open_originals
+from pipeline.commands.publish import judging_set, named_set
 from pipeline.commands.times import since_of
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
-from pipeline.errors import PolicyError, UsageError
-from pipeline.evaluate.examples import all_policies
+from pipeline.errors import UsageError
 from pipeline.evaluate.labelling import Labelling
 from pipeline.evaluate.strata import Kind, Stratum, draw_sample
 from pipeline.events.policies import Policy, PolicySet
@@ -60,9 +58,9 @@ def run_label(wanted: Wanted) -> None:
     settings = load_settings(Settings)
     bundle, archive = Bundle.load(settings.model), open_archive()
     folder = read_folder(wanted.folder)
-    after = _edited(folder)
-    policy = _named(after, wanted.policy_id)
-    if policy.id in note_access(after.policies, f"policies label {policy.id}"):
+    after = folder.as_far_as_fitted()
+    policy, before = _named(after, wanted.policy_id), _before(settings, wanted.before, after)
+    if policy.id in note_access((*before.policies, *after.policies), f"policies label {policy.id}"):
         raise UsageError(f"`{policy.id}` is restricted: no image of it is shown")
     encoder = LocalEncoder(bundle)
     scored = score_archive(
@@ -70,7 +68,7 @@ def run_label(wanted: Wanted) -> None:
         bundle.digest,
         since_of(wanted.since),
         policy.id,
-        before=Judge(build_prompt_bank(_before(wanted.before, after), encoder)),
+        before=Judge(build_prompt_bank(before, encoder)),
         after=Judge(build_prompt_bank(after, encoder)),
     )
     if not len(scored.keys):
@@ -86,18 +84,10 @@ def run_label(wanted: Wanted) -> None:
             labelling,
             originals.fetch,
             file=wanted.file or Path(f"labels-{wanted.policy_id}-{datetime.now(UTC):%Y%m%dT%H%M%S}.jsonl"),
-            reviewer=wanted.reviewer or getpass.getuser(),
+            reviewer=wanted.reviewer or user_name(),
         )
         _serve(session, wanted.port, f"{policy.title} ({policy.id})", _about(strata, wanted.since, precision))
     _close(settings, session)
-
-
-def _edited(folder: PolicyFolder) -> PolicySet:
-    """Return every policy of a folder; one that is yet to be fitted says yes from where it and its contrast balance."""
-    try:
-        return all_policies(folder)
-    except PolicyError:
-        return folder.scores_only()
 
 
 def _named(policy_set: PolicySet, policy_id: str) -> Policy:
@@ -108,12 +98,15 @@ def _named(policy_set: PolicySet, policy_id: str) -> Policy:
     raise UsageError(f"no policy `{policy_id}`; there are {known}")
 
 
-def _before(name: str | None, after: PolicySet) -> PolicySet:
-    """Return what the edit is compared with: what is named, else what is in force, else itself."""
+def _before(settings: Settings, name: str | None, after: PolicySet) -> PolicySet:
+    """Return what the edit is compared with: what is named, else what workers judge by, else itself."""
     if name is not None:
         return named_set(name)
-    live = Control().in_force()
-    return without_shadows(live) if live is not None else after
+    live = judging_set(settings)
+    if live is None:
+        progress_output().print("there is nothing in force to compare with: no edit is looked at")
+        return after
+    return without_shadows(live)
 
 
 def _target(folder: PolicyFolder, policy_id: str) -> tuple[float, float]:

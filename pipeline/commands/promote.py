@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,15 @@ from pipeline.stream.topics import connection_of
 def run_promote(folder: Path, policy_id: str | None, *, against: str | None, note: str, yes: bool) -> int:
     """Show shadows against what is in force; with a policy of the folder, ask, and publish it as enforced."""
     settings = load_settings(Settings)
-    shadows = _shadows(_judging(settings, folder), policy_id, against)
+    judging = _judging(settings, folder)
+    restricted = note_access(judging.policies, "policies promote")
+    shadows = _shadows(judging, policy_id, against)
     if not shadows:
         raise UsageError("no shadow judges here; `mode: shadow`, or `policies publish --shadow`, makes one")
     digests = {shadow.id: shadow.digest for shadow, _ in shadows}
     pairs = {shadow.id: live.id if live else None for shadow, live in shadows}
-    counts = count_shadows(_verdicts(settings), pairs, digests)
-    _print(counts, note_access((shadow for shadow, _ in shadows), "policies promote"))
+    counts = count_shadows(_verdicts(settings), pairs, digests, restricted)
+    _print(counts)
     if policy_id is None:
         return 0
     if not any(each.images for each in counts):
@@ -95,7 +97,7 @@ def _verdicts(settings: Settings) -> Iterator[dict[str, Any]]:
         yield json.loads(record.value or b"")
 
 
-def _print(counts: list[ShadowCount], restricted: Collection[str]) -> None:
+def _print(counts: list[ShadowCount]) -> None:
     console = output()
     table = plain_table("shadow", "against", "images", "flags", "live flags", "newly flagged", "newly cleared")
     for each in counts:
@@ -104,7 +106,7 @@ def _print(counts: list[ShadowCount], restricted: Collection[str]) -> None:
         numbers = (str(each.newly_flagged), str(each.newly_cleared))
         table.add_row(each.shadow, each.against or "–", str(each.images), *shares, *numbers)
     console.print(table)
-    for each in (each for each in counts if each.shadow not in restricted):
+    for each in counts:
         for kind, ids in (("newly flagged", each.examples_flagged), ("newly cleared", each.examples_cleared)):
             if ids:
                 console.print(f"{each.shadow}, {kind}, the surest: {', '.join(ids)}", markup=False)

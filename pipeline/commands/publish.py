@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from pipeline.broker.topics import ensure_topics
+from pipeline.commands.access import note_access
 from pipeline.commands.console import output, plain_table, progress_output, require_format
 from pipeline.commands.examples import tried_examples
 from pipeline.commands.lint import findings_of
@@ -191,6 +192,7 @@ def _look_back(live: PolicySet, edited: PolicySet, console: Console) -> None:
         from pipeline.commands.backtest import archive_summary
     except ModuleNotFoundError:
         return  # an install without the archive
+    note_access((*live.policies, *edited.policies), "policies publish")
     for line in archive_summary(without_shadows(live), edited):
         console.print(line, markup=False)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.commands.access import note_access
 from pipeline.commands.console import interval, output, plain_table, require_format
 from pipeline.commands.in_process import InProcess
 from pipeline.commands.replay_kafka import replay_through_kafka
@@ -65,6 +66,7 @@ def _report(
     output_format: str,
     html: Path | None,
 ) -> int:
+    note_access(replayed.restricted, "replay")
     compared = compare(before, replayed) if before else []
     whole = results(replayed)
     parts = {attribute: slices(replayed, attribute) for attribute in slice_by}

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.commands.access import note_access
 from pipeline.commands.console import interval
 from pipeline.emit.page import jpeg_address
 from pipeline.emit.replay_report import ErrorCard, Section, write_replay_report
@@ -21,7 +20,7 @@ def write_replay_page(
 ) -> None:
     """Write the page: policies that got worse first."""
     worse = {each.policy_id for each in compared if each.worse}
-    restricted = note_access(replayed.policies, "replay")
+    restricted = {policy.id for policy in replayed.restricted}
     sections = [
         _section(replayed, place, whole[policy.id], worse=policy.id in worse, shown=policy.id not in restricted)
         for place, policy in enumerate(replayed.policies)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipeline.commands.access import hidden, note_access
+from pipeline.commands.access import note_access
 from pipeline.commands.console import output, plain_table, progress_output, require_format
 from pipeline.emit.jsonlines import JsonLinesSink
 from pipeline.emit.report import Card, by_interest, dead_letter_card, verdict_card, write_report
@@ -132,5 +132,5 @@ def _card(outcome: Verdict | DeadLetter) -> Card:
         return dead_letter_card(outcome)
     content = outcome.image.event.content
     assert isinstance(content, bytes)  # a scan reads files, never references
-    shown = not hidden(outcome.policy_set, outcome.flagged[None])[0]
+    shown = not any(policy.restricted and flagged for policy, _, flagged in outcome.answers())
     return verdict_card(outcome, thumbnail(content, THUMBNAIL_SIDE) if shown else None)

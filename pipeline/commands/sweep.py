@@ -13,17 +13,19 @@ from ruamel.yaml import YAML
 
 from pipeline.archive.search import Neighbour, nearest
 from pipeline.commands.archive import open_archive
-from pipeline.commands.archive_search import open_originals
+from pipeline.commands.archive_search import shown
 from pipeline.commands.console import output, plain_table, progress_output, require_format
 from pipeline.commands.fit_head import HEADS
+from pipeline.commands.guard import Guard
+from pipeline.commands.originals import open_originals
 from pipeline.commands.times import since_of
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.errors import OriginalGone, PolicyError, RecordFault, UsageError
 from pipeline.evaluate.embed import embed_readable
-from pipeline.evaluate.near_duplicates import difference_hash
+from pipeline.evaluate.near_duplicates import HASHED_SIDE, difference_hash
 from pipeline.evaluate.sweep import Group, grouped, mean_direction, merged
-from pipeline.ingest.decode import rgb
+from pipeline.ingest.decode import rgb, thumbnail
 from pipeline.ingest.folder import list_files
 from pipeline.judge.calibration import file_digest
 from pipeline.judge.load import load_policy_set
@@ -51,7 +53,9 @@ def run_sweep(
     encoder = LocalEncoder(bundle)
     files, vectors = embed_readable(list_files(images), encoder, bundle.pixels)
     start = since_of(since)
-    found = merged([nearest(archive, bundle.digest, vector, top, start) for vector in vectors], least)
+    guard = Guard(settings, encoder, "sweep")
+    near = merged([nearest(archive, bundle.digest, vector, top, start) for vector in vectors], least)
+    found = shown(guard, archive, bundle.digest, near)
     groups = grouped(found, _hashes(settings, found))
     _print(groups, output_format)
     console = progress_output()
@@ -71,7 +75,9 @@ def _hashes(settings: Settings, found: list[Neighbour]) -> dict[str, NDArray[np.
     with open_originals(settings) as originals:
         for each in track(found, "looking for copies", console=progress_output(), transient=True):
             try:
-                hashes[each.key] = difference_hash(rgb(originals.fetch(each.key, each.content, each.reference)))
+                hashes[each.key] = difference_hash(
+                    rgb(thumbnail(originals.fetch(each.key, each.content, each.reference), HASHED_SIDE))
+                )
             except (OriginalGone, RecordFault):
                 gone += 1
     if gone:

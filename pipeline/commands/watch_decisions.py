@@ -56,6 +56,7 @@ def run_watch() -> None:
 def show(metrics: DecisionMetrics, known: list[Decision]) -> None:
     """Set every gauge to what decisions say now."""
     metrics.newest.set(max(each.time for each in known).timestamp())
+    metrics.forget()
     for standing in standings(known):
         for ruling in Ruling:
             metrics.decisions.labels(standing.policy_id, ruling.value).set(standing.rulings[ruling])

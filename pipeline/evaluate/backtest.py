@@ -13,6 +13,8 @@ from pipeline.evaluate.intervals import Interval
 
 # Of what changes, so many examples nearest to the threshold and so many furthest from it are kept.
 EXAMPLES = 5
+# An attribute's values that are counted each; what comes after them is counted as one.
+MOST_VALUES, OTHERS = 1000, "(others)"
 # With fewer days than these and two more, none is left when those looked at in part are left out.
 LEAST_DAYS = 2
 
@@ -53,8 +55,8 @@ class PolicyChange:
     One policy before and after, over everything that was looked at.
 
     `before` and `after` count flags, by day in `days_before` and `days_after`; `flagged_by` and `cleared_by` count what
-    is newly so by `source` and by each attribute. Of both kinds `nearest` keeps the examples nearest to the threshold,
-    none of a `restricted` policy.
+    is newly so by `source` and by each attribute. Of both kinds `nearest` keeps the examples nearest to the threshold.
+    Of a `restricted` policy there is neither.
     """
 
     policy_id: str
@@ -80,7 +82,8 @@ class PolicyChange:
         self.days_after += other.days_after
         for mine, theirs in ((self.flagged_by, other.flagged_by), (self.cleared_by, other.cleared_by)):
             for name, values in theirs.items():
-                mine.setdefault(name, Counter()).update(values)
+                for value, count in values.items():
+                    tally(mine.setdefault(name, Counter()), value, count)
         self.nearest_flagged = nearest([*self.nearest_flagged, *other.nearest_flagged])
         self.nearest_cleared = nearest([*self.nearest_cleared, *other.nearest_cleared])
 
@@ -110,6 +113,11 @@ class Backtest:
         change, days = self.policies[policy_id], sorted(self.days)
         whole = days[1:-1] if len(days) > LEAST_DAYS else days
         return _mean_interval([change.days_after[day] for day in whole])
+
+
+def tally(counter: Counter[str], value: str, count: int) -> None:
+    """Count a value of an attribute; of one with very many, such as a file's name, the later ones together."""
+    counter[value if value in counter or len(counter) < MOST_VALUES else OTHERS] += count
 
 
 def nearest(examples: Sequence[Example]) -> list[Example]:

@@ -23,6 +23,7 @@ class Labels:
     `scores`: float64 [N]; `right`: bool [N], should be flagged; `weights`: float64 [N], how many images of the stream
     each stands for, up to a common factor: the inverse of its probability to be drawn. `clusters`: int [N], equal for
     near-duplicates. `by_answer` says that the answers decided what was drawn, as with as many right as wrong ones.
+    `drawn`: scores and weights, float64 [M, 2], of all that was drawn to be labelled, where only part of it is yet.
     """
 
     scores: NDArray[np.float64]
@@ -30,11 +31,24 @@ class Labels:
     weights: NDArray[np.float64]
     clusters: NDArray[np.intp]
     by_answer: bool = False
+    drawn: NDArray[np.float64] | None = None
 
     def once(self) -> "Labels":
         """Return the first label of each cluster: copies of an image are no more evidence than one."""
         first = np.sort(np.unique(self.clusters, return_index=True)[1])
-        return Labels(self.scores[first], self.right[first], self.weights[first], self.clusters[first], self.by_answer)
+        return self.at(first)
+
+    def at(self, places: NDArray[np.intp]) -> "Labels":
+        """Return the labels at these places, in their order."""
+        parts = (self.scores, self.right, self.weights, self.clusters)
+        scores, right, weights, clusters = (part[places] for part in parts)
+        return Labels(scores, right, weights, clusters, self.by_answer, self.drawn)
+
+    def heaviest(self, threshold: float) -> float:
+        """Return the largest weight that a label over a threshold could have, known before any of them is."""
+        if self.drawn is not None:
+            return float(self.drawn[self.drawn[:, 0] >= threshold, 1].max())
+        return float((self.weights if self.by_answer else self.weights[self.scores >= threshold]).max())
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +92,10 @@ def certify(
     for threshold in tested:
         inside = given.scores >= threshold
         hits, flags = int(given.right[inside].sum()), int(inside.sum())
-        if not _passes(given, inside, target, level, anytime=grid is not None):
+        if not _passes(given, threshold, target, level, anytime=grid is not None):
             if isinstance(found, Refused):
                 reason = f"{hits} of {flags} labels over {threshold:.3f} are right"
-                return Refused(reason, _missing(given, inside, target, level))
+                return Refused(reason, _missing(given, threshold, target, level))
             return found
         found = Certified(float(threshold), flags, hits)
     return found
@@ -95,9 +109,7 @@ def _shuffled(labels: Labels) -> Labels:
     right first.
     """
     order = np.random.default_rng(len(labels.scores)).permutation(len(labels.scores))
-    return Labels(
-        labels.scores[order], labels.right[order], labels.weights[order], labels.clusters[order], labels.by_answer
-    )
+    return labels.at(order)
 
 
 def sorted_by_answer(right: NDArray[np.bool_]) -> bool:
@@ -131,13 +143,14 @@ def candidates(labels: Labels, target: float, confidence: float) -> list[float]:
     return list(dict.fromkeys(found))
 
 
-def _passes(labels: Labels, inside: NDArray[np.bool_], target: float, level: float, *, anytime: bool) -> bool:
+def _passes(labels: Labels, threshold: float, target: float, level: float, *, anytime: bool) -> bool:
+    inside = labels.scores >= threshold
     right = labels.right[inside]
     if not len(right):
         return False
     if not anytime and _alike(labels, inside):
         return _tail(int(right.sum()), len(right), target) <= level
-    return _log_wealth(right, _shares(labels, inside), target) >= -math.log(level)
+    return _log_wealth(right, _shares(labels, threshold), target) >= -math.log(level)
 
 
 def _alike(labels: Labels, inside: NDArray[np.bool_]) -> bool:
@@ -145,10 +158,9 @@ def _alike(labels: Labels, inside: NDArray[np.bool_]) -> bool:
     return not labels.by_answer and np.ptp(labels.weights[inside]) == 0
 
 
-def _shares(labels: Labels, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the weights inside as shares of the largest that could have been there."""
-    weights = labels.weights[inside]
-    return np.asarray(weights / (labels.weights if labels.by_answer else weights).max())
+def _shares(labels: Labels, threshold: float) -> NDArray[np.float64]:
+    """Return the weights over a threshold as shares of the largest that could have been there."""
+    return np.asarray(labels.weights[labels.scores >= threshold] / labels.heaviest(threshold))
 
 
 def _tail(hits: int, flags: int, target: float) -> float:
@@ -176,8 +188,9 @@ def _log_wealth(right: NDArray[np.bool_], weights: NDArray[np.float64], target: 
     return float((np.logaddexp.reduce(paths, axis=0) - math.log(len(_BETS))).max())
 
 
-def _missing(labels: Labels, inside: NDArray[np.bool_], target: float, level: float) -> int:
+def _missing(labels: Labels, threshold: float, target: float, level: float) -> int:
     """Return how many more hits would certify what was seen so far, at the least."""
+    inside = labels.scores >= threshold
     right = labels.right[inside]
     if not len(right):
         return flawless(target, 1 - level)
@@ -186,6 +199,6 @@ def _missing(labels: Labels, inside: NDArray[np.bool_], target: float, level: fl
         while _tail(hits + more, hits + wrong + more, target) > level:
             more += 1 + more // 16
         return more
-    shares = _shares(labels, inside)
+    shares = _shares(labels, threshold)
     gain = math.log1p(float(shares[right].mean() if hits else shares.min()) * (1 - target) / target)
     return math.ceil((-math.log(level) - min(0.0, _log_wealth(right, shares, target))) / gain)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluate.backtest import EXAMPLES, Backtest, Example, Image, Part, PolicyChange, nearest
+from pipeline.evaluate.backtest import EXAMPLES, Backtest, Example, Image, Part, PolicyChange, nearest, tally
 from pipeline.events.policies import Policy, PolicySet
 from pipeline.events.scope import SOURCE
 from pipeline.judge.decide import decide
@@ -37,6 +37,11 @@ class Answers:
         """Return what a policy flags, bool [N]."""
         place = self.places.get(policy_id)
         return np.zeros(len(self.flagged), dtype=bool) if place is None else self.flagged[:, place]
+
+    def kept_back(self) -> NDArray[np.bool_]:
+        """Return which images a restricted policy flags, bool [N]."""
+        restricted = [place for place, policy in enumerate(self.policies) if policy.restricted]
+        return np.asarray(self.flagged[:, restricted].any(axis=1))
 
     def margin(self, policy_id: str, image: int) -> float:
         """Return by how much an image is over a policy's threshold."""
@@ -88,10 +93,14 @@ class Comparison:
         # All policies in one go: of most nothing changes, and there are thousands of parts.
         was, will = _columns(old, self._ids), _columns(new, self._ids)
         found = Backtest({}, len(part.images), {str(day) for day in np.unique(part.days)})
+        shown = ~(old.kept_back() | new.kept_back())
         for place in np.flatnonzero((was | will).any(axis=0)).tolist():
             policy_id = self._ids[place]
             change = PolicyChange(policy_id, policy_id in self._restricted)
-            _note(change, part, was[:, place], will[:, place], old, new)
+            _note(change, part, was[:, place], will[:, place])
+            if not change.restricted:
+                flips = will[:, place] & ~was[:, place], was[:, place] & ~will[:, place]
+                _describe(change, part, *(np.flatnonzero(each) for each in flips), shown, old, new)
             found.policies[policy_id] = change
         return found
 
@@ -147,23 +156,26 @@ def _columns(said: Answers, ids: Sequence[str]) -> NDArray[np.bool_]:
     return np.asarray(padded[:, [said.places.get(each, -1) for each in ids]])
 
 
-def _note(
+def _note(change: PolicyChange, part: Part, was: NDArray[np.bool_], will: NDArray[np.bool_]) -> None:
+    change.before, change.after = int(was.sum()), int(will.sum())
+    change.days_before, change.days_after = _by_day(part.days[was]), _by_day(part.days[will])
+    change.newly_flagged, change.newly_cleared = int((will & ~was).sum()), int((was & ~will).sum())
+
+
+def _describe(
     change: PolicyChange,
     part: Part,
-    was: NDArray[np.bool_],
-    will: NDArray[np.bool_],
+    flagged: NDArray[np.intp],
+    cleared: NDArray[np.intp],
+    shown: NDArray[np.bool_],
     old: Answers,
     new: Answers,
 ) -> None:
-    change.before, change.after = int(was.sum()), int(will.sum())
-    change.days_before, change.days_after = _by_day(part.days[was]), _by_day(part.days[will])
-    flagged, cleared = np.flatnonzero(will & ~was).tolist(), np.flatnonzero(was & ~will).tolist()
-    change.newly_flagged, change.newly_cleared = len(flagged), len(cleared)
-    _count(change.flagged_by, flagged, part.images)
-    _count(change.cleared_by, cleared, part.images)
-    if not change.restricted:
-        change.nearest_flagged = _nearest(change.policy_id, flagged, part.images, new)
-        change.nearest_cleared = _nearest(change.policy_id, cleared, part.images, old)
+    """Say of what flips where it is from, and name examples, none of which a restricted policy flags."""
+    _count(change.flagged_by, flagged.tolist(), part.images)
+    _count(change.cleared_by, cleared.tolist(), part.images)
+    change.nearest_flagged = _nearest(change.policy_id, flagged[shown[flagged]].tolist(), part.images, new)
+    change.nearest_cleared = _nearest(change.policy_id, cleared[shown[cleared]].tolist(), part.images, old)
 
 
 def _by_day(days: NDArray[np.datetime64]) -> Counter[str]:
@@ -175,7 +187,7 @@ def _count(by: dict[str, Counter[str]], places: Sequence[int], images: Sequence[
     for place in places:
         image = images[place]
         for name, value in {**image.attributes, SOURCE: image.source}.items():
-            by.setdefault(name, Counter())[value] += 1
+            tally(by.setdefault(name, Counter()), value, 1)
 
 
 def _nearest(policy_id: str, places: Sequence[int], images: Sequence[Image], by: Answers) -> list[Example]:

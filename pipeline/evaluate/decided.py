@@ -15,7 +15,7 @@ from pipeline.evaluate.certify import Labels
 from pipeline.evaluate.exact import weighted_share
 from pipeline.evaluate.intervals import Interval
 from pipeline.evaluate.near_duplicates import clusters_of, read_hash
-from pipeline.evaluate.recall import Recall, estimate_recall
+from pipeline.evaluate.recall import Recall, estimate_recall, weighted_total
 from pipeline.events.decisions import Decision, Ruling
 from pipeline.events.records import Record
 from pipeline.judge.score import Judge
@@ -29,7 +29,7 @@ class Standing:
     How a policy stands with the people who looked.
 
     `rulings` counts them. `precision` is of what was flagged and looked at, each weighing as many images as it was
-    drawn from. `recall` is None where no audit says with which probability what was not flagged was drawn.
+    drawn from. `recall` is None where it is not said with which probability flags, or what was not flagged, were drawn.
     """
 
     policy_id: str
@@ -111,13 +111,24 @@ def _standing(policy_id: str, given: Sequence[Decision]) -> Standing:
     # What nobody said to be drawn was sent to people because it was flagged: each stands for itself.
     weights = np.array([1 / (each.probability or 1.0) for each in flagged], dtype=np.float64)
     recall = None
-    if audited:
-        recall = estimate_recall(
-            float(weights[right].sum()),
-            _probabilities(each for each in audited if each.ruling.right),
-            _probabilities(audited),
-        )
+    if audited and all(each.probability is not None for each in flagged):
+        recall = _recall(weights, right, audited)
     return Standing(policy_id, Counter(each.ruling for each in given), weighted_share(right, weights), recall)
+
+
+def _recall(weights: NDArray[np.float64], right: NDArray[np.bool_], audited: Sequence[Decision]) -> Recall:
+    """Return recall where not only what was missed is an estimate: each end by the worse end of what was hit."""
+    missed, looked_at = _probabilities(each for each in audited if each.ruling.right), _probabilities(audited)
+    drawn = weights > 1
+    certain = float((right & ~drawn).sum())
+    largest = float(weights[drawn].max()) if drawn.any() else 0.0
+    value, lower, upper = (
+        estimate_recall(certain + hits, missed, looked_at)
+        for hits in weighted_total(weights[right & drawn], largest, level=0.025)
+    )
+    if value.interval is None or lower.interval is None or upper.interval is None:
+        return value
+    return Recall(Interval(value.interval.value, lower.interval.lower, upper.interval.upper), value.hits, value.misses)
 
 
 def _probabilities(given: Iterable[Decision]) -> NDArray[np.float64]:

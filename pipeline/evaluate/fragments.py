@@ -11,6 +11,7 @@ import ray
 from threadpoolctl import threadpool_limits
 
 from pipeline.archive.dataset import Archive
+from pipeline.errors import UsageError
 from pipeline.evaluate.archived import COLUMNS, part_of
 from pipeline.evaluate.backtest import Backtest
 from pipeline.evaluate.comparison import Comparison
@@ -49,8 +50,11 @@ def judge_fragments(work: FragmentWork, fragments: Sequence[int], engine: str) -
     Yield what was found of each fragment as it comes, in any order.
 
     `engine`: `daft` for this machine, `ray` for a Ray of this machine, `ray://host:port` for a cluster on which this
-    package is installed and the archive's address leads to the archive.
+    package is installed and the archive's address leads to the archive. Raises `UsageError` when it
+    cannot be reached.
     """
+    if not fragments:
+        return
     _choose(engine)
 
     @daft.func(return_dtype=daft.DataType.binary())  # type: ignore[untyped-decorator] # of an untyped library
@@ -70,5 +74,8 @@ def _choose(engine: str) -> None:
         daft.set_runner_native()
     else:
         address = None if engine == "ray" else engine
-        ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level=logging.WARNING)
+        try:
+            ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level=logging.WARNING)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise UsageError(f"`{engine}` cannot be reached: {error}") from error
         daft.set_runner_ray(noop_if_initialized=True)

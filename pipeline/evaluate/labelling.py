@@ -65,6 +65,8 @@ class Labelling:
         order = rng.permutation(len(drawn))
         self.order: list[int] = drawn[order].tolist()
         self._stratum_of = dict(zip(self.order, stratum[order].tolist(), strict=True))
+        weights = [1 / self.probability(place) for place in self.order]
+        self._drawn = np.stack([scores[self.order], np.array(weights)], axis=1)
         everything = self._labels(self.order, dict.fromkeys(self.order, False), {})
         # Chosen by scores alone, before any answer: so every look at them is as safe as one.
         self._grid = candidates(everything, target, confidence) or [float(everything.scores.max())]
@@ -115,6 +117,7 @@ class Labelling:
             right=np.array([answers[place] for place in places], dtype=bool),
             weights=np.array([1 / self.probability(place) for place in places], dtype=np.float64),
             clusters=clusters_of([str(place) for place in places], [hashes.get(place) for place in places]),
+            drawn=self._drawn,
         )
 
     def _counts(self, answers: Mapping[int, bool]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

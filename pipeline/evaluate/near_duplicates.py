@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIDE = 8
+# Large images are reduced to this first: 72 averages need no more.
+HASHED_SIDE = 256
 # Of 64 bits. Of the sample photographs' copies at half the size and quality 40, 95 % differ in at most 6; of 46,000
 # pairs of different ones, none in fewer than 8.
 ALIKE_BITS = 6

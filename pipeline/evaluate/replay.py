@@ -22,7 +22,7 @@ class Replayed:
     `images` are those that could be judged, N of them; `unjudged` the ids of the others, with the reason. `policies`
     are those that the labels speak of, P of them; `unlabelled` the ids of the others. `scores`: float64 [N, P];
     `flagged`, `in_scope` and `right`, what should be flagged: bool [N, P]. `kept_back`, bool [N]: what a restricted
-    policy flags, or should flag, whether labels speak of it or not.
+    policy flags, or should flag, whether labels speak of it or not; `restricted` are those policies.
     """
 
     images: tuple[LabelledImage, ...]
@@ -34,6 +34,7 @@ class Replayed:
     in_scope: NDArray[np.bool_]
     right: NDArray[np.bool_]
     kept_back: NDArray[np.bool_]
+    restricted: tuple[Policy, ...]
     policy_set_digest: str
     model_digest: str
 
@@ -77,6 +78,7 @@ def collect(stream: LabelledStream, outcomes: Iterable[Verdict | RetoldVerdict |
         right=np.array([[policy.id in image.right for policy in kept] for image, _ in judged], dtype=bool),
         kept_back=flagged[:, restricted].any(axis=1)
         | np.array([bool(kept_back & image.right) for image, _ in judged], dtype=bool),
+        restricted=tuple(policies[place] for place in restricted),
         policy_set_digest=first.policy_set.digest,
         model_digest=first.model_digest,
     )

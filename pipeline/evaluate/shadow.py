@@ -1,6 +1,6 @@
 """Shadows against what is in force, counted from verdicts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,20 +40,24 @@ def count_shadows(
     verdicts: Iterable[Mapping[str, Any]],
     pairs: Mapping[str, str | None],
     digests: Mapping[str, str],
+    restricted: Collection[str] = (),
     examples: int = 5,
 ) -> list[ShadowCount]:
     """
     Count what each shadow of `pairs` said beside its live policy, by id.
 
-    Only verdicts by the shadow's digest count: what it said before its last edit is of another policy.
+    Only verdicts by the shadow's digest count: what it said before its last edit is of another policy. What
+    one of the `restricted` policies flags is counted and no example.
     """
     tallies = {shadow: _Tally(shadow, live) for shadow, live in pairs.items()}
     for verdict in verdicts:
         said = {each["id"]: each for each in verdict["policies"]}
+        kept_back = any(each["flagged"] and each["id"] in restricted for each in verdict["policies"])
         for shadow, tally in tallies.items():
             mine = said.get(shadow)
             if mine is not None and mine["digest"] == digests[shadow]:
-                tally.add(verdict["event"]["id"], mine, said.get(tally.live) if tally.live else None)
+                named = None if kept_back else verdict["event"]["id"]
+                tally.add(named, mine, said.get(tally.live) if tally.live else None)
     return [tally.result(examples) for tally in tallies.values()]
 
 
@@ -61,10 +65,10 @@ class _Tally:
     def __init__(self, shadow: str, live: str | None) -> None:
         self.shadow, self.live = shadow, live
         self.images = self.both = 0
-        self.flagged: list[tuple[float, str]] = []
-        self.cleared: list[tuple[float, str]] = []
+        self.flagged: list[tuple[float, str | None]] = []
+        self.cleared: list[tuple[float, str | None]] = []
 
-    def add(self, event_id: str, mine: Mapping[str, Any], theirs: Mapping[str, Any] | None) -> None:
+    def add(self, event_id: str | None, mine: Mapping[str, Any], theirs: Mapping[str, Any] | None) -> None:
         if self.live is not None and theirs is None:
             return
         self.images += 1
@@ -88,5 +92,6 @@ class _Tally:
         )
 
 
-def _surest(found: Sequence[tuple[float, str]], count: int) -> tuple[str, ...]:
-    return tuple(event_id for _, event_id in sorted(found, reverse=True)[:count])
+def _surest(found: Sequence[tuple[float, str | None]], count: int) -> tuple[str, ...]:
+    named = [(margin, event_id) for margin, event_id in found if event_id is not None]
+    return tuple(event_id for _, event_id in sorted(named, reverse=True)[:count])

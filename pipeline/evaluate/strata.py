@@ -57,7 +57,6 @@ def draw_sample(
     return [
         Stratum(kind, members, rng.choice(members, size, replace=False))
         for (kind, members), size in zip(parts, sizes, strict=True)
-        if size
     ]
 
 

@@ -64,6 +64,14 @@ class PolicyFolder:
         """Return the set that judges. Raises what `policies` does."""
         return compose(self.policies(), background_of(self.background))
 
+    def as_far_as_fitted(self) -> PolicySet:
+        """Return every policy, on or off; one that is yet to be fitted says yes from 0, where it balances."""
+        found = [policy for each in self.written for policy in policies_of(each.file, self._fit(each, []), each.head)]
+        return compose(
+            [replace(policy, mode=Mode.SHADOW) if policy.mode is Mode.OFF else policy for policy in found],
+            background_of(self.background),
+        )
+
     def scores_only(self) -> PolicySet:
         """Return the set for its scores: every policy, on or off, whether its threshold was fitted or not."""
         policies = [policy for each in self.written for policy in policies_of(each.file, as_written, each.head)]

@@ -1,4 +1,4 @@
-"""The label page, on this machine alone: no picture is sent before it is asked for."""
+"""The label page, on this machine alone: nothing that can be recognised is sent before it is asked for."""
 
 import json
 import secrets
@@ -14,9 +14,6 @@ from pipeline.studio.label_figures import figures
 from pipeline.studio.labelling_session import Answer, LabellingSession
 
 HOST = "127.0.0.1"
-# Of so few pixels nothing is recognised; the browser blurs them besides.
-BLURRED_SIDE = 8
-CLEAR_SIDE = 1000
 _LARGEST_BODY = 4096
 
 Reply = tuple[int, str, bytes]
@@ -68,11 +65,19 @@ class LabelServer:
                 return 200, "text/html; charset=utf-8", page.encode()
             case ["state"]:
                 return _json(self._state())
-            case ["blurred" | "clear" as what, number] if number.isdecimal():
-                return self._picture(int(number), BLURRED_SIDE if what == "blurred" else CLEAR_SIDE)
+            case ["blurred", number] if number.isdecimal():
+                return _picture(self._session.blurred, int(number))
+            case ["clear", number] if number.isdecimal():
+                return _picture(self._session.clear, int(number))
         return 404, "text/plain", b"nothing here\n"
 
     def _post(self, host: str, path: str, body: Any) -> Reply:
+        try:
+            return self._take(host, path, body)
+        except OSError as error:
+            return 507, "text/plain; charset=utf-8", f"`{self._session.file}`: {error}\n".encode()
+
+    def _take(self, host: str, path: str, body: Any) -> Reply:
         match self._asked(host, path):
             case ["answer"]:
                 try:
@@ -86,14 +91,6 @@ class LabelServer:
             case _:
                 return 404, "text/plain", b"nothing here\n"
         return _json(self._state())
-
-    def _picture(self, number: int, side: int) -> Reply:
-        try:
-            return 200, "image/jpeg", self._session.picture(number, side)
-        except OriginalGone as gone:
-            return 410, "text/plain; charset=utf-8", f"{gone}\n".encode()
-        except DependencyFault as fault:
-            return 503, "text/plain; charset=utf-8", f"{fault}\n".encode()
 
     def _page(self) -> dict[str, Any]:
         return {
@@ -114,6 +111,15 @@ class LabelServer:
             "answers": {answer.value: session.count(answer) for answer in Answer},
             "figures": [{"name": name, "text": text} for name, text in figures(session.findings())],
         }
+
+
+def _picture(picture: Callable[[int], bytes], number: int) -> Reply:
+    try:
+        return 200, "image/jpeg", picture(number)
+    except OriginalGone as gone:
+        return 410, "text/plain; charset=utf-8", f"{gone}\n".encode()
+    except DependencyFault as fault:
+        return 503, "text/plain; charset=utf-8", f"{fault}\n".encode()
 
 
 def _json(value: Any) -> Reply:

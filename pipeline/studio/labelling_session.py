@@ -12,9 +12,13 @@ from numpy.typing import NDArray
 
 from pipeline.errors import OriginalGone, RecordFault, UsageError
 from pipeline.evaluate.labelling import Findings, Labelling
-from pipeline.evaluate.near_duplicates import difference_hash, written_hash
+from pipeline.evaluate.near_duplicates import HASHED_SIDE, difference_hash, written_hash
 from pipeline.events.decisions import Decision, Ruling
 from pipeline.ingest.decode import rgb, thumbnail
+
+# Of so few pixels nothing is recognised; the browser blurs them besides.
+BLURRED_SIDE = 8
+CLEAR_SIDE = 1000
 
 
 class Answer(Enum):
@@ -54,8 +58,8 @@ class LabellingSession:
     """
     A sample, shown one after the other, and its answers. Calls from several threads are allowed.
 
-    `originals` returns an image's bytes by key, content digest and reference, or raises `OriginalGone`. `file` has, after every
-    answer, the decisions so far as JSON Lines. Raises `UsageError` when there is such a file.
+    `originals` returns an image's bytes by key, content digest and reference, or raises `OriginalGone`. `file` has,
+    after every answer, the decisions so far as JSON Lines. Raises `UsageError` when there is such a file.
     """
 
     def __init__(
@@ -76,9 +80,12 @@ class LabellingSession:
         self._reviewer = reviewer
         self._shown: list[_Shown] = []
         self._hashes: dict[int, NDArray[np.bool_]] = {}
+        self._looked_at: set[int] = set()
         self._lock = threading.RLock()
         if file.exists():
             raise UsageError(f"`{file}` is there already; name another, or send what it has: `decisions add --from`")
+        if not file.absolute().parent.is_dir():
+            raise UsageError(f"`{file.parent}` is no folder, so answers cannot be written there")
 
     @property
     def number(self) -> int:
@@ -91,37 +98,38 @@ class LabellingSession:
         with self._lock:
             return sum(each.answer is answer for each in self._shown)
 
-    def picture(self, number: int, side: int) -> bytes:
-        """Return a JPEG of an image of the sample, its longer side at most `side`. Raises `OriginalGone`."""
-        if not 0 <= number < len(self.candidates):
-            raise OriginalGone(f"the sample has {len(self.candidates)} images")
-        candidate = self.candidates[number]
-        if candidate.kept_back:
-            raise OriginalGone("not shown: a restricted policy flags it")
-        data = self._originals(candidate.key, candidate.content, candidate.reference)
-        try:
-            with self._lock:
-                if candidate.place not in self._hashes:
-                    self._hashes[candidate.place] = difference_hash(rgb(data))
-            return thumbnail(data, side)
-        except RecordFault as fault:
-            raise OriginalGone(f"cannot be shown: {fault.detail}") from fault
+    def blurred(self, number: int) -> bytes:
+        """Return a JPEG of an image of the sample in which nothing is to be recognised. Raises `OriginalGone`."""
+        return self._small(number, BLURRED_SIDE)
+
+    def clear(self, number: int) -> bytes:
+        """Return a JPEG of an image of the sample, which may be answered from now on. Raises `OriginalGone`."""
+        shown = self._small(number, CLEAR_SIDE)
+        with self._lock:
+            self._looked_at.add(number)
+        return shown
 
     def answer(self, number: int, answer: Answer) -> None:
-        """Note an answer to the image that is next; one to another, such as by a key pressed twice, is not."""
+        """
+        Note an answer to the image that is next.
+
+        One to another image, such as by a key pressed twice, is not noted, nor one other than to skip to an image that
+        nobody looked at. Raises `OSError` when it cannot be written; it is not noted then.
+        """
         with self._lock:
             if number != len(self._shown) or number >= len(self.candidates):
                 return
-            candidate = self.candidates[number]
-            self._shown.append(_Shown(answer, self._decision(candidate, answer)))
-            self._write()
+            if answer is not Answer.SKIP and number not in self._looked_at:
+                return
+            given = _Shown(answer, self._decision(self.candidates[number], answer))
+            self._write([*self._shown, given])
+            self._shown.append(given)
 
     def undo(self) -> None:
         """Take the last answer back."""
         with self._lock:
-            if self._shown:
-                self._shown.pop()
-                self._write()
+            self._write(self._shown[:-1])
+            self._shown = self._shown[:-1]
 
     def findings(self) -> Findings:
         """Return what the answers say so far."""
@@ -130,17 +138,33 @@ class LabellingSession:
 
     def decisions(self) -> list[Decision]:
         """
-        Return what was decided, with the probability that each image was drawn and came to be shown.
+        Return what was decided, with the probability that each image was drawn and came to be decided.
 
-        The sample comes in an order of chance: of one looked at in part, each was shown with that part's share.
+        The sample comes in an order of chance: of one decided in part, each was decided with that part's share.
         """
         with self._lock:
-            share = len(self._shown) / len(self.candidates)
-            return [
-                each.decision.model_copy(update={"probability": (each.decision.probability or 1.0) * share})
-                for each in self._shown
-                if each.decision is not None
-            ]
+            return self._weighted(self._shown)
+
+    def _weighted(self, shown: Sequence["_Shown"]) -> list[Decision]:
+        found = [each.decision for each in shown if each.decision is not None]
+        share = len(found) / len(self.candidates)
+        return [each.model_copy(update={"probability": (each.probability or 1.0) * share}) for each in found]
+
+    def _small(self, number: int, side: int) -> bytes:
+        if not 0 <= number < len(self.candidates):
+            raise OriginalGone(f"the sample has {len(self.candidates)} images")
+        candidate = self.candidates[number]
+        if candidate.kept_back:
+            raise OriginalGone("not shown: a restricted policy flags it")
+        data = self._originals(candidate.key, candidate.content, candidate.reference)
+        try:
+            known = difference_hash(rgb(thumbnail(data, HASHED_SIDE)))
+            shown = thumbnail(data, side)
+        except RecordFault as fault:
+            raise OriginalGone(f"cannot be shown: {fault.detail}") from fault
+        with self._lock:
+            self._hashes[candidate.place] = known
+        return shown
 
     def _answers(self) -> Mapping[int, bool]:
         return {
@@ -165,8 +189,8 @@ class LabellingSession:
             picture=written_hash(known) if known is not None else None,
         )
 
-    def _write(self) -> None:
-        lines = [each.model_dump_json(exclude_none=True) for each in self.decisions()]
+    def _write(self, shown: Sequence["_Shown"]) -> None:
+        lines = [each.model_dump_json(exclude_none=True) for each in self._weighted(shown)]
         partial = self.file.with_name(f"{self.file.name}.part")
         partial.write_text("".join(f"{line}\n" for line in lines))
         partial.replace(self.file)

@@ -65,8 +65,8 @@ def test_archived_embeddings_judged_by_their_own_sets_give_every_flag_again(
     photographs = sorted((samples / "images").rglob("*.jpg"))[::2]
     with published_stream(stack, tmp_path, WATCHWORD_CHUNK_MAX_RECORDS="32") as stream:
         folder = two_policies(tmp_path / "edited")
-        outcome = publish_edits(stream, folder, photographs, images=800, changes=3)
-        model = archive_all(stream, archive, 800)
+        outcome = publish_edits(stream, folder, photographs, images=480, changes=3)
+        model = archive_all(stream, archive, 480)
         found = recount_all(stream, archive, model, outcome.published, encoder, sample=40)
         assert (found.different, found.unproved) == (0, ())
         assert found.flags > 50

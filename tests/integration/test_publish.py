@@ -177,10 +177,10 @@ def test_a_shadow_set_flags_nothing_and_is_promoted_by_what_it_said(
 def test_sets_change_under_load_and_every_verdict_is_of_one_of_them(
     stack: Stack, tmp_path: Path, folder: Path, samples: Path
 ) -> None:
-    """Two workers, eight changes; nothing lost, nothing twice, and each verdict is what its own set says."""
+    """Two workers, five changes; nothing lost, nothing twice, and each verdict is what its own set says."""
     photographs = sorted((samples / "images").rglob("*.jpg"))
     with published_stream(stack, tmp_path, WATCHWORD_CHUNK_MAX_RECORDS="32") as stream:
-        outcome = publish_edits(stream, folder, photographs, images=1600, changes=8)
+        outcome = publish_edits(stream, folder, photographs, images=900, changes=5)
         assert outcome.audit.adds_up, outcome.audit
         assert outcome.judged_by.keys() <= outcome.published.keys()
         assert len(outcome.judged_by) >= 4, "the changes came too late to be seen"

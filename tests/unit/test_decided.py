@@ -62,17 +62,30 @@ def test_a_record_comes_back_as_it_was_and_what_is_none_is_left_out() -> None:
 
 
 def test_precision_is_of_decided_flags_and_recall_needs_an_audit() -> None:
-    """Twelve misses drawn with one in ten stand for 120; of 80 flags 60 are right."""
-    flags = [decision(Ruling.UPHELD if n < 60 else Ruling.OVERTURNED, f"f{n}") for n in range(80)]
-    [plain] = standings(flags)
+    """Twelve misses drawn with one in ten stand for 120; of 80 flags, all of which were looked at, 60 are right."""
+    [plain] = standings(flags(80, 60))
     assert (plain.precision.value, plain.recall) == (0.75, None)
     assert plain.precision.lower < 0.75 < plain.precision.upper
     audit = [decision(Ruling.MISSED if n < 12 else Ruling.PASSED, f"a{n}", probability=0.1) for n in range(200)]
-    [audited] = standings([*flags, *audit])
+    [audited] = standings([*flags(80, 60, 1.0), *audit])
     assert audited.rulings == {Ruling.UPHELD: 60, Ruling.OVERTURNED: 20, Ruling.MISSED: 12, Ruling.PASSED: 188}
     assert audited.recall is not None
     assert audited.recall.interval is not None
     assert audited.recall.interval.value == pytest.approx(60 / (60 + 120))
+    [unknown] = standings([*flags(80, 60), *audit])
+    assert unknown.recall is None, "how many flags there are is not known"
+    [drawn] = standings([*flags(80, 60, 0.1), *audit])
+    assert drawn.recall is not None
+    assert drawn.recall.interval is not None
+    assert drawn.recall.interval.value == pytest.approx(600 / (600 + 120))
+    exact = audited.recall.interval
+    assert drawn.recall.interval.lower < 600 / (600 + 60 / exact.lower - 60), "what was hit is an estimate too"
+
+
+def flags(count: int, right: int, probability: float | None = None) -> list[Decision]:
+    more = {} if probability is None else {"probability": probability}
+    rulings = [Ruling.UPHELD if n < right else Ruling.OVERTURNED for n in range(count)]
+    return [decision(ruling, f"f{n}", **more) for n, ruling in enumerate(rulings)]
 
 
 def test_labels_of_decisions_are_in_scope_weighted_and_one_a_picture(encoder: LocalEncoder) -> None:

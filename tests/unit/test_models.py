@@ -98,7 +98,7 @@ def test_a_short_run_learns_and_its_bundle_computes_what_the_towers_do(tmp_path:
         "groups: {vehicle: [Motorbikes, airplanes]}\ntemplates: ['{}', 'a photo of a {}']\n"
     )
     captions = Captions.load(tmp_path / "table.yaml")
-    schedule = Schedule(minutes=0.3, batch=16, warmup_share=0.1)
+    schedule = Schedule(minutes=0.2, batch=16, warmup_share=0.1)
     recipe = ImageRecipe(schedule=schedule, resolutions=(32,), vocabulary=300, context=12)
     model, tokenizer = train_towers(tmp_path, captions, recipe, tmp_path / "run")
     export_bundle(model, tokenizer, tmp_path / "bundle", name="tiny", image_size=32)
