@@ -1,5 +1,6 @@
 """Read topics from their beginning to their present end, as any reader at `read_committed` sees them."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
@@ -11,6 +12,8 @@ from pipeline.broker.consumer import to_record
 from pipeline.broker.topics import ends_of, partitions_of
 from pipeline.errors import BrokerFault, UsageError
 from pipeline.events.records import Origin, Record
+
+POLL_MS = 250
 
 
 def read_topics(connection: Connection, topics: Sequence[str], *, patience_s: float = 30.0) -> Iterator[Record]:
@@ -94,14 +97,24 @@ def _read(connection: Connection, topics: Sequence[str], since: datetime | None,
         try:
             consumer.assign(places)
             _start(consumer, places, ends, since)
-            while any((consumer.position(place) or 0) < ends[place] for place in places):
-                polled = consumer.poll(timeout_ms=int(patience_s * 1000), max_records=1000)
-                if not polled and any((consumer.position(place) or 0) < ends[place] for place in places):
+            at, quiet_since = _positions(consumer, places), time.monotonic()
+            while any(at[place] < ends[place] for place in places):
+                # A short wait: what was aborted gives no records, and moves the position all the same.
+                polled = consumer.poll(timeout_ms=POLL_MS, max_records=1000)
+                before, at = at, _positions(consumer, places)
+                if polled or at != before:
+                    quiet_since = time.monotonic()
+                elif time.monotonic() - quiet_since > patience_s:
                     raise BrokerFault(f"nothing arrived for {patience_s} s before the end of {', '.join(topics)}")
                 for place, found in polled.items():
                     yield from (to_record(each) for each in found if each.offset < ends[place])
+                    quiet_since = time.monotonic()
         finally:
             consumer.close()
+
+
+def _positions(consumer: KafkaConsumer, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    return {place: consumer.position(place) or 0 for place in places}
 
 
 def _start(

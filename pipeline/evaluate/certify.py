@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +40,13 @@ class Labels:
 
     def at(self, places: NDArray[np.intp]) -> "Labels":
         """Return the labels at these places, in their order."""
-        parts = (self.scores, self.right, self.weights, self.clusters)
-        scores, right, weights, clusters = (part[places] for part in parts)
-        return Labels(scores, right, weights, clusters, self.by_answer, self.drawn)
+        return replace(
+            self,
+            scores=self.scores[places],
+            right=self.right[places],
+            weights=self.weights[places],
+            clusters=self.clusters[places],
+        )
 
     def heaviest(self, threshold: float) -> float:
         """Return the largest weight that a label over a threshold could have, known before any of them is."""

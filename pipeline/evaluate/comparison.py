@@ -99,8 +99,7 @@ class Comparison:
             change = PolicyChange(policy_id, policy_id in self._restricted)
             _note(change, part, was[:, place], will[:, place])
             if not change.restricted:
-                flips = will[:, place] & ~was[:, place], was[:, place] & ~will[:, place]
-                _describe(change, part, *(np.flatnonzero(each) for each in flips), shown, old, new)
+                _describe(change, part, was[:, place], will[:, place], shown, old, new)
             found.policies[policy_id] = change
         return found
 
@@ -165,13 +164,14 @@ def _note(change: PolicyChange, part: Part, was: NDArray[np.bool_], will: NDArra
 def _describe(
     change: PolicyChange,
     part: Part,
-    flagged: NDArray[np.intp],
-    cleared: NDArray[np.intp],
+    was: NDArray[np.bool_],
+    will: NDArray[np.bool_],
     shown: NDArray[np.bool_],
     old: Answers,
     new: Answers,
 ) -> None:
     """Say of what flips where it is from, and name examples, none of which a restricted policy flags."""
+    flagged, cleared = np.flatnonzero(will & ~was), np.flatnonzero(was & ~will)
     _count(change.flagged_by, flagged.tolist(), part.images)
     _count(change.cleared_by, cleared.tolist(), part.images)
     change.nearest_flagged = _nearest(change.policy_id, flagged[shown[flagged]].tolist(), part.images, new)
