@@ -85,7 +85,7 @@ class Page:
     def look(self) -> None:
         """Ask for the image and wait until it is there."""
         self.press(Keys.SPACE)
-        self._settled(lambda: self.picture()["width"] > 8)
+        self._settled(lambda: self.browser.execute_script("return looked"))
 
     def answer(self, key: str) -> None:
         number = self.state()["number"]
