@@ -16,16 +16,15 @@ import pyarrow.fs as pafs
 from numpy.typing import NDArray
 
 from pipeline.archive.rows import ArchivedEmbedding
+from pipeline.archive.table import table_of
 from pipeline.errors import ArchiveError, StoreFault
 
 SUFFIX = ".lance"
 # The newer default decodes embeddings at half the speed.
 STORAGE_VERSION = "2.0"
 FRAGMENT_ROWS = 1 << 20
-_PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}
 _INDEX = "nearest"
 _VALUES_AT_ONCE = 1000
-_COLUMNS = ("key", "event_id", "source", "attributes", "content", "policy_set", "reference")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ class Archive:
         added = 0
         for model in sorted({row.model for row in rows}):
             given = {row.key: row for row in rows if row.model == model}
-            table = _table(list(given.values()))
+            table = table_of(list(given.values()))
             self._require(model, table)
             merge = self.dataset(model).merge_insert("key").when_not_matched_insert_all()
             added += int(merge.execute(table)["num_inserted_rows"])
@@ -280,34 +279,6 @@ def vectors_of(batch: pa.RecordBatch) -> NDArray[np.float16]:
 def from_on(time: datetime) -> str:
     """Return the condition of rows of that time and later, for `scan`."""
     return f"time >= timestamp '{time.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
-
-
-def _table(rows: Sequence[ArchivedEmbedding]) -> pa.Table:
-    dimension = len(rows[0].vector)
-    if any(len(row.vector) != dimension for row in rows):
-        raise ArchiveError(f"embeddings of one model, {rows[0].model[:12]}, have different dimensions")
-    schema = pa.schema(
-        [
-            pa.field("key", pa.string(), nullable=False, metadata=_PRIMARY_KEY),
-            *(pa.field(name, pa.string()) for name in _COLUMNS[1:]),
-            pa.field("time", pa.timestamp("us")),
-            pa.field("hold", pa.string()),
-            pa.field("thumbnail", pa.binary()),
-            pa.field("vector", pa.list_(pa.float16(), dimension)),
-        ]
-    )
-    vectors = pa.array(np.concatenate([row.vector for row in rows]).astype(np.float16))
-    columns = {name: [getattr(row, name) for row in rows] for name in _COLUMNS}
-    return pa.table(
-        {
-            **columns,
-            "time": pa.array([row.time.replace(tzinfo=None) for row in rows], pa.timestamp("us")),
-            "hold": [""] * len(rows),
-            "thumbnail": [row.thumbnail for row in rows],
-            "vector": pa.FixedSizeListArray.from_arrays(vectors, dimension),
-        },
-        schema=schema,
-    )
 
 
 def _quoted(text: str) -> str:

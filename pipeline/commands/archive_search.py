@@ -16,6 +16,7 @@ from pipeline.commands.guard import Guard
 from pipeline.commands.originals import open_originals
 from pipeline.commands.times import since_of
 from pipeline.emit.gallery import Tile, write_gallery
+from pipeline.emit.page import THUMBNAIL_SIDE
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.errors import OriginalGone, RecordFault, UsageError
@@ -24,8 +25,6 @@ from pipeline.ingest.decode import thumbnail
 from pipeline.ingest.folder import list_files
 from pipeline.settings import Settings, load_settings
 from pipeline.stream.originals import Originals
-
-THUMBNAIL_SIDE = 320
 
 
 def run_archive_search(

@@ -6,10 +6,9 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from rich.progress import Progress
 
-from pipeline.archive.dataset import Archive, from_on
-from pipeline.commands.console import progress_output
+from pipeline.archive.dataset import Archive
+from pipeline.commands.scanned import scanned
 from pipeline.evaluate.archived import COLUMNS, part_of
 from pipeline.evaluate.comparison import answers_of
 from pipeline.judge.score import Judge
@@ -35,21 +34,16 @@ def score_archive(
     archive: Archive, model: str, since: datetime, policy_id: str, *, before: Judge, after: Judge
 ) -> ArchivedScores:
     """Judge everything archived since then by both versions, with progress; before, there may be no such policy."""
-    where = from_on(since)
     keys, columns = [], []
-    with Progress(console=progress_output(), transient=True) as progress:
-        task = progress.add_task("judging what was archived", total=archive.dataset(model).count_rows(filter=where))
-        for batch in archive.scan(model, ["key", *COLUMNS], where):
-            part = part_of(batch)
-            said = answers_of(after, part)
-            place = said.places[policy_id]
-            told = answers_of(before, part)
-            was, will = told.flags(policy_id), said.flags(policy_id)
-            kept = told.kept_back() | said.kept_back()
-            about = said.in_scope[:, place] | was
-            keys.append(batch.column("key").filter(pa.array(about)))
-            columns.append((said.scores[about, place], was[about], will[about], kept[about]))
-            progress.advance(task, batch.num_rows)
+    for batch in scanned(archive, model, ["key", *COLUMNS], since):
+        part = part_of(batch)
+        said, told = answers_of(after, part), answers_of(before, part)
+        place = said.places[policy_id]
+        was, will = told.flags(policy_id), said.flags(policy_id)
+        kept = told.kept_back() | said.kept_back()
+        about = said.in_scope[:, place] | was
+        keys.append(batch.column("key").filter(pa.array(about)))
+        columns.append((said.scores[about, place], was[about], will[about], kept[about]))
     if not columns:
         empty = np.zeros(0, dtype=bool)
         return ArchivedScores(pa.array([], pa.string()), np.zeros(0), empty, empty, empty)

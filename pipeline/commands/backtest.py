@@ -2,13 +2,11 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-from rich.progress import Progress, track
-from threadpoolctl import threadpool_limits
+from rich.progress import track
 
 from pipeline.archive.dataset import Archive, from_on
 from pipeline.commands.access import note_access
@@ -18,6 +16,7 @@ from pipeline.commands.console import progress_output, require_format
 from pipeline.commands.decided_labels import read_decided
 from pipeline.commands.extras import models_extra
 from pipeline.commands.publish import named_set
+from pipeline.commands.scanned import scanned
 from pipeline.commands.times import since_of
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
@@ -26,7 +25,7 @@ from pipeline.encode.text_cache import CachedTextEncoder
 from pipeline.errors import UsageError
 from pipeline.evaluate.agreement import Agreement, agreements
 from pipeline.evaluate.archived import COLUMNS, part_of
-from pipeline.evaluate.backtest import Backtest, Part
+from pipeline.evaluate.backtest import Backtest
 from pipeline.evaluate.comparison import Comparison
 from pipeline.events.policies import PolicySet
 from pipeline.judge.score import Judge
@@ -100,7 +99,7 @@ class _Judging:
         """Judge everything, with progress."""
         comparison = self._comparison()
         if engine == THREADS:
-            self._run(comparison, self._parts())
+            comparison.run(map(part_of, scanned(self._archive, self._model, COLUMNS, self._since)))
         else:
             self._over_fragments(comparison, engine)
         return comparison
@@ -108,10 +107,10 @@ class _Judging:
     def _over_fragments(self, comparison: Comparison, engine: str) -> None:
         with models_extra("cluster"):
             from pipeline.evaluate.fragments import FragmentWork, judge_fragments
-        banks = {policy_set.digest: build_prompt_bank(policy_set, self._encoder) for policy_set in comparison.sets}
         where = from_on(self._since)
         options, fragments = self._archive.options, self._archive.fragments(self._model)
-        work = FragmentWork(self._archive.address, options, self._model, where, self._before, self._after, banks)
+        sets = self._before, self._after
+        work = FragmentWork(self._archive.address, options, self._model, where, *sets, comparison.banks)
         found = judge_fragments(work, fragments, engine)
         for each in track(found, "judging fragments", total=len(fragments), console=progress_output(), transient=True):
             comparison.found.add(each)
@@ -120,7 +119,7 @@ class _Judging:
         """Judge a plain sample; return what was found, and of how many images it is one."""
         rng = np.random.default_rng(seed)
         images, batches = self._archive.sample(self._model, COLUMNS, self._since, share, rng)
-        return self._run(self._comparison(), map(part_of, batches)), images
+        return self._comparison().run(map(part_of, batches)), images
 
     def agreements(self, comparison: Comparison) -> list[Agreement]:
         """Hold what was found against what people decided."""
@@ -134,20 +133,6 @@ class _Judging:
             lambda policy_set: Judge(build_prompt_bank(policy_set, self._encoder)),
             threads=os.cpu_count() or 1,
         )
-
-    def _run(self, comparison: Comparison, parts: Iterable[Part]) -> Backtest:
-        # One thread a product, and as many products at a time as there are cores: the cores then also widen and pool.
-        with threadpool_limits(limits=1, user_api="blas"):
-            return comparison.run(parts)
-
-    def _parts(self) -> Iterator[Part]:
-        where = from_on(self._since)
-        total = self._archive.dataset(self._model).count_rows(filter=where)
-        with Progress(console=progress_output(), transient=True) as progress:
-            task = progress.add_task("judging what was archived", total=total)
-            for batch in self._archive.scan(self._model, COLUMNS, where):
-                yield part_of(batch)
-                progress.advance(task, batch.num_rows)
 
 
 def _share(asked: Asked) -> float | None:

@@ -27,6 +27,7 @@ from pipeline.events.policies import Policy, PolicySet
 from pipeline.ingest.folder import list_files, read_events, read_files
 from pipeline.judge.calibration import CalibrationFile, Evidence, WatchedGrid, curve_file, file_digest, prompts_digest
 from pipeline.judge.load import PolicyFolder, read_folder, threshold_of
+from pipeline.judge.policy import policy_named
 from pipeline.judge.schema import Target
 from pipeline.judge.score import Judge
 from pipeline.settings import Settings, load_settings
@@ -80,12 +81,10 @@ class _Chosen:
     @classmethod
     def of(cls, policies: PolicyFolder, policy_id: str) -> "_Chosen":
         policy_set = policies.scores_only()
-        known = {policy.id: policy for policy in policy_set.policies}
-        if policy_id not in known:
-            raise UsageError(f"no policy `{policy_id}`; there are {', '.join(f'`{each}`' for each in known)}")
+        policy = policy_named(policy_set, policy_id)
         target = threshold_of(policies, policy_id).target
         if target is not None:
-            return cls(known[policy_id], policy_set, target)
+            return cls(policy, policy_set, target)
         raise UsageError(
             f"the threshold of `{policy_id}` is a number; write what to fit one to, "
             "`threshold: { precision: 0.95 }` or `threshold: { queue: 200/day }`"

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.commands.console import output, plain_table, progress_output, require_format, share
 from pipeline.emit.gallery import Tile, write_gallery
+from pipeline.emit.page import THUMBNAIL_SIDE
 from pipeline.encode.bundle import Bundle
 from pipeline.errors import UsageError
 from pipeline.evaluate.labelled import Confusion, read_labels, read_policy_labels
@@ -14,7 +15,6 @@ from pipeline.ingest.folder import list_files
 from pipeline.judge.load import load_policy_set
 from pipeline.models.evaluation.compare import Comparison, PolicyChange, compare_models
 
-THUMBNAIL_SIDE = 320
 MOST_TILES = 300
 
 

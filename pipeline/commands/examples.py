@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 from pipeline.commands.console import output
 from pipeline.commands.in_process import InProcess
 from pipeline.errors import UsageError
-from pipeline.evaluate.examples import Tried, all_policies, examples_of, tried
+from pipeline.evaluate.examples import Tried, examples_of, tried
 from pipeline.ingest.folder import read_events
 from pipeline.judge.load import PolicyFolder, read_folder
 
@@ -44,7 +44,7 @@ def tried_examples(policies: PolicyFolder, only: str | None = None) -> list[Trie
     examples = [each for each in examples_of(policies) if only in (None, each.policy_id)]
     if not examples:
         return []
-    outcomes = InProcess(all_policies(policies)).outcomes([each.event for each in examples], read_events)
+    outcomes = InProcess(policies.on_or_off()).outcomes([each.event for each in examples], read_events)
     return [tried(example, outcome) for example, outcome in zip(examples, outcomes, strict=True)]
 
 

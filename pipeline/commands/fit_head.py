@@ -1,6 +1,5 @@
 """`watchword policies fit-head`: a linear score from labels, written beside the policy."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,7 @@ from pipeline.events.policies import Policy, ScoreKind
 from pipeline.ingest.folder import read_events
 from pipeline.judge.calibration import file_digest
 from pipeline.judge.load import load_policy_set
-from pipeline.judge.schema import HeadFile
-
-HEADS = "heads"
+from pipeline.judge.schema import HeadFile, head_name
 
 
 def run_fit_head(folder: Path, policy_id: str, labels: Path, split: str | None) -> None:
@@ -58,9 +55,7 @@ def run_fit_head(folder: Path, policy_id: str, labels: Path, split: str | None) 
         data=file_digest(table),
         average_precision=found.average_precision,
     )
-    path = folder / HEADS / f"{policy_id}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(file.model_dump()) + "\n")
+    path = file.save(folder, policy_id)
     _say(policy, path, found.average_precision, words, int(right.sum()), len(right))
 
 
@@ -73,4 +68,4 @@ def _say(policy: Policy, path: Path, head: float, words: float, right: int, coun
     if head <= words:
         console.print("the head ranks no better: keep the words, which need no labels and can be read")
     else:
-        console.print(f"{path}: write `score: linear` and `head: {HEADS}/{policy.id}.json`, and fit the threshold anew")
+        console.print(f"{path}: write `score: linear` and `head: {head_name(policy.id)}`, and fit the threshold anew")

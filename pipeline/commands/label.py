@@ -1,7 +1,6 @@
 """`watchword policies label`: look at a sample of what was archived, and know what a policy is worth."""
 
 import signal
-import threading
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,8 +23,9 @@ from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.errors import UsageError
 from pipeline.evaluate.labelling import Labelling
 from pipeline.evaluate.strata import Kind, Stratum, draw_sample
-from pipeline.events.policies import Policy, PolicySet
+from pipeline.events.policies import PolicySet
 from pipeline.judge.load import PolicyFolder, read_folder, threshold_of
+from pipeline.judge.policy import policy_named
 from pipeline.judge.score import Judge
 from pipeline.judge.shadow import without_shadows
 from pipeline.settings import Settings, load_settings
@@ -59,7 +59,7 @@ def run_label(wanted: Wanted) -> None:
     bundle, archive = Bundle.load(settings.model), open_archive()
     folder = read_folder(wanted.folder)
     after = folder.as_far_as_fitted()
-    policy, before = _named(after, wanted.policy_id), _before(settings, wanted.before, after)
+    policy, before = policy_named(after, wanted.policy_id), _before(settings, wanted.before, after)
     if policy.id in note_access((*before.policies, *after.policies), f"policies label {policy.id}"):
         raise UsageError(f"`{policy.id}` is restricted: no image of it is shown")
     encoder = LocalEncoder(bundle)
@@ -88,14 +88,6 @@ def run_label(wanted: Wanted) -> None:
         )
         _serve(session, wanted.port, f"{policy.title} ({policy.id})", _about(strata, wanted.since, precision))
     _close(settings, session)
-
-
-def _named(policy_set: PolicySet, policy_id: str) -> Policy:
-    for policy in policy_set.policies:
-        if policy.id == policy_id:
-            return policy
-    known = ", ".join(f"`{policy.id}`" for policy in policy_set.policies)
-    raise UsageError(f"no policy `{policy_id}`; there are {known}")
 
 
 def _before(settings: Settings, name: str | None, after: PolicySet) -> PolicySet:
@@ -142,8 +134,6 @@ def _serve(session: LabellingSession, port: int, title: str, about: str) -> None
             signal.signal(number, lambda *_: server.finished.set())
         progress_output().print(f"label at {server.address}", soft_wrap=True)
         server.finished.wait()
-        # The page hears that it was heard.
-        threading.Event().wait(0.3)
 
 
 def _close(settings: Settings, session: LabellingSession) -> None:

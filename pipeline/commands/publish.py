@@ -1,6 +1,5 @@
 """`watchword policies publish`, `history`, `diff`, `rollback`: what is in force, and how it comes to be."""
 
-import getpass
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ import typer
 from rich.console import Console
 
 from pipeline.broker.topics import ensure_topics
-from pipeline.commands.access import note_access
+from pipeline.commands.access import note_access, user_name
 from pipeline.commands.console import output, plain_table, progress_output, require_format
 from pipeline.commands.examples import tried_examples
 from pipeline.commands.lint import findings_of
@@ -91,7 +90,7 @@ def run_publish(
     given = Proposal(
         policy_set=live if share is not None and live else proposed,
         parent=control.version if parent is None else parent,
-        author=author or getpass.getuser(),
+        author=author or user_name(),
         note=note,
         canary=(proposed, share) if share is not None else None,
     )
@@ -114,7 +113,7 @@ def run_rollback(name: str | None, *, note: str, author: str | None, yes: bool) 
     if not yes:
         typer.confirm(f"Put version {target.version}'s set in force again?", abort=True, err=True)
     told = note or f"back to version {target.version}"
-    _say(control.publish(Proposal(policy_set, control.version, author or getpass.getuser(), told)), console)
+    _say(control.publish(Proposal(policy_set, control.version, author or user_name(), told)), console)
     return 0
 
 

@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.commands.console import interval
-from pipeline.emit.page import jpeg_address
+from pipeline.emit.page import THUMBNAIL_SIDE, jpeg_address
 from pipeline.emit.replay_report import ErrorCard, Section, write_replay_report
 from pipeline.evaluate.baseline import Comparison
 from pipeline.evaluate.policy_result import PolicyResult, curve, worst_errors
 from pipeline.evaluate.replay import Replayed
 from pipeline.ingest.decode import thumbnail
 
-THUMBNAIL_SIDE = 320
 MOST_ERRORS = 8
 
 

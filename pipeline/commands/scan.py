@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pipeline.commands.access import note_access
 from pipeline.commands.console import output, plain_table, progress_output, require_format
 from pipeline.emit.jsonlines import JsonLinesSink
+from pipeline.emit.page import THUMBNAIL_SIDE
 from pipeline.emit.report import Card, by_interest, dead_letter_card, verdict_card, write_report
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
@@ -23,7 +24,6 @@ from pipeline.settings import Settings, load_settings
 from pipeline.stream.build import build_decoder
 from pipeline.stream.scan import Outcome, scan
 
-THUMBNAIL_SIDE = 320
 MOST_CARDS = 500
 
 

@@ -15,7 +15,6 @@ from pipeline.archive.search import Neighbour, nearest
 from pipeline.commands.archive import open_archive
 from pipeline.commands.archive_search import shown
 from pipeline.commands.console import output, plain_table, progress_output, require_format
-from pipeline.commands.fit_head import HEADS
 from pipeline.commands.guard import Guard
 from pipeline.commands.originals import open_originals
 from pipeline.commands.times import since_of
@@ -29,7 +28,7 @@ from pipeline.ingest.decode import rgb, thumbnail
 from pipeline.ingest.folder import list_files
 from pipeline.judge.calibration import file_digest
 from pipeline.judge.load import load_policy_set
-from pipeline.judge.schema import HeadFile
+from pipeline.judge.schema import HeadFile, head_name
 from pipeline.settings import Settings, load_settings
 
 MOST_NAMED = 3
@@ -117,35 +116,19 @@ def _write_policy(
     encoder: LocalEncoder,
 ) -> Path:
     """Write a policy whose head scores by the cosine to the images' mean, and its head; check both."""
-    path, head_path = folder / f"{policy_id.replace('.', '-')}.yaml", folder / HEADS / f"{policy_id}.json"
-    if path.exists() or head_path.exists():
+    path = folder / f"{policy_id.replace('.', '-')}.yaml"
+    if path.exists() or (folder / head_name(policy_id)).exists():
         raise UsageError(f"`{policy_id}` is written already, in `{folder}`; name another")
-    scale = encoder.logit_scale
     head = HeadFile(
-        weights=[float(np.float32(weight)) for weight in mean_direction(vectors) * scale],
+        weights=[float(np.float32(weight)) for weight in mean_direction(vectors) * encoder.logit_scale],
         bias=0.0,
         model=encoder.model_digest,
         data=hashlib.sha256("".join(map(file_digest, files)).encode()).hexdigest(),
         average_precision=None,
     )
-    title = words or f"Images like those of {policy_id}"
-    policy = {
-        "id": policy_id,
-        "title": title,
-        "prompts": [words or "an image like those of the incident"],
-        "score": "linear",
-        "head": f"{HEADS}/{policy_id}.json",
-        "threshold": {"value": round(least * scale, 3), "provisional": True, "model": encoder.model_digest},
-        "severity": "high",
-        "action": "review",
-        "owner": "trust-and-safety",
-        "mode": "shadow",
-        "rationale": f"Written by a sweep from {len(files)} images.",
-    }
-    head_path.parent.mkdir(parents=True, exist_ok=True)
-    head_path.write_text(json.dumps(head.model_dump()) + "\n")
+    head_path = head.save(folder, policy_id)
     text = StringIO()
-    YAML().dump(policy, text)
+    YAML().dump(_policy(policy_id, words, len(files), least, encoder), text)
     path.write_text(text.getvalue())
     try:
         load_policy_set(folder)
@@ -154,3 +137,20 @@ def _write_policy(
         head_path.unlink()
         raise
     return path
+
+
+def _policy(policy_id: str, words: str | None, images: int, least: float, encoder: LocalEncoder) -> dict[str, Any]:
+    threshold = {"value": round(least * encoder.logit_scale, 3), "provisional": True, "model": encoder.model_digest}
+    return {
+        "id": policy_id,
+        "title": words or f"Images like those of {policy_id}",
+        "prompts": [words or "an image like those of the incident"],
+        "score": "linear",
+        "head": head_name(policy_id),
+        "threshold": threshold,
+        "severity": "high",
+        "action": "review",
+        "owner": "trust-and-safety",
+        "mode": "shadow",
+        "rationale": f"Written by a sweep from {images} images.",
+    }

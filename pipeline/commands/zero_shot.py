@@ -9,6 +9,7 @@ from rich.progress import track
 
 from pipeline.commands.console import output, plain_table, progress_output, require_format
 from pipeline.emit.gallery import Tile, write_gallery
+from pipeline.emit.page import THUMBNAIL_SIDE
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.errors import UsageError
@@ -19,7 +20,6 @@ from pipeline.ingest.folder import list_files
 from pipeline.judge.schema import DEFAULT_TEMPLATES
 from pipeline.settings import Settings, load_settings
 
-THUMBNAIL_SIDE = 320
 FORMATS = ("table", "jsonl")
 
 

@@ -7,6 +7,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+# Of a picture on a page, the longer side, in pixels.
+THUMBNAIL_SIDE = 320
+
 
 def write_page(path: Path, template: str, **values: Any) -> None:
     """Write one of this room's templates, every value in it escaped."""

@@ -76,7 +76,7 @@ def _agreement(
     will: NDArray[np.bool_],
 ) -> Agreement:
     right = np.array([each.decision.ruling.right for each in decided])
-    weights = np.array([1 / (each.decision.probability or 1.0) for each in decided])
+    weights = np.array([each.decision.weight for each in decided])
 
     def judged(images: int, inside: NDArray[np.bool_]) -> Judged:
         return Judged(images, int(inside.sum()), weighted_share(right[inside], weights[inside]))

@@ -11,7 +11,7 @@ from scipy.stats import t
 
 from pipeline.evaluate.intervals import Interval
 
-# Of what changes, so many examples nearest to the threshold and so many furthest from it are kept.
+# Of what changes, so many examples nearest to the threshold are kept.
 EXAMPLES = 5
 # An attribute's values that are counted each; what comes after them is counted as one.
 MOST_VALUES, OTHERS = 1000, "(others)"

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from pipeline.evaluate.backtest import EXAMPLES, Backtest, Example, Image, Part, PolicyChange, nearest, tally
-from pipeline.events.policies import Policy, PolicySet
+from pipeline.events.policies import Mode, Policy, PolicySet, PromptBank
 from pipeline.events.scope import SOURCE
 from pipeline.judge.decide import decide
 from pipeline.judge.score import Judge
@@ -54,7 +55,7 @@ class Comparison:
     Judges images by the set before and the set after, and keeps what differs.
 
     `judge_of` makes a judge of a policy set. Where both are measured against one background they are judged together,
-    what is the same in both once, by the set or the two of `sets`; `threads` parts are judged at a time.
+    what is the same in both once, by the one or two prompt banks of `banks`; `threads` parts are judged at a time.
     """
 
     def __init__(
@@ -63,17 +64,23 @@ class Comparison:
         before, after = without_shadows(before), without_shadows(after)
         self._threads = threads
         together = _together(before, after)
-        self.sets: Sequence[PolicySet] = [before, after] if together is None else [together]
-        self._judges = [judge_of(each) for each in self.sets]
-        self._old, self._new = _places(before, self.sets[0]), _places(after, self.sets[-1], SUFFIX)
+        self._judges = [judge_of(each) for each in ([before, after] if together is None else [together])]
+        sets = [judge.bank.policy_set for judge in self._judges]
+        self._old, self._new = _places(before, sets[0]), _places(after, sets[-1], SUFFIX)
         every = [policy for policy_set in (before, after) for policy in policy_set.policies]
         self._restricted = {policy.id for policy in every if policy.restricted}
         self._ids = sorted({policy.id for policy in every})
         self.found = Backtest({each: PolicyChange(each, each in self._restricted) for each in self._ids})
 
+    @property
+    def banks(self) -> dict[str, PromptBank]:
+        """What it judges by, by the digest of the set."""
+        return {judge.bank.policy_set.digest: judge.bank for judge in self._judges}
+
     def run(self, parts: Iterable[Part]) -> Backtest:
         """Judge every part and return what was found."""
-        with ThreadPoolExecutor(self._threads, "backtest") as pool:
+        # One thread a product, and as many products at a time as there are threads: they also widen and pool.
+        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(self._threads, "backtest") as pool:
             ahead: deque[Future[Backtest]] = deque()
             for part in parts:
                 ahead.append(pool.submit(self._compare, part))
@@ -129,7 +136,7 @@ def recount(judges: Mapping[str, Judge], part: Part, sets: Sequence[str]) -> lis
         found += [
             (images[i].event_id, policies[p].id)
             for i, p in np.argwhere(flagged).tolist()
-            if policies[p].mode.value == "enforce" and policies[p].parent is None
+            if policies[p].mode is Mode.ENFORCE and policies[p].parent is None
         ]
     return found
 

@@ -109,7 +109,7 @@ def _standing(policy_id: str, given: Sequence[Decision]) -> Standing:
     audited = [each for each in given if not each.ruling.flagged and each.probability is not None]
     right = np.array([each.ruling.right for each in flagged], dtype=bool)
     # What nobody said to be drawn was sent to people because it was flagged: each stands for itself.
-    weights = np.array([1 / (each.probability or 1.0) for each in flagged], dtype=np.float64)
+    weights = np.array([each.weight for each in flagged], dtype=np.float64)
     recall = None
     if audited and all(each.probability is not None for each in flagged):
         recall = _recall(weights, right, audited)

@@ -1,15 +1,13 @@
 """Policies tried on their own examples."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.events.outcomes import DeadLetter, Verdict
-from pipeline.events.policies import Mode, PolicySet
 from pipeline.ingest.folder import FileEvent
 from pipeline.judge.load import PolicyFolder, Written
-from pipeline.judge.policy import background_of, compose
 from pipeline.judge.positions import Position
 from pipeline.judge.schema import ExampleFile
 
@@ -73,14 +71,6 @@ def examples_of(folder: PolicyFolder) -> list[Example]:
     if missing:
         raise UsageError("\n".join(missing))
     return found
-
-
-def all_policies(folder: PolicyFolder) -> PolicySet:
-    """Return the folder's set with those that are `off` too: an example says what a policy means, on or off."""
-    return compose(
-        [replace(policy, mode=Mode.SHADOW) if policy.mode is Mode.OFF else policy for policy in folder.policies()],
-        background_of(folder.background),
-    )
 
 
 def tried(example: Example, outcome: Verdict | DeadLetter) -> Tried:

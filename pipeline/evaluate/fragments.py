@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import daft
 import ray
-from threadpoolctl import threadpool_limits
 
 from pipeline.archive.dataset import Archive
 from pipeline.errors import UsageError
@@ -24,7 +23,7 @@ class FragmentWork:
     """
     Judges one fragment of an archive by two sets: what a machine of a cluster is sent, and all it needs.
 
-    `banks`: the prompt banks of both sets and of their union, by digest, so that no machine needs a model.
+    `banks`: the prompt banks that both sets are judged by, by digest, so that no machine needs a model.
     """
 
     address: str
@@ -41,8 +40,7 @@ class FragmentWork:
             self.before, self.after, lambda policy_set: Judge(self.banks[policy_set.digest]), os.cpu_count() or 1
         )
         archive = Archive(self.address, self.options)
-        with threadpool_limits(limits=1, user_api="blas"):
-            return comparison.run(map(part_of, archive.scan(self.model, COLUMNS, self.where, fragment)))
+        return comparison.run(map(part_of, archive.scan(self.model, COLUMNS, self.where, fragment)))
 
 
 def judge_fragments(work: FragmentWork, fragments: Sequence[int], engine: str) -> Iterator[Backtest]:

@@ -61,6 +61,11 @@ class Decision(BaseModel):
     picture: str | None = Field(None, pattern="^[0-9a-f]{16}$")
 
     @property
+    def weight(self) -> float:
+        """How many images it stands for; itself where nobody said how it was drawn."""
+        return 1 / (self.probability or 1.0)
+
+    @property
     def about(self) -> tuple[str, str, str]:
         """What is decided: policy, source and event id."""
         return self.policy, self.source, self.event_id

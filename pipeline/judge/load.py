@@ -53,9 +53,7 @@ class PolicyFolder:
         Raises `PolicyError` with the place of each threshold that is to be fitted and was not.
         """
         reports: list[str] = []
-        found = [
-            policy for each in self.written for policy in policies_of(each.file, self._fit(each, reports), each.head)
-        ]
+        found = self._fitted(reports)
         if reports:
             raise PolicyError("\n\n".join(reports))
         return found
@@ -66,17 +64,27 @@ class PolicyFolder:
 
     def as_far_as_fitted(self) -> PolicySet:
         """Return every policy, on or off; one that is yet to be fitted says yes from 0, where it balances."""
-        found = [policy for each in self.written for policy in policies_of(each.file, self._fit(each, []), each.head)]
-        return compose(
-            [replace(policy, mode=Mode.SHADOW) if policy.mode is Mode.OFF else policy for policy in found],
-            background_of(self.background),
-        )
+        return self._on_or_off(self._fitted([]))
+
+    def on_or_off(self) -> PolicySet:
+        """Return the set that judges with those that are `off` too. Raises what `policies` does."""
+        return self._on_or_off(self.policies())
 
     def scores_only(self) -> PolicySet:
         """Return the set for its scores: every policy, on or off, whether its threshold was fitted or not."""
         policies = [policy for each in self.written for policy in policies_of(each.file, as_written, each.head)]
         shadows = [replace(policy, mode=Mode.SHADOW) for policy in policies]
         return compose(shadows, background_of(self.background))
+
+    def _on_or_off(self, policies: list[Policy]) -> PolicySet:
+        on = [replace(policy, mode=Mode.SHADOW) if policy.mode is Mode.OFF else policy for policy in policies]
+        return compose(on, background_of(self.background))
+
+    def _fitted(self, reports: list[str]) -> list[Policy]:
+        """Return every policy; of those that are yet to be fitted a report each is added."""
+        return [
+            policy for each in self.written for policy in policies_of(each.file, self._fit(each, reports), each.head)
+        ]
 
     def _fit(self, written: Written, reports: list[str]) -> Fit:
         places = dict(written.parts())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
+from pipeline.errors import UsageError
 from pipeline.events.policies import Background, Head, Mode, Policy, PolicySet, ScoreKind
 from pipeline.judge.schema import BackgroundFile, ChildFile, PolicyFile, Threshold
 
@@ -69,6 +70,15 @@ def compose(policies: list[Policy], background: Background) -> PolicySet:
         "background": [list(background.prompts), list(background.templates)],
     }
     return PolicySet(active, background, digest_of(meaning))
+
+
+def policy_named(policy_set: PolicySet, policy_id: str) -> Policy:
+    """Return a policy of the set by its id. Raises `UsageError` with those there are."""
+    for policy in policy_set.policies:
+        if policy.id == policy_id:
+            return policy
+    known = ", ".join(f"`{policy.id}`" for policy in policy_set.policies)
+    raise UsageError(f"no policy `{policy_id}`; there are {known}")
 
 
 def digested(policy: Policy, children: Sequence[Policy] = ()) -> Policy:

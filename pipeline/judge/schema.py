@@ -1,9 +1,11 @@
 """What the files of a policy folder may say."""
 
+import json
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -271,6 +273,18 @@ class HeadFile(_Strict):
     model: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
     data: str
     average_precision: float | None
+
+    def save(self, folder: Path, policy_id: str) -> Path:
+        """Write it where a policy of the folder names it by `head_name`, and return where."""
+        path = folder / head_name(policy_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(self.model_dump()) + "\n")
+        return path
+
+
+def head_name(policy_id: str) -> str:
+    """Return what a policy's `head` says of a file that was written for it."""
+    return f"heads/{policy_id}.json"
 
 
 class BackgroundFile(_Strict):

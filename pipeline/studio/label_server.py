@@ -24,11 +24,12 @@ class LabelServer:
 
     def __init__(self, session: LabellingSession, *, title: str, about: str, port: int = 0) -> None:
         self.finished = threading.Event()
+        self._finishing = False
         self._session = session
         self._title, self._about = title, about
         self._token, self._nonce = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
         try:
-            self._server = ThreadingHTTPServer((HOST, port), _handler(self._get, self._post, self._headers))
+            self._server = ThreadingHTTPServer((HOST, port), _handler(self._get, self._post, self._headers, self._sent))
         except OSError as error:
             raise UsageError(
                 f"port {port} for the page is taken: {error.strerror}; choose another, `--port`"
@@ -87,10 +88,15 @@ class LabelServer:
             case ["undo"]:
                 self._session.undo()
             case ["finish"]:
-                self.finished.set()
+                self._finishing = True
             case _:
                 return 404, "text/plain", b"nothing here\n"
         return _json(self._state())
+
+    def _sent(self) -> None:
+        """Finish only once the page has heard that it is so."""
+        if self._finishing:
+            self.finished.set()
 
     def _page(self) -> dict[str, Any]:
         return {
@@ -130,6 +136,7 @@ def _handler(
     get: Callable[[str, str], Reply],
     post: Callable[[str, str, Any], Reply],
     headers: Callable[[], Mapping[str, str]],
+    sent: Callable[[], None],
 ) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -148,6 +155,7 @@ def _handler(
                 self._send((400, "text/plain", b"expected JSON\n"))
                 return
             self._send(post(self.headers.get("host", ""), self.path, body))
+            sent()
 
         def _send(self, reply: Reply) -> None:
             status, kind, body = reply

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,8 @@ class LabellingSession:
         self.policy_id = policy_id
         self.candidates = candidates
         self._labelling = labelling
-        self._originals = originals
+        # The clear picture is asked for soon after the blurred one.
+        self._originals = lru_cache(maxsize=2)(originals)
         self.file = file
         self._reviewer = reviewer
         self._shown: list[_Shown] = []
@@ -158,13 +160,11 @@ class LabellingSession:
             raise OriginalGone("not shown: a restricted policy flags it")
         data = self._originals(candidate.key, candidate.content, candidate.reference)
         try:
-            known = difference_hash(rgb(thumbnail(data, HASHED_SIDE)))
-            shown = thumbnail(data, side)
+            if candidate.place not in self._hashes:
+                self._hashes[candidate.place] = difference_hash(rgb(thumbnail(data, HASHED_SIDE)))
+            return thumbnail(data, side)
         except RecordFault as fault:
             raise OriginalGone(f"cannot be shown: {fault.detail}") from fault
-        with self._lock:
-            self._hashes[candidate.place] = known
-        return shown
 
     def _answers(self) -> Mapping[int, bool]:
         return {

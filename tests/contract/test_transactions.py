@@ -136,18 +136,13 @@ def test_a_reader_waits_for_what_stands_in_an_open_transaction(stack: Stack) -> 
     bench = Bench(stack)
     producer = KafkaProducer(**bench.connection.client_options(), transactional_id=bench.name)
     producer.init_transactions()
-    producer.begin_transaction()
-    producer.send(bench.out, b"slow").get(timeout=10)
-    commit = threading.Timer(2.0, producer.commit_transaction)
-    commit.start()
-    assert bench.values() == [b"slow"]
-    commit.join()
-    producer.begin_transaction()
-    producer.send(bench.out, b"dropped").get(timeout=10)
-    abort = threading.Timer(2.0, producer.abort_transaction)
-    abort.start()
-    assert bench.values() == [b"slow"]
-    abort.join()
+    for value, end in ((b"slow", producer.commit_transaction), (b"dropped", producer.abort_transaction)):
+        producer.begin_transaction()
+        producer.send(bench.out, value).get(timeout=10)
+        later = threading.Timer(2.0, end)
+        later.start()
+        assert bench.values() == [b"slow"]
+        later.join()
     producer.close()
 
 
