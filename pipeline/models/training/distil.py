@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Self
 
 import numpy as np
 import torch
@@ -23,6 +25,8 @@ from pipeline.models.training.vocabulary import common_tokens, with_tokens
 
 HELD_OUT = 0.05
 WATCH_BATCH = 256
+# Beside a run's state: what it learns from, so that a run that goes on need not ask the encoder again.
+PHRASES = "phrases.npz"
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,19 @@ class Phrases:
     def rows(self, start: int, stop: int | None = None) -> "Phrases":
         """Return some of the phrases."""
         return Phrases(self.input_ids[start:stop], self.vectors[start:stop])
+
+    def save(self, path: Path) -> None:
+        """Write the phrases to a file that is whole or not there."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, delete=False) as fresh:
+            np.savez(fresh, input_ids=self.input_ids, vectors=self.vectors)
+        Path(fresh.name).replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote."""
+        with np.load(path) as kept:
+            return cls(kept["input_ids"], kept["vectors"])
 
 
 def distil_text_tower(
@@ -52,12 +69,12 @@ def distil_text_tower(
     tokenizer = with_tokens(space.teacher.tokenizer, kept)
     tokenizer.enable_truncation(recipe.context)
     tokenizer.enable_padding(length=recipe.context)
-    phrases = draw_phrases(tokenizer.get_vocab(), entries, recipe.phrases, seed=recipe.schedule.seed)
-    np.random.default_rng(recipe.schedule.seed).shuffle(phrases)
-    held = int(len(phrases) * HELD_OUT)
-    texts = phrases + captions.every()
-    input_ids = np.array([encoding.ids for encoding in tokenizer.encode_batch(texts)], dtype=np.int64)
-    known = Phrases(input_ids, space.embed(texts))
+    if resume and (out / PHRASES).exists():
+        known = Phrases.load(out / PHRASES)
+    else:
+        known = _ask(space, entries, captions, tokenizer, recipe)
+        known.save(out / PHRASES)
+    held = int(recipe.phrases * HELD_OUT)
     job = Job(
         recipe.schedule,
         partial(_objective, tower),
@@ -100,6 +117,17 @@ class PhraseBatches:
         input_ids = self._input_ids[places]
         longest = int((input_ids != 0).sum(axis=1).max())
         return torch.from_numpy(input_ids[:, :longest]), torch.from_numpy(self._vectors[places])
+
+
+def _ask(
+    space: SentenceSpace, entries: Sequence[str], captions: Captions, tokenizer: Tokenizer, recipe: TextRecipe
+) -> Phrases:
+    """Return phrases in no order, then every caption, with the encoder's vectors."""
+    phrases = draw_phrases(tokenizer.get_vocab(), entries, recipe.phrases, seed=recipe.schedule.seed)
+    np.random.default_rng(recipe.schedule.seed).shuffle(phrases)
+    texts = phrases + captions.every()
+    input_ids = np.array([encoding.ids for encoding in tokenizer.encode_batch(texts)], dtype=np.int64)
+    return Phrases(input_ids, space.embed(texts))
 
 
 def _objective(tower: SentenceTower, _: Rank) -> DistilObjective:

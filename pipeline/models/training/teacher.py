@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
 from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import AutoModel
@@ -47,7 +49,8 @@ class SentenceEncoder:
         """Map N texts to float32 [N, 384], unit length."""
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         vectors = np.empty((len(texts), self._model.config.hidden_size), dtype=np.float32)
-        for start in range(0, len(order), BATCH):
+        starts = range(0, len(order), BATCH)
+        for start in track(starts, "asking the encoder", console=Console(stderr=True), transient=True):
             places = order[start : start + BATCH]
             encodings = self.tokenizer.encode_batch([texts[i] for i in places])
             input_ids = torch.tensor([encoding.ids for encoding in encodings])
