@@ -11,7 +11,7 @@ import structlog
 from pipeline.archive.rows import ArchivedEmbedding
 from pipeline.broker.consumer import Polled, Span
 from pipeline.errors import ArchiveError, CommitAborted, DependencyFault, StoreFault
-from pipeline.stream.chain import Patience
+from pipeline.stream.patience import Patience
 
 log = structlog.get_logger()
 
@@ -96,17 +96,17 @@ class Archiver:
 
     def run(self) -> None:
         """Archive until stopped. Raises what nothing but a person can mend."""
-        pause_s = self._patience.first_s
+        pauses = self._patience.pauses()
         while not self._stopping.is_set():
             try:
                 self._turn()
-                pause_s = self._patience.first_s
+                pauses = self._patience.pauses()
             except (DependencyFault, CommitAborted) as fault:
                 self._pending = _Pending()
                 self._source.moved = True
+                pause_s = next(pauses)
                 log.warning("going back to what is committed", fault=str(fault), pause_s=pause_s)
                 self._stopping.wait(pause_s)
-                pause_s = min(2 * pause_s, self._patience.longest_s)
         if self._pending.ends:
             self._flush()
 

@@ -22,11 +22,11 @@ from pipeline.ingest.fetch import Fetcher, FetchRules
 from pipeline.settings import ENVELOPE_BYTES, Settings
 from pipeline.stream.archiver import Archiver, Store
 from pipeline.stream.audit_draw import AuditDraw
-from pipeline.stream.chain import Patience
 from pipeline.stream.dead_letter_limit import DeadLetterGate
 from pipeline.stream.flow import Flow, FlowLimits
 from pipeline.stream.health import HealthServer
 from pipeline.stream.in_force import CANARY, CURRENT, InForce
+from pipeline.stream.patience import Patience
 from pipeline.stream.policy_sources import FolderPolicies, PolicySource, PublishedPolicies
 from pipeline.stream.policy_watch import PolicyWatch
 from pipeline.stream.ports import ImageEncoder, Sink, Source
@@ -264,11 +264,11 @@ def _build_worker(
 
 
 def _until_it_answers(dependent: Callable[[], AnswerT], patience: Patience) -> AnswerT:
-    pause_s = patience.first_s
+    pauses = patience.pauses()
     while True:
         try:
             return dependent()
         except DependencyFault as fault:
+            pause_s = next(pauses)
             log.warning("waiting for a dependency", fault=str(fault), pause_s=pause_s)
             time.sleep(pause_s)
-            pause_s = min(pause_s * 2, patience.longest_s)

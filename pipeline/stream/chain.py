@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from pipeline.errors import DependencyFault
+from pipeline.stream.patience import Patience
 
 log = structlog.get_logger()
 
@@ -19,14 +20,6 @@ class Stage:
 
     name: str
     work: Callable[[Any], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How to wait between tries of a failed dependency: twice as long each time, up to `longest_s`."""
-
-    first_s: float
-    longest_s: float
 
 
 class Chain:
@@ -122,16 +115,16 @@ class Chain:
 
         Returns None once nobody waits for the answer any more: the epoch ended or the chain is closing.
         """
-        pause_s = self._patience.first_s
+        pauses = self._patience.pauses()
         while not self._stale(epoch):
             try:
                 return dependent()
             except DependencyFault as fault:
+                pause_s = next(pauses)
                 self._on_retry(type(fault).__name__)
                 log.warning("dependency failed, trying again", fault=str(fault), pause_s=pause_s)
             with self._changed:
                 self._changed.wait_for(lambda: self._stale(epoch), pause_s)
-            pause_s = min(pause_s * 2, self._patience.longest_s)
         return None
 
     def close(self) -> None:

@@ -19,10 +19,11 @@ from pipeline.events.outcomes import DeadLetter, Verdict
 from pipeline.events.policies import Mode
 from pipeline.events.records import Record
 from pipeline.stream.audit_draw import AuditDraw
-from pipeline.stream.chain import Chain, Patience, Stage
+from pipeline.stream.chain import Chain, Stage
 from pipeline.stream.dead_letter_limit import DeadLetterGate
 from pipeline.stream.in_force import CANARY, CURRENT, InForce
 from pipeline.stream.ledger import CommitLedger
+from pipeline.stream.patience import Patience
 from pipeline.stream.ports import ImageEncoder, Sink
 from pipeline.stream.steps import Decoder, stack_pixels
 from pipeline.telemetry import Metrics

@@ -6,8 +6,8 @@ import time
 import structlog
 
 from pipeline.errors import BrokerFault
-from pipeline.stream.chain import Patience
 from pipeline.stream.flow import Flow
+from pipeline.stream.patience import Patience
 from pipeline.stream.ports import Sink, Source
 from pipeline.telemetry import Metrics
 
@@ -47,7 +47,6 @@ class Worker:
         self._patience = patience
         self._metrics = metrics
         self._stopping = threading.Event()
-        self._pause_s = patience.first_s
         self._turned = time.monotonic()
         self._lag_seen = 0.0
         self.assigned = False
@@ -63,6 +62,7 @@ class Worker:
     def run(self) -> None:
         """Work until stopped. Raises what a stage raised, `DeadLetterLimit` and `InstanceTaken` among it."""
         self._chain.start()
+        pauses = self._patience.pauses()
         while not self._stopping.is_set():
             self._turned = time.monotonic()
             self._chain.raise_failure()
@@ -70,11 +70,11 @@ class Worker:
                 self._turn()
             except BrokerFault as fault:
                 self._metrics.retries.labels("broker").inc()
-                log.warning("the broker did not answer, trying again", fault=str(fault), pause_s=self._pause_s)
-                self._stopping.wait(self._pause_s)
-                self._pause_s = min(self._pause_s * 2, self._patience.longest_s)
+                pause_s = next(pauses)
+                log.warning("the broker did not answer, trying again", fault=str(fault), pause_s=pause_s)
+                self._stopping.wait(pause_s)
             else:
-                self._pause_s = self._patience.first_s
+                pauses = self._patience.pauses()
         self._drain()
 
     def _turn(self) -> None:

@@ -12,7 +12,7 @@ from pipeline.broker.consumer import Polled, Span
 from pipeline.errors import BrokerFault, CommitAborted, StoreFault
 from pipeline.events.records import Origin, Record
 from pipeline.stream.archiver import Archiver
-from pipeline.stream.chain import Patience
+from pipeline.stream.patience import Patience
 from tests.unit.test_archive import headers
 
 MEMBER = ConsumerGroupMetadata("group")

@@ -2,15 +2,17 @@
 
 import threading
 from collections.abc import Iterator
+from itertools import islice
 
 import pytest
 
 from pipeline.broker.consumer import Span
 from pipeline.errors import CommitAborted, DeadLetterLimit, EncoderFault
 from pipeline.stack.kafka import cluster_id
-from pipeline.stream.chain import Chain, Patience, Stage
+from pipeline.stream.chain import Chain, Stage
 from pipeline.stream.dead_letter_limit import DeadLetterGate
 from pipeline.stream.ledger import CommitLedger
+from pipeline.stream.patience import Patience
 from tests.support.waiting import wait_until
 
 
@@ -143,3 +145,7 @@ def test_there_is_room_until_the_capacity_is_in_work() -> None:
 def test_a_clusters_id_is_never_taken_for_an_option() -> None:
     """One in 64 would begin with a dash."""
     assert not any(cluster_id().startswith("-") for _ in range(1000))
+
+
+def test_pauses_double_up_to_the_longest() -> None:
+    assert list(islice(Patience(0.2, 1.0).pauses(), 5)) == [0.2, 0.4, 0.8, 1.0, 1.0]
