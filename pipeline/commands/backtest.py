@@ -11,7 +11,8 @@ from rich.progress import track
 from pipeline.archive.dataset import Archive, from_on
 from pipeline.commands.access import note_access
 from pipeline.commands.archive import open_archive
-from pipeline.commands.backtest_report import Report
+from pipeline.commands.backtest_json import BacktestJson
+from pipeline.commands.backtest_tables import BacktestTables
 from pipeline.commands.console import progress_output, require_format
 from pipeline.commands.decided_labels import read_decided
 from pipeline.commands.extras import models_extra
@@ -56,7 +57,7 @@ def run_backtest(after: str, before: str, asked: Asked, output_format: str) -> i
     sets = named_set(before), named_set(after)
     note_access((policy for each in sets for policy in each.policies), "policies backtest")
     judging = _Judging(open_archive(), bundle, *sets, since_of(asked.since))
-    report = Report(output_format)
+    report = BacktestJson() if output_format == "json" else BacktestTables()
     found = None
     if share is not None:
         found, images = judging.sample(share, asked.seed)
