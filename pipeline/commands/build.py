@@ -12,8 +12,6 @@ from pipeline.ingest.folder import list_files
 from pipeline.judge.load import load_policy_set
 from pipeline.models.engines.parity import Limits
 
-GPU_TARGETS = ("tensorrt", "tensorrt-rtx")
-
 
 def run_build(
     bundle: Path,
@@ -32,12 +30,12 @@ def run_build(
 ) -> None:
     """Write the repository and say how near its engine is."""
     with models_extra("engines"):
-        from pipeline.models.engines.build import Plan, build_repository
+        from pipeline.models.engines.build import GPU_TARGETS, Plan, build_repository
         from pipeline.models.engines.engine_bundle import Evidence
         from pipeline.models.engines.repository import Serving
         from pipeline.models.engines.tensorrt import BatchProfile
 
-    on_gpu = target in GPU_TARGETS
+    on_gpu = target in GPU_TARGETS or bool(gpus)
     if gpus and target == "cpu":
         raise UsageError("`--gpu` is for the targets onnx, tensorrt and tensorrt-rtx")
     serving = Serving(
@@ -46,13 +44,24 @@ def run_build(
         gpus or ((0,) if on_gpu else ()),
         queue_delay_us,
     )
-    plan = Plan(target, precision or ("fp16" if on_gpu else "fp32"), serving, capabilities)
+    plan = Plan(target, precision or ("fp16" if target in GPU_TARGETS else "fp32"), serving, capabilities)
     files = list_files(images)
     evidence = Evidence(files[::2], files[1::2], load_policy_set(policies), Limits(flip_rate=flip_rate))
     found = build_repository(Bundle.load(bundle), repository, plan, evidence, progress_output().print)
     print_table(found)
-    output().print(f"`{repository}`: serve it with tritonserver --model-repository={repository}")
-    output().print(f"workers: WATCHWORD_MODEL={repository}/clip_image/bundle")
+    engine = f"{repository}/clip_image/bundle"
+    if target == "tensorrt-rtx":
+        output().print(
+            f"`{repository}`: for TensorRT for RTX itself; Triton's TensorRT backend does not open its plans"
+        )
+    else:
+        output().print(f"`{repository}`: serve it with tritonserver --model-repository={repository}")
+    if target == "tensorrt":
+        output().print(
+            "the graph was judged, its compiled plan was not; judge it where it is served: "
+            f"watchword models parity {bundle} {engine} --triton HOST:8001 --images …"
+        )
+    output().print(f"workers: WATCHWORD_MODEL={engine}")
 
 
 def _sizes(batch: str) -> tuple[int, int, int]:

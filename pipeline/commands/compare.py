@@ -31,14 +31,15 @@ def run_compare(
 ) -> int:
     """Compare and print; returns 0, or 1 when a policy must be looked at."""
     require_format(output_format, ("table", "json"))
-    labels, about = {}, {}
+    if bool(images) == (data is not None):
+        raise UsageError("nothing to compare on, or two things: name `--images`, or labelled ones with `--data`")
+    labels: dict[Path, str] = {}
+    about: dict[str, frozenset[str]] = {}
     files = list_files(images) if images else []
     if data is not None:
         labels = {row.path: row.category for row in read_labels(data / "labels.csv", split)}
         about = read_policy_labels(data / "policy_labels.yaml")
-        files = [*files, *labels]
-    if not files:
-        raise UsageError("nothing to compare on: name `--images`, or labelled ones with `--data`")
+        files = list(labels)
     progress_output().print(f"judging {len(files)} files with both models")
     found = compare_models(Bundle.load(old), Bundle.load(new), files, load_policy_set(policies), labels, about)
     if output_format == "json":

@@ -33,7 +33,7 @@ def run_evaluate(
         data=data,
         split=split,
         captions=Captions.load(captions or BUNDLED_TABLE),
-        paraphrases=_texts(paraphrases or BUNDLED_PARAPHRASES),
+        paraphrases=_texts(paraphrases, captions),
         policy_set=load_policy_set(policies),
         terms=IdentityTerms.load(),
         slices=slices,
@@ -49,5 +49,9 @@ def run_evaluate(
     print(FORMATS[output_format](found))  # noqa: T201 -- Markdown and JSON as they are: a console would wrap them
 
 
-def _texts(table: Path) -> dict[str, tuple[str, ...]]:
-    return {category: tuple(texts) for category, texts in YAML(typ="safe").load(table).items()}
+def _texts(table: Path | None, captions: Path | None) -> dict[str, tuple[str, ...]]:
+    """Return other words by category; the shipped ones are of the shipped captions alone."""
+    if table is None and captions is not None:
+        return {}
+    found = YAML(typ="safe").load(table or BUNDLED_PARAPHRASES) or {}
+    return {category: tuple(texts) for category, texts in found.items()}

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 import typer
 
 from pipeline.commands import engines
+from pipeline.commands.console import require_new_folder
 from pipeline.commands.extras import models_extra
+from pipeline.errors import UsageError
 
 # As in pipeline.models, which is imported only when it is run: it brings torch and onnx.
 TextSource = Literal["captions", "sentences", "pairs"]
@@ -38,9 +40,14 @@ def train(
         typer.Option(min=0.1, help="How long to train in all, in processor time of a rank.  [default: 85 or 79]"),
     ] = None,
     ranks: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 2,
-    batch: Annotated[int | None, typer.Option(min=2, help="Images a step, of each rank.  [default: 96]")] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=2, help="Images a step, of each rank.  [default: 96, or 64 of `sentences`]")
+    ] = None,
     micro_batch: Annotated[
-        int, typer.Option(min=0, help="Pairs computed at once; the loss is still over all ranks' batches. 0: all.")
+        int,
+        typer.Option(
+            min=0, help="With `pairs`, how many are computed at once; the loss is over all ranks' batches. 0: all."
+        ),
     ] = 0,
     name: Annotated[str, typer.Option(help="The bundle's name.")] = "caltech-small",
     *,
@@ -59,6 +66,9 @@ def train(
         from pipeline.models.captions import BUNDLED_TABLE, Captions
         from pipeline.models.training.bundled import BUNDLED, train_bundle
 
+    require_new_folder(bundle)
+    if micro_batch and text != "pairs":
+        raise UsageError("`--micro-batch` is for `--text pairs`")
     plan = BUNDLED[text]
     plan = plan.within(minutes or plan.minutes, ranks).batched(batch, micro_batch)
     train_bundle(data, Captions.load(captions or BUNDLED_TABLE), bundle, runs, name=name, plan=plan, resume=resume)
@@ -145,7 +155,8 @@ def compare(
     """
     Show what a model upgrade changes: every threshold fitted again, and the verdicts that flip all the same.
 
-    With labels a policy's new threshold keeps its precision; without, it keeps how many images are flagged.
+    With labels a calibrated policy's new threshold is certified for its target anew, and another's keeps its precision;
+    without, it keeps how many images are flagged.
 
     Exit codes: 0 every policy carries over, 1 some must be tuned again, 2 error.
 

@@ -10,12 +10,14 @@ from pipeline.commands.console import output, plain_table, progress_output, requ
 from pipeline.commands.extras import models_extra
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.triton import TritonEncoder
+from pipeline.errors import UsageError
 from pipeline.evaluate.embed import BATCH
 from pipeline.ingest.folder import list_files
 from pipeline.judge.load import load_policy_set
 from pipeline.models.engines.parity import Limits, Parity, compare
 
 MOST_FLIPS = 20
+LEAST_FILES = 2
 TRITON_TIMEOUT_S = 60.0
 
 
@@ -53,9 +55,11 @@ def run_quantise(source: Path, folder: Path, images: list[Path], policies: Path,
 
     require_new_folder(folder)
     files = list_files(images)
+    if len(files) < LEAST_FILES:
+        raise UsageError("name two images at least: half of them fix the scales, the other half is judged")
     progress_output().print(f"int8 of `{source}`: scales from {len(files[::2])} files, checked on {len(files[1::2])}")
     evidence = Evidence(files[::2], files[1::2], load_policy_set(policies), limits)
-    manifest, found = write_engine_bundle(Bundle.load(source), folder, "int8", evidence)
+    manifest, found = write_engine_bundle(Bundle.load(source), folder, "int8", evidence, small_texts=True)
     print_table(found)
     output().print(f"`{folder}`: model {manifest.digest}")
 

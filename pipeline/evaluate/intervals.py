@@ -37,6 +37,15 @@ def wilson(hits: int, count: int) -> Interval:
     return Interval(share, max(0.0, centre - half), min(1.0, centre + half))
 
 
+def difference(hits: int, count: int, other_hits: int, other_count: int) -> Interval:
+    """Return the difference of two independent shares (Newcombe 1998, method 10)."""
+    ours, theirs = wilson(hits, count), wilson(other_hits, other_count)
+    value = ours.value - theirs.value
+    below = math.hypot(ours.value - ours.lower, theirs.upper - theirs.value)
+    above = math.hypot(ours.upper - ours.value, theirs.value - theirs.lower)
+    return Interval(value, value - below, value + above)
+
+
 def bootstrap(
     clusters: NDArray[np.intp],
     statistic: Callable[[Weights], NDArray[np.float64]],

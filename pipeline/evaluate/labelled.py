@@ -58,7 +58,10 @@ def read_labels(table: Path, split: str | None) -> list[LabelledFile]:
     if not table.exists():
         raise UsageError(f"`{table}`: not found; it must have the columns file, category and split")
     with table.open(newline="") as lines:
-        rows = [row for row in csv.DictReader(lines) if split is None or row["split"] == split]
+        reader = csv.DictReader(lines)
+        if missing := {"file", "category", "split"} - set(reader.fieldnames or ()):
+            raise UsageError(f"`{table}` has no column {', '.join(sorted(missing))}")
+        rows = [row for row in reader if split is None or row["split"] == split]
     if not rows:
         raise UsageError(f"`{table}`: no rows of the split `{split}`")
     return [LabelledFile(table.parent / row["file"], row["category"]) for row in rows]

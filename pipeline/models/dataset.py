@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from pipeline.errors import UsageError
 from pipeline.evaluate.labelled import read_labels
 from pipeline.events.images import ImageLimits, PixelSpec
 from pipeline.ingest.decode import decode
@@ -23,9 +24,18 @@ class LabelledImages:
 
 
 def load_split(folder: Path, split: str, spec: PixelSpec, categories: tuple[str, ...]) -> LabelledImages:
-    """Decode one split with the worker's own decoder. Raises `RecordFault` on a photograph it would refuse."""
+    """
+    Decode one split with the worker's own decoder.
+
+    Raises `RecordFault` on a photograph it would refuse and `UsageError` on a category that is not among `categories`.
+    """
     rows = read_labels(folder / "labels.csv", split)
     place = {category: i for i, category in enumerate(categories)}
+    if unknown := {row.category for row in rows} - place.keys():
+        raise UsageError(
+            f"`{folder / 'labels.csv'}`: the caption table has no {', '.join(sorted(unknown))}; "
+            "name a table with all categories by `--captions`"
+        )
     pixels = np.empty((len(rows), spec.size, spec.size, 3), dtype=np.uint8)
     for i, row in enumerate(track(rows, description=f"reading {split}", console=Console(stderr=True))):
         pixels[i] = decode(row.path.read_bytes(), spec, ImageLimits()).pixels

@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -33,9 +33,9 @@ from pipeline.models.engines.repository import (
 from pipeline.models.engines.tensorrt import BatchProfile
 from pipeline.models.importing.bundle import import_bundle
 from pipeline.models.importing.source import load_source
+from pipeline.models.training.bundled import BUNDLED
 from pipeline.models.training.image_batches import CANVAS, ImageBatches
 from pipeline.models.training.objective import LockedTextObjective
-from pipeline.models.training.recipe import ImageRecipe
 from pipeline.models.training.text_bank import TextBank
 from pipeline.models.training.train import Rank
 from pipeline.models.training.vision import ImageTower
@@ -46,6 +46,7 @@ from tests.support.sources import CLIP_B32, write_clip
 from tests.support.stream import REPOSITORY
 
 BATCH = 32
+MOST_OPERATORS = 8
 TRANSFORMER_BATCH = 8
 # Kernels that multiply matrices or convolve, as PyTorch names them.
 KERNELS = ("mkldnn_convolution", "convolution_backward", "addmm", "mm", "bmm", "baddbmm", "mkldnn_linear")
@@ -116,9 +117,9 @@ def bench_triton(bundle: Bundle, folder: Path, batch: NDArray[np.uint8]) -> None
 
 
 def bench_training_step() -> None:
-    """The share of a locked-text training step's time that is in matrix and convolution kernels, one thread."""
+    """The share of the bundled model's steps that is in matrix and convolution kernels, one thread, at every size."""
     torch.set_num_threads(1)
-    captions, recipe = Captions.load(BUNDLED_TABLE), ImageRecipe()
+    captions, recipe = Captions.load(BUNDLED_TABLE), BUNDLED["sentences"].image
     rng = np.random.default_rng(1)
 
     def embed(texts: Sequence[str]) -> NDArray[np.float32]:
@@ -132,11 +133,20 @@ def bench_training_step() -> None:
     objective.to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(objective.parameters())
 
-    def step() -> None:
+    def step(progress: float) -> None:
         optimiser.zero_grad(set_to_none=True)
-        objective.learn(*batches.draw(0.99))
+        objective.learn(*batches.draw(progress))
         optimiser.step()
 
+    for place, size in enumerate(recipe.resolutions):
+        inside = _share_in_kernels(partial(step, (place + 0.5) / len(recipe.resolutions)))
+        say(
+            f"training step, {recipe.schedule.batch} images at {size} px: {inside:.0%} of the time in matrix and "
+            "convolution kernels (bar 60 %)"
+        )
+
+
+def _share_in_kernels(step: Callable[[], None]) -> float:
     for _ in range(2):
         step()
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
@@ -144,13 +154,10 @@ def bench_training_step() -> None:
             step()
     events = profiler.key_averages()
     total = sum(event.self_cpu_time_total for event in events)
-    inside = sum(event.self_cpu_time_total for event in events if event.key.removeprefix("aten::") in KERNELS)
-    say(
-        f"training step, 96 images at 96 px: {inside / total:.0%} of the time in matrix and convolution kernels "
-        "(bar 60 %)"
-    )
-    for event in sorted(events, key=lambda each: -each.self_cpu_time_total)[:12]:
+    for event in sorted(events, key=lambda each: -each.self_cpu_time_total)[:MOST_OPERATORS]:
         say(f"  {event.self_cpu_time_total / total:6.1%} {event.key}")
+    inside = sum(event.self_cpu_time_total for event in events if event.key.removeprefix("aten::") in KERNELS)
+    return float(inside / total)
 
 
 def _pixels(bundle: Bundle, files: list[Path], count: int) -> NDArray[np.uint8]:

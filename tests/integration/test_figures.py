@@ -17,7 +17,7 @@ def test_the_model_holds_its_bars_on_photographs_it_never_saw(samples: Path, bun
     assert held.figures.top1 >= 0.75
     assert held.figures.mean_ap >= 0.76
     assert len(held.reworded) >= 50
-    assert held.reworded_ap >= 0.49
+    assert held.reworded_ap >= 0.53
 
 
 def test_contrast_ranks_no_shipped_policy_worse_than_similarity_alone(samples: Path, policies: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.encode.bundle import Bundle, file_digest
 from pipeline.errors import UsageError
-from pipeline.models.evaluation.compare import keeping_count, keeping_precision
+from pipeline.events.calibration import Calibration
+from pipeline.judge.load import load_policy_set
+from pipeline.models.evaluation.compare import _fit, keeping_count, keeping_precision
 
 SCORES = np.array([9.0, 8.0, 7.0, 6.0, 5.0, 4.0])
 RELEVANT = np.array([True, True, False, True, False, False])
@@ -65,13 +68,50 @@ def compare(*words: str) -> tuple[int, str]:
 
 def test_a_model_against_itself_changes_nothing(bundle: Bundle, samples: Path, policies: Path) -> None:
     words = [str(bundle.folder)] * 2
-    code, out = compare(
-        *words, "--images", str(samples / "images/watch"), "--policies", str(policies), "--format", "json"
-    )
+    flagged = ("watch", "dollar_bill", "revolver", "Leopards", "flamingo", "elephant", "crocodile", "hawksbill")
+    images = [word for category in flagged for word in ("--images", str(samples / "images" / category))]
+    code, out = compare(*words, *images, "--policies", str(policies), "--format", "json")
     assert code == 0
     found = json.loads(out)
     assert all(not each["newly_flagged"] and not each["newly_cleared"] for each in found["policies"])
-    assert any(each["flagged"] for each in found["policies"])
+    assert all(each["flagged"] for each in found["policies"])
+
+
+def test_what_the_old_model_never_flags_is_no_evidence(bundle: Bundle, samples: Path, policies: Path) -> None:
+    words = [str(bundle.folder)] * 2
+    code, out = compare(
+        *words, "--images", str(samples / "images/watch"), "--policies", str(policies), "--format", "json"
+    )
+    assert code == 1
+    reasons = {each["id"]: each["retune"] for each in json.loads(out)["policies"]}
+    assert reasons["counterfeit.branded_goods"] is None
+    assert "flags none of these images" in reasons["weapons.firearms"]
+
+
+def test_a_threshold_of_neither_model_is_told(bundle: Bundle, other: Path, samples: Path, policies: Path) -> None:
+    """Here the old model is one that no shipped threshold was fitted for."""
+    words = [str(other), str(bundle.folder), "--images", str(samples / "images/watch"), "--policies", str(policies)]
+    code, out = compare(*words, "--format", "json")
+    assert code == 1
+    assert all("was not fitted for the old model" in each["retune"] for each in json.loads(out)["policies"])
+
+
+@pytest.mark.parametrize(("wrong", "certified"), [(0, True), (20, False)])
+def test_a_calibrated_policys_target_is_certified_anew(wrong: int, certified: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    """On 120 labels: all right at the top, or one in six wrong."""
+    (tmp_path / "p.yaml").write_text(
+        "id: p\ntitle: p\nprompts: [a]\nthreshold: 1\nseverity: low\naction: look\nowner: us\n"
+    )
+    [policy] = load_policy_set(tmp_path).policies
+    policy = replace(policy, calibration=Calibration("d", "l", "p", 0.95, 0.95, None))
+    scores = np.linspace(10, 0, 240)
+    relevant = np.arange(240) < 120
+    relevant[np.arange(wrong) * 6] = False
+    found = _fit(policy, scores, relevant, None)
+    assert (found.refused is None) == certified
+    if certified:
+        assert found.threshold is not None
+        assert relevant[scores >= found.threshold].mean() >= 0.95
 
 
 def test_a_worse_model_is_told_policy_by_policy_with_its_pictures(

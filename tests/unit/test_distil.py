@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from torch.nn import functional
 from transformers import BertConfig, BertModel
 
+from pipeline.errors import UsageError
 from pipeline.models.captions import Captions
 from pipeline.models.training.distil import PhraseBatches, Phrases, distil_text_tower
 from pipeline.models.training.recipe import Schedule, TextRecipe
@@ -107,6 +108,8 @@ def test_a_distilled_tower_comes_near_the_encoder_on_phrases_it_never_saw(
     with monkeypatch.context() as patched:
         patched.delattr(SentenceSpace, "embed")
         again, _ = distil_text_tower(space, [], table, recipe, tmp_path / "run", resume=True)
+    with pytest.raises(UsageError, match="learnt from other data, captions or settings"):
+        distil_text_tower(space, ["a word more"], table, recipe, tmp_path / "run", resume=True)
     after = nearness(tower, tokenizer, space)
     # How near depends on how many steps a machine makes in the time; chance would be nearness 0.
     assert after > before + 0.5 > 0

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.encode.bundle import Bundle
 from pipeline.errors import UsageError
-from pipeline.evaluate.intervals import bootstrap_means, wilson
+from pipeline.evaluate.intervals import bootstrap_means, difference, wilson
 from pipeline.evaluate.reliability import expected_calibration_error, reliability
 from pipeline.ingest.alter import ALTERATIONS, alter
 from pipeline.judge.load import load_policy_set
@@ -127,6 +128,57 @@ def test_two_bundles_side_by_side_in_markdown_and_json(
     assert len(first["paraphrases"]) > 50
     assert {each["value"] for each in first["slices"]} == {"first", "second"}
     assert len(first["term_shifts"]) == 18 * len(load_policy_set(policies).policies)
+
+
+def test_newcombes_interval_is_the_published_one() -> None:
+    """Newcombe 1998, table II, example a by method 10."""
+    found = difference(56, 70, 48, 80)
+    assert (round(found.value, 4), round(found.lower, 4), round(found.upper, 4)) == (0.2, 0.0524, 0.3339)
+
+
+def test_thresholds_of_another_model_flag_nothing_in_a_card(
+    few: Path, bundle: Bundle, policies: Path, tmp_path: Path
+) -> None:
+    """Scores are compared all the same."""
+    shutil.copytree(bundle.folder, tmp_path / "other")
+    bundle.manifest.model_copy(update={"name": "other"}).write(tmp_path / "other")
+    words = ["models", "evaluate", "--data", str(few), "--policies", str(policies), "--slice", "half"]
+    run = CliRunner().invoke(app, [*words, str(bundle.folder), str(tmp_path / "other"), "--format", "json"])
+    assert run.exit_code == 0, run.output
+    ours, other = json.loads(run.stdout)
+    assert not ours["stale"]
+    assert len(other["stale"]) == len(load_policy_set(policies).policies)
+    assert not other["slice_rates"]
+    assert all(row["gap"] for row in ours["slice_rates"])
+    assert all(shift["flag_rate_shift"] is None for shift in other["term_shifts"])
+    assert [each["score_shift"] for each in other["term_shifts"]] == [
+        each["score_shift"] for each in ours["term_shifts"]
+    ]
+    card = CliRunner().invoke(app, [*words, str(tmp_path / "other")])
+    assert "For other the thresholds of counterfeit.branded_goods" in card.stdout
+
+
+def test_a_bundle_is_measured_on_other_peoples_categories(
+    few: Path, bundle: Bundle, policies: Path, tmp_path: Path
+) -> None:
+    """Their captions have no paraphrases unless they are given; a category without captions is named."""
+    with (few / "labels.csv").open() as lines:
+        kept = [row for row in csv.DictReader(lines) if row["category"] in ("watch", "airplanes")]
+    rows = "".join(f"{few / row['file']},{row['category']},{row['split']}\n" for row in kept)
+    (tmp_path / "labels.csv").write_text(f"file,category,split\n{rows}")
+    (tmp_path / "two.yaml").write_text(
+        "categories: {watch: [watch], airplanes: [plane]}\ngroups: {}\ntemplates: ['{}']\n"
+    )
+    (tmp_path / "one.yaml").write_text("categories: {watch: [watch]}\ngroups: {}\ntemplates: ['{}']\n")
+    words = ["models", "evaluate", str(bundle.folder), "--data", str(tmp_path), "--policies", str(policies)]
+    found = CliRunner().invoke(app, [*words, "--captions", str(tmp_path / "two.yaml")])
+    assert found.exit_code == 0, found.output
+    assert "| on paraphrases | nan (0 texts) |" in found.stdout
+    missing = CliRunner().invoke(app, [*words, "--captions", str(tmp_path / "one.yaml")])
+    assert "the caption table has no airplanes" in str(missing.exception)
+    nowhere = CliRunner().invoke(app, ["models", "evaluate", str(bundle.folder), "--data", str(tmp_path / "no")])
+    assert isinstance(nowhere.exception, UsageError)
+    assert "not found" in str(nowhere.exception)
 
 
 def test_an_unknown_column_is_told_with_those_there_are(few: Path, bundle: Bundle) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder, open_session
@@ -70,6 +71,29 @@ def test_a_bundle_that_differs_is_refused_and_removed(
     with pytest.raises(UsageError, match="the least image cosine is"):
         import_bundle(source, tmp_path / "bundle", odd_images[:2], name="wrong")
     assert not (tmp_path / "bundle").exists()
+
+
+def test_weights_that_are_missing_are_named_not_made_up(tmp_path: Path) -> None:
+    """`transformers` would fill them with random numbers, with which a bundle agrees perfectly."""
+    folder = write_clip(tmp_path / "source", TINY)
+    kept = load_file(folder / "model.safetensors")
+    kept.pop("visual_projection.weight")
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UsageError, match=r"lack 1 of the model's weights, visual_projection\.weight"):
+        load_source(str(folder))
+
+
+def test_an_import_that_is_interrupted_leaves_nothing(
+    odd_images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    source = load_source(str(write_clip(tmp_path / "source", TINY)))
+    monkeypatch.setattr("pipeline.models.importing.bundle.check_import", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        import_bundle(source, tmp_path / "out/bundle", odd_images[:1], name="half")
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_the_check_sees_pixels_that_are_cut_differently(odd_images: list[Path], tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ from ruamel.yaml import YAML
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from pipeline.models.captions import BUNDLED_PARAPHRASES, BUNDLED_TABLE, Captions
+from pipeline.models.training.common import take_out_common
+from pipeline.models.training.dual_encoder import DualEncoder
+from pipeline.models.training.language import TextTower
 from pipeline.models.training.objective import LockedTextObjective
 from pipeline.models.training.phrases import draw_phrases
 from pipeline.models.training.recipe import ImageRecipe
@@ -95,6 +98,23 @@ def test_the_space_is_centred_and_its_vectors_are_unit_length() -> None:
     projected = space.project(vectors)
     np.testing.assert_allclose(np.linalg.norm(projected, axis=1), 1, rtol=1e-5)
     assert np.abs(projected.mean(axis=0)).max() < 0.1
+
+
+def test_what_captions_share_does_not_rank_photographs() -> None:
+    """No embedding of either tower has anything of it left; what is orthogonal to it stays as it was."""
+    torch.manual_seed(1)
+    model = DualEncoder(ImageTower(16, 0.0), TextTower(30, 16, context=8, pad_id=0)).eval()
+    shared = np.eye(16, dtype=np.float32)[3]
+    captions = np.random.default_rng(2).standard_normal((40, 16)).astype(np.float32) * (1 - shared) + 4 * shared
+    shared = captions.mean(axis=0) / np.linalg.norm(captions.mean(axis=0))
+    images, input_ids = torch.randn(5, 3, 32, 32), torch.randint(1, 30, (5, 8))
+    before = [tower(given).detach().numpy() for tower, given in ((model.image, images), (model.text, input_ids))]
+    take_out_common(model, captions)
+    after = [tower(given).detach().numpy() for tower, given in ((model.image, images), (model.text, input_ids))]
+    for was, now in zip(before, after, strict=True):
+        assert np.abs(was @ shared).max() > 5e-4
+        np.testing.assert_allclose(now @ shared, 0, atol=1e-6)
+        np.testing.assert_allclose(now, was - np.outer(was @ shared, shared), atol=1e-6)
 
 
 def test_phrases_are_as_many_as_asked_all_different_and_the_same_every_time() -> None:

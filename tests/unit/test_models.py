@@ -10,21 +10,29 @@ import onnxruntime as ort
 import pytest
 import torch
 from torch.nn import functional
+from typer.testing import CliRunner
 
+from pipeline.cli import app
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.errors import UsageError
+from pipeline.evaluate.intervals import wilson
+from pipeline.events.images import PixelSpec
 from pipeline.models.captions import BUNDLED_TABLE, Captions, with_article
 from pipeline.models.compact import compact_bundle
-from pipeline.models.evaluation.zero_shot import measure
+from pipeline.models.dataset import load_split
+from pipeline.models.evaluation.zero_shot import Figures, measure
 from pipeline.models.training.augment import Augmentation, erase, jitter_colour, mix, warp
+from pipeline.models.training.card import Held, card
 from pipeline.models.training.dual_encoder import DualEncoder
 from pipeline.models.training.export import export_bundle
+from pipeline.models.training.image_batches import shuffled_places
 from pipeline.models.training.joint import train_towers
 from pipeline.models.training.language import TextTower
 from pipeline.models.training.loss import multi_positive_loss
 from pipeline.models.training.recipe import ImageRecipe, Schedule
 from pipeline.models.training.tokenizer import fit_tokenizer
+from pipeline.models.training.train import Rank
 from pipeline.models.training.vision import ImageTower, normalise
 
 
@@ -78,6 +86,55 @@ def test_augmentation_keeps_shape_and_range_and_mixes_labels_with_pixels() -> No
     assert float(out.min()) >= 0
     assert float(out.max()) <= 1
     torch.testing.assert_close(mixed.sum(1), torch.ones(8))
+
+
+def test_what_training_cannot_use_is_told_before_it_begins(tmp_path: Path, samples: Path) -> None:
+    """A bundle that is there, a split that is not, an option of another kind of run."""
+    used = tmp_path / "used"
+    used.mkdir()
+    (used / "manifest.json").write_text("{}")
+    (tmp_path / "labels.csv").write_text(f"file,category,split\n{samples}/images/watch/image_0001.jpg,watch,train\n")
+    run = CliRunner()
+    for words, said in (
+        ([str(tmp_path), "--bundle", str(used)], "not empty"),
+        ([str(tmp_path), "--bundle", str(tmp_path / "new")], "no rows of the split `val`"),
+        ([str(tmp_path), "--bundle", str(tmp_path / "new"), "--micro-batch", "8"], "is for `--text pairs`"),
+    ):
+        found = run.invoke(app, ["models", "train", *words])
+        assert isinstance(found.exception, UsageError), words
+        assert said in str(found.exception)
+        assert not (tmp_path / "new").exists()
+
+
+def test_a_category_without_a_caption_is_told(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("file,category,split\nx.jpg,zebra,val\n")
+    with pytest.raises(UsageError, match="the caption table has no zebra"):
+        load_split(tmp_path, "val", PixelSpec(32, "squash"), ("watch",))
+
+
+def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("file,kind\nx.jpg,zebra\n")
+    with pytest.raises(UsageError, match="has no column category, split"):
+        load_split(tmp_path, "val", PixelSpec(32, "squash"), ("watch",))
+
+
+def test_a_rank_without_a_batch_is_told_at_once() -> None:
+    with pytest.raises(UsageError, match="100 images are fewer than one batch of 96 for each of 2 ranks"):
+        shuffled_places(100, Schedule(), Rank(0, 2, 1))
+
+
+def test_the_card_of_other_data_claims_nothing_of_the_bundled_models(tmp_path: Path, bundle: Bundle) -> None:
+    """Neither whose photographs they are, nor that nobody is in them, nor what only a test of our captions shows."""
+    table = tmp_path / "table.yaml"
+    table.write_text("categories: {watch: [watch]}\ngroups: {}\ntemplates: ['{}']\n")
+    figures = Figures(3, 1.0, 1.0, wilson(3, 3), 1.0, (("watch", 1.0),))
+    held = {"test": Held(figures, {})}
+    ours = card(bundle.manifest, Captions.load(BUNDLED_TABLE), held, "captions", {}, data=tmp_path)
+    other = card(bundle.manifest, Captions.load(table), held, "captions", {}, data=tmp_path)
+    for claim in ("Caltech", "no people", "no content word", "fit to moderate"):
+        assert claim in ours
+        assert claim not in other
+    assert f"`{tmp_path}`. Say here where its photographs come from" in other
 
 
 @pytest.mark.slow

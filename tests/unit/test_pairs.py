@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -18,12 +17,13 @@ from torch.nn import functional
 
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
-from pipeline.errors import UsageError
+from pipeline.models.training.dual_encoder import DualEncoder
 from pipeline.models.training.gradients import average_gradients, cached_backward, gather
+from pipeline.models.training.language import TextTower
 from pipeline.models.training.loss import multi_positive_loss
-from pipeline.models.training.pairs import PairBatches, Pairs, read_pairs
-from pipeline.models.training.recipe import ImageRecipe, Schedule
-from pipeline.models.training.train import Rank
+from pipeline.models.training.pairs import PairObjective, read_pairs
+from pipeline.models.training.tokenizer import fit_tokenizer
+from pipeline.models.training.vision import ImageTower
 from tests.support.ports import free_ports
 
 ROWS, RANKS = 12, 2
@@ -144,11 +144,21 @@ def test_pairs_know_their_captions_and_whose_negatives_they_are_not(captioned: P
     assert len(pairs.pixels) == len(pairs.captions) == len(pairs.kinds)
 
 
-def test_a_batch_larger_than_the_data_is_told(captioned: Path) -> None:
-    recipe = ImageRecipe(schedule=Schedule(batch=5000))
-    pairs: Callable[[], Pairs] = partial(read_pairs, captioned, "val")
-    with pytest.raises(UsageError, match="fewer than one batch of 5000 for each of 2 ranks"):
-        PairBatches(pairs(), recipe, "{}", Rank(0, 2, 1))
+def test_every_weight_of_both_towers_learns_in_micro_batches() -> None:
+    """In mixed precision, where a cache of cast weights that was filled without gradients would keep them."""
+    torch.manual_seed(4)
+    tokens = fit_tokenizer(["a watch", "a revolver"], vocabulary=60, context=8)
+    text = TextTower(tokens.get_vocab_size(), 16, context=8, pad_id=0)
+    objective = PairObjective(DualEncoder(ImageTower(16, 0.0), text), micro_batch=4)
+    with torch.no_grad():
+        for block in objective.modules():
+            if isinstance(block, nn.BatchNorm2d):
+                block.weight.fill_(1.0)  # a block's last norm begins at 0, which hides what is before it
+    input_ids = torch.tensor([encoding.ids for encoding in tokens.encode_batch(["a watch", "a revolver"] * 4)])
+    objective.learn(torch.randn(8, 3, 32, 32), input_ids, torch.arange(8))
+    for name, weights in objective.named_parameters():
+        assert weights.grad is not None, name
+        assert weights.ndim == 1 or weights.grad.abs().max() > 0, name
 
 
 @pytest.mark.slow

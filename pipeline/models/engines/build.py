@@ -1,7 +1,6 @@
 """A bundle to a Triton model repository, its engine let in only when it judges as the bundle does."""
 
 import hashlib
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from pipeline.models.engines.repository import (
     write_model,
 )
 from pipeline.models.engines.tensorrt import Engine, Flavour, build_engine
+from pipeline.models.whole_folder import whole_folder
 
 Target = Literal["cpu", "onnx", "tensorrt", "tensorrt-rtx"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -35,6 +35,8 @@ PRECISIONS: dict[Target, tuple[Precision, ...]] = {
     "tensorrt": ("fp16", "fp32"),
     "tensorrt-rtx": ("fp16", "fp32"),
 }
+
+GPU_TARGETS: tuple[Target, ...] = ("tensorrt", "tensorrt-rtx")
 
 Say = Callable[[str], None]
 
@@ -49,10 +51,12 @@ class Plan:
     capabilities: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Raise `UsageError` for a precision that the target does not have."""
+        """Raise `UsageError` for a precision or batch that the target does not have."""
         if self.precision not in PRECISIONS[self.target]:
             known = " and ".join(PRECISIONS[self.target])
             raise UsageError(f"target `{self.target}` has {known}, not {self.precision}")
+        if self.target in GPU_TARGETS and self.serving.batch.smallest != 1:
+            raise UsageError(f"target `{self.target}`: the smallest batch must be 1, what an image alone comes in")
 
 
 def build_repository(parent: Bundle, repository: Path, plan: Plan, evidence: Evidence, say: Say) -> Parity:
@@ -62,13 +66,13 @@ def build_repository(parent: Bundle, repository: Path, plan: Plan, evidence: Evi
     Raises `UsageError`, and leaves nothing, when the engine is refused or cannot be built.
     """
     plan.check()
-    with tempfile.TemporaryDirectory(dir=_parent_of(repository), prefix=".watchword-build-") as place:
-        made, work = Path(place) / "models", Path(place) / "work"
-        work.mkdir()
+    if repository.exists():
+        raise UsageError(f"`{repository}` is there already; name a new folder")
+    with whole_folder(repository) as made, tempfile.TemporaryDirectory(dir=made.parent) as place:
+        work = Path(place)
         engine, parity = _engine(parent, work, plan, evidence, say)
         _WRITERS[plan.target](engine, made, work, plan, say)
         copy_bundle(engine, made)
-        shutil.move(made, repository)
     return parity
 
 
@@ -126,10 +130,3 @@ _WRITERS: dict[Target, Callable[[Bundle, Path, Path, Plan, Say], None]] = {
     "tensorrt": _write_tensorrt,
     "tensorrt-rtx": _write_tensorrt,
 }
-
-
-def _parent_of(repository: Path) -> Path:
-    if repository.exists():
-        raise UsageError(f"`{repository}` is there already; name a new folder")
-    repository.absolute().parent.mkdir(parents=True, exist_ok=True)
-    return repository.absolute().parent

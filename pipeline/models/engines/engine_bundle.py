@@ -18,6 +18,7 @@ from pipeline.models.engines.half import write_half
 from pipeline.models.engines.parity import Limits, Parity, compare
 from pipeline.models.engines.quantise import quantise_convolutions, quantise_weights
 from pipeline.models.engines.quantise_linear import count_products, quantise_products
+from pipeline.models.whole_folder import whole_folder
 
 Reduced = Literal["fp16", "int8"]
 
@@ -39,21 +40,29 @@ class Evidence:
 
 
 def write_engine_bundle(
-    parent: Bundle, folder: Path, precision: Reduced, evidence: Evidence
+    parent: Bundle, folder: Path, precision: Reduced, evidence: Evidence, *, small_texts: bool = False
 ) -> tuple[Manifest, Parity]:
     """
-    Write an engine of `parent` to `folder` as a bundle of its own.
+    Write an engine of `parent`'s image tower to `folder` as a bundle of its own.
 
-    Raises `UsageError`, and leaves no bundle, when the engine does not hold the evidence's limits.
+    The text tower stays as it is, since it runs once a policy set and its vectors decide every score; `small_texts`
+    stores its weights in int8. Raises `UsageError`, and leaves no bundle, when the engine does not hold the evidence's
+    limits.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with whole_folder(folder) as made:
+        return _write(parent, made, precision, evidence, small_texts=small_texts)
+
+
+def _write(
+    parent: Bundle, folder: Path, precision: Reduced, evidence: Evidence, *, small_texts: bool
+) -> tuple[Manifest, Parity]:
     names = parent.manifest
     shutil.copy(parent.tokenizer, folder / names.tokenizer)
-    files = [*_MAKERS[precision](parent, folder, evidence), folder / names.tokenizer]
+    images, texts = _MAKERS[precision](parent, folder, evidence), _texts(parent, folder, small=small_texts)
+    files = [*images, *texts, folder / names.tokenizer]
     engine = names.model_copy(update={"files": {file.name: file_digest(file) for file in files}})
     parity = compare(parent, Bundle(folder, engine), evidence.held_out, evidence.policy_set)
     if refusals := parity.refusals(evidence.limits):
-        shutil.rmtree(folder)
         raise UsageError(f"the {precision} engine is refused: " + "; ".join(refusals))
     derived = Derivation(
         parent=parent.digest,
@@ -71,24 +80,28 @@ def write_engine_bundle(
 
 
 def _int8(parent: Bundle, folder: Path, evidence: Evidence) -> list[Path]:
-    image, text = folder / parent.manifest.image_tower, folder / parent.manifest.text_tower
+    image = folder / parent.manifest.image_tower
     pixels = _pixels(parent, evidence.calibration)
     if count_products(parent.image_tower) > MOST_PRODUCTS_OF_CONVOLUTIONS:
         quantise_products(parent.image_tower, image, pixels)
     else:
         quantise_convolutions(parent.image_tower, image, pixels)
         quantise_weights(image, image)  # of the product at its head
-    quantise_weights(parent.text_tower, text)
-    return [image, text]
+    return [image]
 
 
 def _fp16(parent: Bundle, folder: Path, _: Evidence) -> list[Path]:
-    """The text tower stays as it is: it runs once a policy set, and its vectors decide every score."""
+    return write_half(parent.image_tower, folder / parent.manifest.image_tower)
+
+
+def _texts(parent: Bundle, folder: Path, *, small: bool) -> list[Path]:
+    if small:
+        quantise_weights(parent.text_tower, folder / parent.manifest.text_tower)
+        return [folder / parent.manifest.text_tower]
     text = [name for name in parent.manifest.files if Path(name).stem == Path(parent.manifest.text_tower).stem]
     for name in text:
         shutil.copy(parent.folder / name, folder / name)
-    image = write_half(parent.image_tower, folder / parent.manifest.image_tower)
-    return [*image, *(folder / name for name in text)]
+    return [folder / name for name in text]
 
 
 _MAKERS: dict[Reduced, Callable[[Bundle, Path, Evidence], list[Path]]] = {"int8": _int8, "fp16": _fp16}

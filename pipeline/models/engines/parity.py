@@ -29,12 +29,16 @@ class Limits:
     """
     What an engine may differ by.
 
-    `flip_rate`: the share of images whose verdict by one policy may change. `cosine`: the least that the lowest
-    hundredth of the embeddings may reach. `batch_difference`: of an embedding from one batch to another.
+    `flip_rate`: the share of images whose verdict by one policy may change. `agreement`: of the images that either
+    flags, the share that both must; one image alone may always change. `cosine`: the least that the lowest hundredth of
+    the images' embeddings may reach. `text_cosine`: the least that any text's may. `batch_difference`: of an embedding
+    from one batch to another.
     """
 
     flip_rate: float = 0.005
+    agreement: float = 0.8
     cosine: float = 0.97
+    text_cosine: float = 0.99
     batch_difference: float = 1e-5
 
 
@@ -51,7 +55,11 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """What a comparison saw. Cosines are of the candidate's embedding and the reference's of the same image or text."""
+    """
+    What a comparison saw. Cosines are of the candidate's embedding and the reference's of the same image or text.
+
+    `flagged_by_both`: of how many images both say yes, by policy.
+    """
 
     images: int
     unreadable: int
@@ -62,6 +70,7 @@ class Parity:
     text_cosine_min: float
     batch_difference: float
     flips: tuple[Flip, ...]
+    flagged_by_both: dict[str, int]
 
     @property
     def flip_rate(self) -> float:
@@ -80,7 +89,15 @@ class Parity:
             for policy, rate in self.flip_rates().items()
             if rate > limits.flip_rate
         ]
+        found += [
+            f"`{policy}`: of {both + flips} images that either flags, both flag {both}"
+            for policy, both in self.flagged_by_both.items()
+            if (flips := sum(flip.policy_id == policy for flip in self.flips)) > 1
+            and both / (both + flips) < limits.agreement
+        ]
         # Written so that what is not a number is refused too.
+        if not self.text_cosine_min >= limits.text_cosine:
+            found.append(f"a text's cosine is {self.text_cosine_min:.4f}, {limits.text_cosine} is required")
         if not self.cosine_p1 >= limits.cosine:
             found.append(f"the lowest hundredth of cosines reaches {self.cosine_p1:.4f}, {limits.cosine} is required")
         if not self.batch_difference <= limits.batch_difference:
@@ -139,6 +156,10 @@ def compare(
         text_cosine_min=float(cosines(before.judge_bank, after.judge_bank).min()),
         batch_difference=after.batch_difference(readable[: max(BATCH_SIZES)]),
         flips=_flips(readable, policy_set, scores, changed),
+        flagged_by_both={
+            policy.id: int(count)
+            for policy, count in zip(policy_set.policies, (scores.flagged & changed.flagged).sum(axis=0), strict=True)
+        },
     )
 
 
@@ -165,8 +186,13 @@ class _Engine:
         return self._judge.judge(embeddings.astype(np.float16))
 
     def batch_difference(self, files: Sequence[Path]) -> float:
-        """Return the largest difference of any number of an embedding between batches of several sizes."""
-        pixels = np.stack([self.decode(file.read_bytes()) for file in files])
+        """
+        Return the largest difference of any number of an embedding between batches of several sizes.
+
+        Fewer files than the largest batch are repeated until they fill it.
+        """
+        decoded = np.stack([self.decode(file.read_bytes()) for file in files])
+        pixels = decoded[np.arange(max(BATCH_SIZES)) % len(decoded)]
         order = np.random.default_rng(1).permutation(len(pixels))
         found = []
         for size in BATCH_SIZES:

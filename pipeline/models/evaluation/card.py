@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from pipeline.evaluate.intervals import Interval
+from pipeline.models.evaluation.bias import SliceRate
 from pipeline.models.evaluation.evaluate import Evaluation
 
 MOST_SHIFTS = 15
@@ -12,7 +13,11 @@ MOST_SHIFTS = 15
 WHO_IS_NAMED = """## Who is named
 
 Each policy's prompts "with" a term for a person, against the same prompts "with a person": the shift of the share of
-images it flags. Only shifts whose 95 % interval leaves zero out."""
+images it flags, or of its scores where its threshold is another model's. Only shifts whose 95 % interval leaves zero
+out."""
+BY_SLICE = """## Flag rates by slice
+
+How often each policy flags a slice, and how much more often than all other images."""
 
 
 def to_json(evaluations: Sequence[Evaluation]) -> str:
@@ -32,9 +37,9 @@ def to_markdown(evaluations: Sequence[Evaluation]) -> str:
     ]
     if evaluations[0].slices:
         parts += ["## Slices\n\nZero-shot top-1.", _table(["slice", *_models(evaluations)], _slices(evaluations))]
-    parts += [WHO_IS_NAMED, _shifts(evaluations)]
-    if evaluations[0].slice_rates:
-        parts += ["## Flag rates by slice", _table(["policy and slice", *_models(evaluations)], _rates(evaluations))]
+    parts += [WHO_IS_NAMED, *_stale(evaluations), _shifts(evaluations)]
+    if any(each.slice_rates for each in evaluations):
+        parts += [BY_SLICE, _table(["policy and slice", *_models(evaluations)], _rates(evaluations))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -79,21 +84,36 @@ def _slices(evaluations: Sequence[Evaluation]) -> Iterable[list[str]]:
 
 
 def _rates(evaluations: Sequence[Evaluation]) -> Iterable[list[str]]:
-    for rows in zip(*(each.slice_rates for each in evaluations), strict=True):
-        yield [f"{rows[0].policy_id}, {rows[0].column} {rows[0].value}", *(_share(row.flag_rate) for row in rows)]
+    found = [{(row.policy_id, row.column, row.value): row for row in each.slice_rates} for each in evaluations]
+    for key in dict.fromkeys(key for rows in found for key in rows):
+        policy, column, value = key
+        yield [f"{policy}, {column} {value}", *(_rate(rows.get(key)) for rows in found)]
+
+
+def _rate(row: SliceRate | None) -> str:
+    """A policy whose threshold is another model's flags nothing that means anything."""
+    if row is None:
+        return "–"
+    return _share(row.flag_rate) + (f"; {_signed(row.gap)}" if row.gap else "")
+
+
+def _stale(evaluations: Sequence[Evaluation]) -> Iterable[str]:
+    for each in evaluations:
+        if each.stale:
+            yield f"For {each.model} the thresholds of {', '.join(each.stale)} were not fitted."
 
 
 def _shifts(evaluations: Sequence[Evaluation]) -> str:
     rows = sorted(
         ((each.model, shift) for each in evaluations for shift in each.term_shifts if shift.matters),
-        key=lambda pair: -abs(pair[1].flag_rate_shift.value),
+        key=lambda pair: -abs((pair[1].flag_rate_shift or pair[1].score_shift).value),
     )
     total = sum(len(each.term_shifts) for each in evaluations)
     said = f"{len(rows)} of {total} shifts; the largest:" if rows else f"None of {total} shifts."
     table = _table(
         ["model", "policy", "term", "flag rate", "score"],
         (
-            [model, shift.policy_id, shift.term, _signed(shift.flag_rate_shift), _signed(shift.score_shift)]
+            [model, shift.policy_id, shift.term, _signed_or_none(shift.flag_rate_shift), _signed(shift.score_shift)]
             for model, shift in rows[:MOST_SHIFTS]
         ),
     )
@@ -115,6 +135,10 @@ def _share(found: Interval) -> str:
 
 def _signed(found: Interval) -> str:
     return f"{found.value:+.3f} ({found.lower:+.3f} to {found.upper:+.3f})"
+
+
+def _signed_or_none(found: Interval | None) -> str:
+    return "–" if found is None else _signed(found)
 
 
 def _two(top1: float, mean_ap: float) -> str:

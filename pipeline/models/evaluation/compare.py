@@ -1,7 +1,7 @@
 """A new model against the one in use: thresholds fitted again, and the verdicts that flip all the same."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +10,19 @@ from numpy.typing import NDArray
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
+from pipeline.errors import UsageError
+from pipeline.evaluate.certify import Certified, Labels, certify
 from pipeline.evaluate.embed import embed_readable
 from pipeline.evaluate.labelled import Confusion, confusion
 from pipeline.events.policies import Policy, PolicySet
+from pipeline.judge.model_change import stale_policies
 from pipeline.judge.score import Judge
 
 # Of the images either model flags, the share that both must, for the new one to take over without a look.
 LEAST_AGREEMENT = 0.8
 MOST_RECALL_LOST = 0.1
+HEAD = "its score is a head trained on another model's embeddings; train it again"
+UNFIT = "its threshold was not fitted for the old model, so there is nothing to keep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +64,24 @@ def compare_models(
     """
     Judge `files` with both models.
 
-    `labels` gives files their categories and `about` policies the categories they are about; with both, a policy's new
-    threshold keeps the precision it had, else it keeps how many images are flagged. Raises `UsageError` when no file
-    can be read.
+    `labels` gives all files their categories, or is empty, and `about` policies the categories they are about. With
+    both, a calibrated policy's new threshold is certified for its target anew and another's keeps the precision it had;
+    else it keeps how many images are flagged. A policy with a head is not judged: a head is one model's. Raises
+    `UsageError` when no file can be read or every policy has a head.
     """
-    before, read = _scores(old, files, policy_set)
-    after, _ = _scores(new, read, policy_set)
-    changes = []
-    for place, policy in enumerate(policy_set.policies):
+    judged = replace(policy_set, policies=tuple(policy for policy in policy_set.policies if policy.head is None))
+    if not judged.policies:
+        raise UsageError("every policy has a head, which is one model's: train them again on the new one")
+    before, read = _scores(old, files, judged)
+    after, _ = _scores(new, read, judged)
+    unfit = {policy.id for policy in stale_policies(judged, old.lineage)}
+    changes = [_headless(policy) for policy in policy_set.policies if policy.head is not None]
+    for place, policy in enumerate(judged.policies):
         wanted = about.get(policy.id) if labels else None
-        relevant = None if wanted is None else np.array([labels.get(file) in wanted for file in read])
-        changes.append(_change(policy, before[:, place], after[:, place], relevant, read))
-    return Comparison(len(read), len(files) - len(read), tuple(changes))
+        relevant = None if wanted is None else np.array([labels[file] in wanted for file in read])
+        change = _change(policy, before[:, place], after[:, place], relevant, read)
+        changes.append(replace(change, retune=UNFIT) if policy.id in unfit else change)
+    return Comparison(len(read), len(files) - len(read), tuple(sorted(changes, key=lambda each: each.policy_id)))
 
 
 def keeping_precision(scores: NDArray[np.float64], relevant: NDArray[np.bool_], precision: float) -> float | None:
@@ -104,10 +115,8 @@ def _change(
 ) -> PolicyChange:
     flagged = before >= policy.threshold
     old = None if relevant is None else confusion(flagged, relevant)
-    kept = None
-    if old is not None and relevant is not None and old.precision is not None:
-        kept = keeping_precision(after, relevant, old.precision)
-    threshold = keeping_count(after, int(flagged.sum())) if kept is None else kept
+    fitted = _Fitted(None, None) if relevant is None else _fit(policy, after, relevant, old)
+    threshold = keeping_count(after, int(flagged.sum())) if fitted.threshold is None else fitted.threshold
     now = after >= threshold
     new = None if relevant is None else confusion(now, relevant)
     return PolicyChange(
@@ -119,16 +128,43 @@ def _change(
         newly_cleared=tuple(files[i] for i in np.flatnonzero(flagged & ~now).tolist()),
         old=old,
         new=new,
-        retune=_why(flagged, now, old, new, reached=kept is not None),
+        retune=fitted.refused or _why(flagged, now, old, new),
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """A threshold that keeps what a policy promised, or why there is none; neither where nothing was promised."""
+
+    threshold: float | None
+    refused: str | None
+
+
+def _fit(policy: Policy, after: NDArray[np.float64], relevant: NDArray[np.bool_], old: Confusion | None) -> _Fitted:
+    calibration = policy.calibration
+    if calibration is not None and calibration.precision is not None and calibration.confidence is not None:
+        labels = Labels(after, relevant, np.ones(len(after)), np.arange(len(after)))
+        found = certify(labels, calibration.precision, calibration.confidence)
+        if isinstance(found, Certified):
+            return _Fitted(found.threshold, None)
+        nearest = keeping_precision(after, relevant, calibration.precision)
+        return _Fitted(nearest, f"its target of {calibration.precision:.2f} is not certified: {found.reason}")
+    if old is None or old.precision is None:
+        return _Fitted(None, None)
+    kept = keeping_precision(after, relevant, old.precision)
+    return _Fitted(kept, None if kept is not None else f"no threshold keeps its precision of {old.precision:.2f}")
+
+
+def _headless(policy: Policy) -> PolicyChange:
+    return PolicyChange(policy.id, policy.threshold, policy.threshold, 0, (), (), None, None, HEAD)
+
+
 def _why(
-    flagged: NDArray[np.bool_], now: NDArray[np.bool_], old: Confusion | None, new: Confusion | None, *, reached: bool
+    flagged: NDArray[np.bool_], now: NDArray[np.bool_], old: Confusion | None, new: Confusion | None
 ) -> str | None:
+    if not flagged.any():
+        return "the old model flags none of these images, so there is nothing to fit a threshold to"
     if old is not None and new is not None:
-        if old.precision is not None and not reached:
-            return f"no threshold keeps its precision of {old.precision:.2f}"
         if old.recall is not None and new.recall is not None and old.recall - new.recall > MOST_RECALL_LOST:
             return f"at its precision it finds {new.recall:.0%} of what it should, {old.recall:.0%} before"
         return None

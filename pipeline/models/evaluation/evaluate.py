@@ -1,7 +1,7 @@
 """Everything that is measured of a bundle, on one labelled split."""
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +9,10 @@ import numpy as np
 from pipeline.encode.bundle import Bundle
 from pipeline.errors import UsageError
 from pipeline.evaluate.intervals import Interval, wilson
+from pipeline.evaluate.labelled import read_labels
 from pipeline.events.policies import PolicySet
 from pipeline.ingest.alter import ALTERATIONS, alter
+from pipeline.judge.model_change import stale_policies
 from pipeline.models.captions import Captions
 from pipeline.models.evaluation.bias import IdentityTerms, SliceRate, TermShift, slice_rates, term_shifts
 from pipeline.models.evaluation.space import Space, measure_space
@@ -43,7 +45,12 @@ class SliceFigures:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured of one bundle. `robustness` is by alteration; `paraphrases` average precision by text."""
+    """
+    What was measured of one bundle. `robustness` is by alteration; `paraphrases` average precision by text.
+
+    `stale` are policies whose thresholds are another model's: of them only scores were measured, and nothing where a
+    head of another model makes those.
+    """
 
     model: str
     digest: str
@@ -55,6 +62,7 @@ class Evaluation:
     robustness: dict[str, Figures]
     term_shifts: tuple[TermShift, ...]
     slice_rates: tuple[SliceRate, ...]
+    stale: tuple[str, ...]
 
     @property
     def paraphrase_ap(self) -> float:
@@ -63,8 +71,11 @@ class Evaluation:
 
 
 def evaluate(bundle: Bundle, material: Material) -> Evaluation:
-    """Measure a bundle. Raises `UsageError` for a column that is not there."""
+    """Measure a bundle. Raises `UsageError` for a column or a category that is not there."""
     slices = read_slices(material)
+    stale = {policy.id for policy in stale_policies(material.policy_set, bundle.lineage)}
+    fitted = _without(material.policy_set, stale)
+    able = _without(material.policy_set, {policy.id for policy in material.policy_set.policies if policy.head} & stale)
     subject = Subject.load(material.data, bundle, material.captions, material.split)
     right = (subject.embeds @ subject.vectors.T).argmax(axis=1) == subject.images.labels
     return Evaluation(
@@ -83,16 +94,24 @@ def evaluate(bundle: Bundle, material: Material) -> Evaluation:
         robustness={
             kind: zero_shot(subject, subject.embed(alter(subject.images.pixels, kind))) for kind in ALTERATIONS
         },
-        term_shifts=tuple(term_shifts(subject, material.policy_set, material.terms)),
-        slice_rates=tuple(slice_rates(subject, material.policy_set, dict(slices))),
+        term_shifts=tuple(term_shifts(subject, able, material.terms, stale)) if able.policies else (),
+        slice_rates=tuple(slice_rates(subject, fitted, dict(slices))) if fitted.policies else (),
+        stale=tuple(sorted(stale)),
     )
+
+
+def _without(policy_set: PolicySet, left_out: set[str]) -> PolicySet:
+    """Return the set less some policies and what is beneath them."""
+    kept = tuple(policy for policy in policy_set.policies if not {policy.id, policy.parent} & left_out)
+    return replace(policy_set, policies=kept)
 
 
 def read_slices(material: Material) -> dict[str, list[str]]:
     """Return the wanted columns of labels.csv, one value an image of the split. Raises `UsageError`."""
     table = material.data / "labels.csv"
+    read_labels(table, material.split)
     with table.open(newline="") as lines:
         rows = [row for row in csv.DictReader(lines) if row["split"] == material.split]
-    if rows and (missing := [column for column in material.slices if column not in rows[0]]):
+    if missing := [column for column in material.slices if column not in rows[0]]:
         raise UsageError(f"`{table}` has no column {', '.join(missing)}; it has {', '.join(rows[0])}")
     return {column: [row[column] for row in rows] for column in material.slices}

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.encode.bundle import Bundle
+from pipeline.errors import UsageError
 from pipeline.evaluate.intervals import Interval, wilson
 from pipeline.evaluate.ranking import average_precision
 from pipeline.models.captions import Captions
@@ -60,8 +61,16 @@ def zero_shot(subject: Subject, embeds: NDArray[np.float32] | None = None) -> Fi
 
 
 def paraphrases(subject: Subject, texts: dict[str, tuple[str, ...]]) -> dict[str, float]:
-    """Return the average precision of each text for its category's images; `texts` are by category."""
+    """
+    Return the average precision of each text for its category's images; `texts` are by category.
+
+    Raises `UsageError` for a category that the captions do not have.
+    """
+    if unknown := texts.keys() - subject.captions.names.keys():
+        raise UsageError(f"paraphrases of {', '.join(sorted(unknown))}, which the caption table does not have")
     pairs = [(category, text) for category, found in texts.items() for text in found]
+    if not pairs:
+        return {}
     similarities = subject.embeds @ subject.text_vectors([text for _, text in pairs]).T
     place = {category: i for i, category in enumerate(subject.captions.categories)}
     measured = {

@@ -1,6 +1,5 @@
 """A source to a model bundle, let through only when it computes what `transformers` does."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from pipeline.models.importing.source import Source
 from pipeline.models.importing.tokens import worker_tokenizer
 from pipeline.models.importing.towers import ImageGraph, TextGraph
 from pipeline.models.onnx_export import export_tower
+from pipeline.models.whole_folder import whole_folder
 
 LEAST_COSINE = 0.9999
 
@@ -26,12 +26,11 @@ def import_bundle(
     Raises `UsageError`, and leaves no bundle, when any embedding's cosine to what `transformers` makes of the same
     file or text is below `cosine`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    manifest = _write(source, folder, name)
-    parity = check_import(source, Bundle.load(folder), files, PROBES)
-    if refusals := parity.refusals(cosine):
-        shutil.rmtree(folder)
-        raise UsageError(f"`{source.name}` is refused: " + "; ".join(refusals))
+    with whole_folder(folder) as made:
+        manifest = _write(source, made, name)
+        parity = check_import(source, Bundle.load(made), files, PROBES)
+        if refusals := parity.refusals(cosine):
+            raise UsageError(f"`{source.name}` is refused: " + "; ".join(refusals))
     return manifest, parity
 
 

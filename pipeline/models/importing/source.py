@@ -20,6 +20,7 @@ from pipeline.events.images import PixelSpec, Resample
 
 SUPPORTED = "CLIP, SigLIP and SigLIP 2 of one fixed resolution"
 
+MOST_NAMED = 3
 # By PIL's numbers, which is how a processor's configuration names them.
 _RESAMPLE: dict[int, Resample] = {1: "lanczos", 2: "bilinear", 3: "bicubic"}
 
@@ -75,11 +76,17 @@ def load_source(name: str, revision: str | None = None) -> Source:
         raise UsageError(f"`{name}`: not found")
     options: dict[str, Any] = {} if is_folder else {"revision": revision}
     try:
-        model = AutoModel.from_pretrained(name, dtype=torch.float32, **options)
+        model, loading = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True, **options)
         image_processor = AutoImageProcessor.from_pretrained(name, **options)
         tokenizer = AutoTokenizer.from_pretrained(name, **options)
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise UsageError(f"`{name}` cannot be loaded: {error}") from error
+    # `transformers` fills what is missing with random numbers, and a comparison with itself finds nothing wrong.
+    if missing := sorted(loading["missing_keys"]):
+        raise UsageError(
+            f"`{name}`: its files lack {len(missing)} of the model's weights, {', '.join(missing[:MOST_NAMED])} "
+            "among them; the download or the export that made them was not complete"
+        )
     if not isinstance(model, CLIPModel | SiglipModel):
         raise UsageError(f"`{name}` is a {type(model).__name__}; what can be imported is {SUPPORTED}")
     pixels = _pixels(name, image_processor)

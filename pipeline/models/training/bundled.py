@@ -7,9 +7,11 @@ from rich.console import Console
 from tokenizers import Tokenizer
 
 from pipeline.encode.bundle import Bundle
+from pipeline.evaluate.labelled import read_labels
 from pipeline.models.captions import Captions
 from pipeline.models.compact import compact_bundle
 from pipeline.models.training.card import Held, TextSource, card, pairs_card
+from pipeline.models.training.common import take_out_common
 from pipeline.models.training.distil import distil_text_tower
 from pipeline.models.training.dual_encoder import DualEncoder
 from pipeline.models.training.export import export_bundle
@@ -23,6 +25,7 @@ from pipeline.models.training.train import leads
 from pipeline.models.training.wordnet import installed_entries
 
 CARD = "CARD.md"
+MEASURED = ("val", "test")
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,16 @@ BUNDLED: dict[TextSource, Plan] = {
 def train_bundle(
     data: Path, captions: Captions, folder: Path, run: Path, *, name: str, plan: Plan, resume: bool = False
 ) -> None:
-    """Train on `data` as planned, write the bundle with its card, and say how good it is."""
+    """
+    Train on `data` as planned, write the bundle with its card, and say how good it is.
+
+    Raises `UsageError` before anything is trained when a split that is needed is missing.
+    """
     if plan.source == "pairs":
         model, tokenizer = train_pairs(data, plan.image, run / "pairs", resume=resume)
     else:
+        for split in ("train", *MEASURED):
+            read_labels(data / "labels.csv", split)
         make = _from_sentences if plan.source == "sentences" else _from_captions
         model, tokenizer = make(data, captions, run, plan, resume=resume)
     if not leads():
@@ -84,8 +93,8 @@ def train_bundle(
     if plan.source == "pairs":
         (folder / CARD).write_text(pairs_card(manifest, runs))
         return
-    held = {split: Held.measure(data, bundle, captions, split) for split in ("val", "test")}
-    (folder / CARD).write_text(card(manifest, captions, held, plan.source, runs))
+    held = {split: Held.measure(data, bundle, captions, split) for split in MEASURED}
+    (folder / CARD).write_text(card(manifest, captions, held, plan.source, runs, data=data))
     for split, each in held.items():
         Console(stderr=True).print(f"{split}: {each.line()}")
 
@@ -105,4 +114,5 @@ def _from_sentences(
     image, log_scale = tune_image_tower(data, captions, space.embed, plan.image, run / "image", resume=resume)
     model = DualEncoder(image, text)
     model.log_scale.data.fill_(log_scale)
+    take_out_common(model, space.embed([text for each in captions.categories for text in captions.plain(each)]))
     return model.eval(), tokenizer

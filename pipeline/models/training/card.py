@@ -9,7 +9,7 @@ import numpy as np
 from ruamel.yaml import YAML
 
 from pipeline.encode.bundle import Bundle, Manifest
-from pipeline.models.captions import BUNDLED_PARAPHRASES, Captions
+from pipeline.models.captions import BUNDLED_PARAPHRASES, BUNDLED_TABLE, Captions
 from pipeline.models.evaluation.subject import Subject
 from pipeline.models.evaluation.zero_shot import Figures, paraphrases, zero_shot
 from pipeline.models.training.recipe import ImageRecipe, TextRecipe
@@ -17,8 +17,15 @@ from pipeline.models.training.recipe import ImageRecipe, TextRecipe
 # What the text tower learns from: captions alone, a sentence encoder as well, or captions of each image's own.
 TextSource = Literal["captions", "sentences", "pairs"]
 
-NOTICE = """Caltech-101, Li, Andreetto, Ranzato and Perona (2022), CaltechDATA record mzrjq-6wc02, CC BY 4.0.
+# What is known of the data the bundled model is trained on; of other data only those who train on it know.
+_BUNDLED_DATA = """Caltech-101, Li, Andreetto, Ranzato and Perona (2022), CaltechDATA record mzrjq-6wc02, CC BY 4.0.
 An excerpt of 99 categories, without the two face categories and the background category."""
+_BUNDLED_PURPOSE = """It is here so that the pipeline
+runs and is tested on a real model; it is not fit to moderate anyone's uploads."""
+_OTHER_DATA = "`{data}`. Say here where its photographs come from, under which licence, and who chose them."
+_BUNDLED_LIMITS = """It has seen no people. Photographs of one category in Caltech-101
+resemble each other in background, pose and framing more than photographs in the wild do, so its figures flatter it."""
+_OTHER_LIMITS = "Say here what its photographs leave out, and whether people are in them."
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ _ORIGINS: dict[TextSource, str] = {
     "captions": """trained together from scratch by the symmetric contrastive loss (Radford et al. 2021)""",
     "sentences": """trained apart: the text tower cut from all-MiniLM-L6-v2 (a sentence encoder, Apache-2.0 by its
 card; two of its six layers, fewer tokens in fewer dimensions) and distilled from it, the image tower tuned to that
-encoder's vectors (locked-text tuning, Zhai et al. 2022)""",
+encoder's vectors (locked-text tuning, Zhai et al. 2022), what all captions share taken out of both,""",
 }
 _PHRASES: dict[TextSource, str] = {
     "captions": "",
@@ -77,16 +84,25 @@ def card(
     held: Mapping[str, Held],
     source: TextSource,
     runs: Mapping[str, ImageRecipe | TextRecipe],
+    *,
+    data: Path,
 ) -> str:
-    """Return the card of a bundle trained on photographs of categories, measured on several splits."""
+    """
+    Return the card of a bundle trained on photographs of categories in the folder `data`, measured on several splits.
+
+    Of data other than the bundled model's it says nothing that it cannot know.
+    """
     rows = "\n".join(_row(split, each) for split, each in held.items())
     count, last = len(captions.categories), list(held)[-1]
+    bundled = captions == Captions.load(BUNDLED_TABLE)
+    reworded = "; paraphrases\nshare no content word with any training caption" if bundled else ""
+    purpose = f" {_BUNDLED_PURPOSE}" if bundled else ""
+    notice = _BUNDLED_DATA if bundled else _OTHER_DATA.format(data=data)
     return f"""# {manifest.name}
 
 A small CLIP: an image tower (SE-ResNet, {manifest.image_size} px) and a text tower (transformer),
 {_ORIGINS[source]},
-so that photographs and sentences share one space of {manifest.dimension} dimensions. It is here so that the pipeline
-runs and is tested on a real model; it is not fit to moderate anyone's uploads.
+so that photographs and sentences share one space of {manifest.dimension} dimensions.{purpose}
 
 ## Figures, as shipped
 
@@ -94,8 +110,8 @@ runs and is tested on a real model; it is not fit to moderate anyone's uploads.
 | --- | --- | --- | --- | --- |
 {rows}
 
-Average precision is that of each category's plain name as a text policy, over all images of the split; paraphrases
-share no content word with any training caption. Nothing was trained, tuned or chosen on `test`.
+Average precision is that of each category's plain name as a text policy, over all images of the split, in the
+templates of its captions{reworded}. Nothing was trained, tuned or chosen on `test`.
 
 ## Categories, worst first
 
@@ -104,17 +120,16 @@ Average precision on `{last}`:
 
 ## Data
 
-{NOTICE} Trained on the split `train`, with captions made from
+{notice} Trained on the split `train`, with captions made from
 names, synonyms and groups of the categories in {len(captions.templates)} templates.
 {_PHRASES[source]}
 ## What it cannot do
 
-{_LIMITS[source].format(count=count)} It has seen no people. Photographs of one category in Caltech-101
-resemble each other in background, pose and framing more than photographs in the wild do, so its figures flatter it.
+{_LIMITS[source].format(count=count)} {_BUNDLED_LIMITS if bundled else _OTHER_LIMITS}
 
 ## Made by
 
-`watchword models train --text {source}` on two cores:
+`watchword models train --text {source}`:
 
 {_runs(runs)}
 """

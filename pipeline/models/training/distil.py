@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Self
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.models.captions import Captions
+from pipeline.models.training.fingerprint import fingerprint, require_same
 from pipeline.models.training.learner import Learner
 from pipeline.models.training.phrases import draw_phrases
 from pipeline.models.training.recipe import TextRecipe
@@ -40,18 +40,12 @@ class Phrases:
         """Return some of the phrases."""
         return Phrases(self.input_ids[start:stop], self.vectors[start:stop])
 
-    def save(self, path: Path) -> None:
-        """Write the phrases to a file that is whole or not there."""
+    def save(self, path: Path, learns: str) -> None:
+        """Write the phrases, and what run they are of, to a file that is whole or not there."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=path.parent, delete=False) as fresh:
-            np.savez(fresh, input_ids=self.input_ids, vectors=self.vectors)
+            np.savez(fresh, input_ids=self.input_ids, vectors=self.vectors, learns=np.array(learns))
         Path(fresh.name).replace(path)
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what `save` wrote."""
-        with np.load(path) as kept:
-            return cls(kept["input_ids"], kept["vectors"])
 
 
 def distil_text_tower(
@@ -69,11 +63,11 @@ def distil_text_tower(
     tokenizer = with_tokens(space.teacher.tokenizer, kept)
     tokenizer.enable_truncation(recipe.context)
     tokenizer.enable_padding(length=recipe.context)
-    if resume and (out / PHRASES).exists():
-        known = Phrases.load(out / PHRASES)
-    else:
+    learns = fingerprint(recipe, space.space.mean, space.space.basis, entries, captions.every())
+    known = _known(out / PHRASES, learns) if resume else None
+    if known is None:
         known = _ask(space, entries, captions, tokenizer, recipe)
-        known.save(out / PHRASES)
+        known.save(out / PHRASES, learns)
     held = int(recipe.phrases * HELD_OUT)
     job = Job(
         recipe.schedule,
@@ -81,6 +75,7 @@ def distil_text_tower(
         partial(PhraseBatches, known.rows(held), recipe.schedule.batch),
         partial(_unseen_cosine, known.rows(0, held)),
         out,
+        learns,
     )
     average = train(job, resume=resume)
     distilled = DistilObjective(tower)
@@ -119,6 +114,15 @@ class PhraseBatches:
         return torch.from_numpy(input_ids[:, :longest]), torch.from_numpy(self._vectors[places])
 
 
+def _known(path: Path, learns: str) -> Phrases | None:
+    """Read what `Phrases.save` wrote, if anything. Raises `UsageError` when it is another run's."""
+    if not path.exists():
+        return None
+    with np.load(path) as kept:
+        require_same(path.parent, str(kept["learns"]), learns)
+        return Phrases(kept["input_ids"], kept["vectors"])
+
+
 def _ask(
     space: SentenceSpace, entries: Sequence[str], captions: Captions, tokenizer: Tokenizer, recipe: TextRecipe
 ) -> Phrases:
@@ -137,8 +141,9 @@ def _objective(tower: SentenceTower, _: Rank) -> DistilObjective:
 @torch.no_grad()
 def _unseen_cosine(held: Phrases, module: nn.Module) -> dict[str, float]:
     assert isinstance(module, DistilObjective)
-    lost = 0.0
+    lost, device = 0.0, module.text.positions.device
     for start in range(0, len(held.input_ids), WATCH_BATCH):
         part = held.rows(start, start + WATCH_BATCH)
-        lost += float(module(torch.from_numpy(part.input_ids), torch.from_numpy(part.vectors))) * len(part.input_ids)
+        given = (torch.from_numpy(each).to(device) for each in (part.input_ids, part.vectors))
+        lost += float(module(*given)) * len(part.input_ids)
     return {"unseen_cosine": 1 - lost / len(held.input_ids)}

@@ -12,8 +12,13 @@ Embedder = Callable[[Tensor], Tensor]
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:
-    """Return a context in which matrix products and convolutions are in bfloat16."""
-    return torch.autocast(device.type, torch.bfloat16)
+    """
+    Return a context in which matrix products and convolutions are in bfloat16.
+
+    Without its cache of cast weights: before PyTorch 2.11 one that was filled under `no_grad` kept gradients from the
+    weights in a later pass (PyTorch issues 112583 and 158232).
+    """
+    return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
 
 
 def full_precision(device: torch.device) -> torch.autocast:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from pipeline.errors import UsageError
 from pipeline.models.dataset import LabelledImages
 from pipeline.models.training.augment import Augmentation, erase, jitter_colour, mix, warp
 from pipeline.models.training.recipe import ImageRecipe, Schedule
@@ -16,7 +17,20 @@ CANVAS = 128
 
 
 def shuffled_places(count: int, schedule: Schedule, rank: Rank) -> Iterator[Tensor]:
-    """Yield this rank's share of a fresh shuffle of `count` images, again and again; all ranks shuffle alike."""
+    """
+    Yield this rank's share of a fresh shuffle of `count` images, again and again; all ranks shuffle alike.
+
+    Raises `UsageError` at once when a rank's share is less than a batch.
+    """
+    if count // rank.count < schedule.batch:
+        raise UsageError(
+            f"{count} images are fewer than one batch of {schedule.batch} for each of {rank.count} ranks; "
+            "make the batch smaller"
+        )
+    return _shuffles(count, schedule, rank)
+
+
+def _shuffles(count: int, schedule: Schedule, rank: Rank) -> Iterator[Tensor]:
     shuffle = torch.Generator().manual_seed(schedule.seed)
     while True:
         order = torch.randperm(count, generator=shuffle)[rank.number :: rank.count]

@@ -10,6 +10,7 @@ from pipeline.events.images import PixelSpec
 from pipeline.models.captions import Captions
 from pipeline.models.dataset import load_split
 from pipeline.models.training.dual_encoder import DualEncoder
+from pipeline.models.training.fingerprint import fingerprint
 from pipeline.models.training.image_batches import CANVAS, ImageBatches
 from pipeline.models.training.language import TextTower
 from pipeline.models.training.objective import JointObjective
@@ -33,6 +34,7 @@ def train_towers(
         partial(ImageBatches, images, recipe),
         PrototypeTop1(watched),
         out,
+        fingerprint(recipe, captions.every(), captions.membership(), images.labels, images.pixels),
     )
     model = _towers(recipe, tokenizer)
     average = train(job, resume=resume)

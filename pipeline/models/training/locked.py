@@ -8,6 +8,7 @@ import torch
 from pipeline.events.images import PixelSpec
 from pipeline.models.captions import Captions
 from pipeline.models.dataset import load_split
+from pipeline.models.training.fingerprint import fingerprint
 from pipeline.models.training.image_batches import CANVAS, ImageBatches
 from pipeline.models.training.objective import LockedTextObjective
 from pipeline.models.training.recipe import ImageRecipe
@@ -28,8 +29,9 @@ def tune_image_tower(
     bank = TextBank.build(captions, embed)
     images = load_split(data, "train", PixelSpec(CANVAS, "squash"), captions.categories)
     watched = load_split(data, "val", PixelSpec(recipe.image_size, "squash"), captions.categories)
+    learns = fingerprint(recipe, bank.vectors, bank.owners, images.labels, images.pixels)
     objective = partial(_objective, recipe, bank)
-    job = Job(recipe.schedule, objective, partial(ImageBatches, images, recipe), PrototypeTop1(watched), out)
+    job = Job(recipe.schedule, objective, partial(ImageBatches, images, recipe), PrototypeTop1(watched), out, learns)
     average = train(job, resume=resume)
     tuned = objective(Rank(0, 1, recipe.schedule.seed))
     tuned.load_state_dict(average)

@@ -19,6 +19,7 @@ from pipeline.events.images import ImageLimits, PixelSpec
 from pipeline.ingest.decode import decode
 from pipeline.models.training.augment import Augmentation, erase, jitter_colour, warp
 from pipeline.models.training.dual_encoder import MAXIMUM_LOGIT_SCALE, DualEncoder
+from pipeline.models.training.fingerprint import fingerprint
 from pipeline.models.training.gradients import cached_backward, full_precision, gather, mixed_precision
 from pipeline.models.training.image_batches import CANVAS, shuffled_places, size_at
 from pipeline.models.training.language import TextTower
@@ -83,6 +84,7 @@ def train_pairs(data: Path, recipe: ImageRecipe, out: Path, *, resume: bool = Fa
         partial(PairBatches, pairs, recipe, tokenizer.to_str()),
         PairRecall(watched, tokenizer.to_str(), recipe.image_size),
         out,
+        fingerprint(recipe, pairs.pixels, pairs.captions, pairs.kinds),
     )
     average = train(job, resume=resume)
     objective = _objective(recipe, tokenizer.to_str(), Rank(0, 1, recipe.schedule.seed))
@@ -122,11 +124,6 @@ class PairBatches:
     """Draws augmented images, the token ids of one of their captions each, and their kinds."""
 
     def __init__(self, pairs: Pairs, recipe: ImageRecipe, tokenizer_json: str, rank: Rank) -> None:
-        if len(pairs.pixels) < recipe.schedule.batch * rank.count:
-            raise UsageError(
-                f"{len(pairs.pixels)} images are fewer than one batch of {recipe.schedule.batch} for each of "
-                f"{rank.count} ranks; make the batch smaller"
-            )
         self._pairs, self._recipe = pairs, recipe
         self._how = Augmentation(smallest_area=recipe.smallest_area, mix_probability=0.0)
         self._generator = torch.Generator().manual_seed(rank.seed)

@@ -18,11 +18,13 @@ from rich.progress import Progress
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
+from pipeline.models.training.fingerprint import require_same
 from pipeline.models.training.gradients import average_gradients
 from pipeline.models.training.learner import Learner
 from pipeline.models.training.plot import plot_run
 from pipeline.models.training.recipe import Schedule
 
+STATE = "state.pt"
 REPORT_EVERY = 0.04
 CLIP_NORM = 5.0
 # glibc gives large blocks back to the kernel at once; a training step asks for them again, at a page fault each.
@@ -49,7 +51,8 @@ class Job:
     """
     What every rank of a run is given; all of it can be pickled.
 
-    `objective` makes what is trained; every rank's starts from the same weights.
+    `objective` makes what is trained; every rank's starts from the same weights. `learns` tells apart runs that learn
+    different things, so that none goes on from another's state.
     `watch` measures the averaged module as the run goes; nothing is chosen by what it shows.
     """
 
@@ -58,6 +61,7 @@ class Job:
     batches: Callable[[Rank], Batches]
     watch: Callable[[nn.Module], dict[str, float]]
     out: Path
+    learns: str
 
 
 def train(job: Job, *, resume: bool = False) -> dict[str, Tensor]:
@@ -65,22 +69,23 @@ def train(job: Job, *, resume: bool = False) -> dict[str, Tensor]:
     Train and return the exponential moving average of the objective's state.
 
     Writes, as it goes, `out`/metrics.jsonl, plot.png and state.pt; with `resume`, a run that was interrupted goes on
-    from there.
+    from there. Raises `UsageError` when what is there learnt something else.
     """
     job.out.mkdir(parents=True, exist_ok=True)
-    state = job.out / "state.pt"
-    if not resume:
+    state = job.out / STATE
+    if resume and state.exists():
+        require_same(job.out, _load(state).get("learns"), job.learns)
+    else:
         state.unlink(missing_ok=True)
         (job.out / "metrics.jsonl").unlink(missing_ok=True)
     os.environ.update(_KEEP_MEMORY)
     if under_torchrun():
-        _run_rank(int(os.environ["RANK"]), job)
-    else:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
-        spawn(_run_local_rank, (job, place), nprocs=job.schedule.ranks)  # type: ignore[no-untyped-call]  # torch's
-    average: dict[str, Tensor] = torch.load(state, weights_only=True, map_location="cpu")["average"]
+        return _run_rank(int(os.environ["RANK"]), job)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
+    spawn(_run_local_rank, (job, place), nprocs=job.schedule.ranks)  # type: ignore[no-untyped-call]  # torch's
+    average: dict[str, Tensor] = _load(state)["average"]
     return average
 
 
@@ -96,33 +101,45 @@ def leads() -> bool:
 
 def _run_local_rank(number: int, job: Job, place: dict[str, str]) -> None:
     torch.set_num_threads(1)
-    os.environ.update(place, WORLD_SIZE=str(job.schedule.ranks), LOCAL_RANK=str(number))
+    ranks = str(job.schedule.ranks)
+    os.environ.update(place, WORLD_SIZE=ranks, LOCAL_WORLD_SIZE=ranks, LOCAL_RANK=str(number))
     _run_rank(number, job)
 
 
-def _run_rank(number: int, job: Job) -> None:
-    ranks, device = int(os.environ["WORLD_SIZE"]), torch.device("cpu")
-    if torch.cuda.is_available():
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
-        torch.cuda.set_device(device)
+def _run_rank(number: int, job: Job) -> dict[str, Tensor]:
+    """Return this rank's own average: under `torchrun` others may not see the files of the one that leads."""
+    ranks, device = int(os.environ["WORLD_SIZE"]), _own_device()
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", rank=number, world_size=ranks)
     try:
-        _Trainer(Rank(number, ranks, job.schedule.seed * 1000 + number), job, device).run()
+        trainer = _Trainer(Rank(number, ranks, job.schedule.seed * 1000 + number), job, device)
+        trainer.run()
+        dist.barrier()
     finally:
         dist.destroy_process_group()
+    return {name: value.cpu() for name, value in trainer.average.state_dict().items()}
+
+
+def _own_device() -> torch.device:
+    """Return a GPU for each rank of this machine, or the CPU for all: NCCL refuses two ranks on one GPU."""
+    if torch.cuda.device_count() < int(os.environ["LOCAL_WORLD_SIZE"]):
+        return torch.device("cpu")
+    device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    torch.cuda.set_device(device)
+    return device
 
 
 class _Trainer:
     def __init__(self, rank: Rank, job: Job, device: torch.device) -> None:
         self.device = device
         self.leads, self.schedule, self.watch, self.out = rank.number == 0, job.schedule, job.watch, job.out
+        self.learns = job.learns
         self.module = job.objective(rank).to(device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.module).eval()
         self.optimiser = torch.optim.AdamW(_decayed(self.module, self.schedule.weight_decay), lr=0.0)
         self.batches = job.batches(rank)
         self.trained_s, self.step = 0.0, 0
-        if (self.out / "state.pt").exists():
-            self._restore(torch.load(self.out / "state.pt", weights_only=True, map_location=device))
+        if (self.out / STATE).exists():
+            self._restore(_load(self.out / STATE, device))
 
     def run(self) -> None:
         started, spoken, loss = time.process_time() - self.trained_s, self._progress(), math.nan
@@ -177,9 +194,9 @@ class _Trainer:
         with (self.out / "metrics.jsonl").open("a") as lines:
             lines.write(json.dumps(line) + "\n")
         plot_run(self.out / "metrics.jsonl", self.out / "plot.png")
-        fresh = self.out / "state.pt.new"
+        fresh = self.out / f"{STATE}.new"
         torch.save(self._state(), fresh)
-        fresh.replace(self.out / "state.pt")
+        fresh.replace(self.out / STATE)
         shown = ", ".join(f"{name} {value:.3f}" for name, value in seen.items())
         return f"{progress:5.0%} step {self.step} loss {loss:.3f}, {shown}"
 
@@ -190,6 +207,7 @@ class _Trainer:
             "optimiser": self.optimiser.state_dict(),
             "trained_s": self.trained_s,
             "step": self.step,
+            "learns": self.learns,
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -197,6 +215,11 @@ class _Trainer:
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.trained_s, self.step = state["trained_s"], state["step"]
+
+
+def _load(state: Path, device: torch.device | None = None) -> dict[str, Any]:
+    kept: dict[str, Any] = torch.load(state, weights_only=True, map_location=device or "cpu")
+    return kept
 
 
 def _decayed(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from pipeline.models.dataset import LabelledImages
+from pipeline.models.training.gradients import mixed_precision
 from pipeline.models.training.objective import Objective
 from pipeline.models.training.vision import normalise
 
@@ -22,11 +23,12 @@ class PrototypeTop1:
     def __call__(self, module: nn.Module) -> dict[str, float]:
         """Measure a module that is an `Objective`."""
         assert isinstance(module, Objective)
-        prototypes, right = module.prototypes(), 0
+        prototypes, device, right = module.prototypes(), module.log_scale.device, 0
         for start in range(0, len(self.images.labels), BATCH):
             pixels = torch.from_numpy(self.images.pixels[start : start + BATCH]).permute(0, 3, 1, 2).float() / 255
-            with torch.autocast("cpu", torch.bfloat16):
-                embeds = module.image(normalise(pixels).contiguous(memory_format=torch.channels_last)).float()
-            labels = torch.from_numpy(self.images.labels[start : start + BATCH])
+            images = normalise(pixels).to(device).contiguous(memory_format=torch.channels_last)
+            with mixed_precision(device):
+                embeds = module.image(images).float()
+            labels = torch.from_numpy(self.images.labels[start : start + BATCH]).to(device)
             right += int((embeds @ prototypes.T).argmax(1).eq(labels).sum())
         return {"val_top1": right / len(self.images.labels), "logit_scale": float(module.log_scale.detach().exp())}
