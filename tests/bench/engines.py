@@ -65,7 +65,7 @@ def main() -> None:
 
 def bench_int8(bundle: Bundle, files: list[Path]) -> None:
     """The int8 image tower against the shipped one, one thread."""
-    pixels = _pixels(bundle, files, 256)
+    pixels = decoded(bundle, files, 256)
     with tempfile.TemporaryDirectory() as folder:
         quantise_convolutions(bundle.image_tower, Path(folder) / "int8.onnx", pixels)
         shipped, int8 = open_session(bundle.image_tower, 1), open_session(Path(folder) / "int8.onnx", 1)
@@ -81,7 +81,7 @@ def bench_transformer(files: list[Path]) -> None:
         source = load_source(str(write_clip(folder / "source", CLIP_B32)))
         import_bundle(source, folder / "bundle", files[:4], name="vit-b32")
         bundle = Bundle.load(folder / "bundle")
-        pixels = _pixels(bundle, files, 32)
+        pixels = decoded(bundle, files, 32)
         quantise_products(bundle.image_tower, folder / "int8.onnx", pixels[TRANSFORMER_BATCH:])
         int8, batch = open_session(folder / "int8.onnx", 1), pixels[:TRANSFORMER_BATCH]
         torch.set_num_threads(1)
@@ -160,7 +160,8 @@ def _share_in_kernels(step: Callable[[], None]) -> float:
     return float(inside / total)
 
 
-def _pixels(bundle: Bundle, files: list[Path], count: int) -> NDArray[np.uint8]:
+def decoded(bundle: Bundle, files: list[Path], count: int) -> NDArray[np.uint8]:
+    """Return some of the files as the bundle's image tower takes them, uint8 [N, H, W, 3]."""
     chosen = files[:: max(1, len(files) // count)][:count]
     return np.stack([decode(file.read_bytes(), bundle.pixels, ImageLimits()).pixels for file in chosen])
 

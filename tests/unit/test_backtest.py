@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -171,7 +172,8 @@ def test_the_command_looks_back_as_far_as_asked(
     folder.mkdir()
     for path in policies.glob("*.yaml"):
         text = path.read_text().split("\nexamples:")[0] + "\n"
-        (folder / path.name).write_text(text.replace("value: 3.78", "value: -99") if "firearms" in path.name else text)
+        lower = re.sub(r"value: [\d.]+", "value: -99", text)
+        (folder / path.name).write_text(lower if "firearms" in path.name else text)
     monkeypatch.setenv("WATCHWORD_ARCHIVE", archive.address)
     run = CliRunner().invoke(
         app,

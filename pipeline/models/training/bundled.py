@@ -111,7 +111,7 @@ def _from_sentences(
     entries = installed_entries()
     space = SentenceSpace.fit(SentenceEncoder(installed_teacher()), entries, captions, plan.image.dimension)
     text, tokenizer = distil_text_tower(space, entries, captions, plan.text, run / "text", resume=resume)
-    image, log_scale = tune_image_tower(data, captions, space.embed, plan.image, run / "image", resume=resume)
+    image, log_scale = tune_image_tower(data, captions, space, plan.image, run / "image", resume=resume)
     model = DualEncoder(image, text)
     model.log_scale.data.fill_(log_scale)
     take_out_common(model, space.embed([text for each in captions.categories for text in captions.plain(each)]))

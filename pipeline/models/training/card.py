@@ -61,7 +61,7 @@ _ORIGINS: dict[TextSource, str] = {
     "captions": """trained together from scratch by the symmetric contrastive loss (Radford et al. 2021)""",
     "sentences": """trained apart: the text tower cut from all-MiniLM-L6-v2 (a sentence encoder, Apache-2.0 by its
 card; two of its six layers, fewer tokens in fewer dimensions) and distilled from it, the image tower tuned to that
-encoder's vectors (locked-text tuning, Zhai et al. 2022), what all captions share taken out of both,""",
+encoder's vectors (locked-text tuning, Zhai et al. 2022), what all captions share taken out of both""",
 }
 _PHRASES: dict[TextSource, str] = {
     "captions": "",

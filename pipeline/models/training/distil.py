@@ -63,7 +63,7 @@ def distil_text_tower(
     tokenizer = with_tokens(space.teacher.tokenizer, kept)
     tokenizer.enable_truncation(recipe.context)
     tokenizer.enable_padding(length=recipe.context)
-    learns = fingerprint(recipe, space.space.mean, space.space.basis, entries, captions.every())
+    learns = fingerprint(recipe, space.origin, entries, captions.every())
     known = _known(out / PHRASES, learns) if resume else None
     if known is None:
         known = _ask(space, entries, captions, tokenizer, recipe)

@@ -12,24 +12,25 @@ from pipeline.models.training.fingerprint import fingerprint
 from pipeline.models.training.image_batches import CANVAS, ImageBatches
 from pipeline.models.training.objective import LockedTextObjective
 from pipeline.models.training.recipe import ImageRecipe
-from pipeline.models.training.text_bank import Embed, TextBank
+from pipeline.models.training.sentence_space import SentenceSpace
+from pipeline.models.training.text_bank import TextBank
 from pipeline.models.training.train import Job, Rank, train
 from pipeline.models.training.vision import ImageTower
 from pipeline.models.training.watch import PrototypeTop1
 
 
 def tune_image_tower(
-    data: Path, captions: Captions, embed: Embed, recipe: ImageRecipe, out: Path, *, resume: bool = False
+    data: Path, captions: Captions, space: SentenceSpace, recipe: ImageRecipe, out: Path, *, resume: bool = False
 ) -> tuple[ImageTower, float]:
     """
     Train an image tower on `data`'s split `train`; return it, averaged, and the log of its logit scale.
 
-    `embed` maps N texts to float32 [N, `recipe.dimension`], unit length; it stays as it is.
+    `space` stays as it is.
     """
-    bank = TextBank.build(captions, embed)
+    bank = TextBank.build(captions, space.embed)
     images = load_split(data, "train", PixelSpec(CANVAS, "squash"), captions.categories)
     watched = load_split(data, "val", PixelSpec(recipe.image_size, "squash"), captions.categories)
-    learns = fingerprint(recipe, bank.vectors, bank.owners, images.labels, images.pixels)
+    learns = fingerprint(recipe, space.origin, captions.every(), bank.owners, images.labels, images.pixels)
     objective = partial(_objective, recipe, bank)
     job = Job(recipe.schedule, objective, partial(ImageBatches, images, recipe), PrototypeTop1(watched), out, learns)
     average = train(job, resume=resume)
