@@ -109,7 +109,11 @@ def test_a_term_that_is_the_neutral_one_shifts_nothing(few: Path, bundle: Bundle
 def test_two_bundles_side_by_side_in_markdown_and_json(
     few: Path, bundle: Bundle, policies: Path, tmp_path: Path
 ) -> None:
-    words = ["models", "evaluate", str(bundle.folder), str(bundle.folder), "--data", str(few), "--slice", "half"]
+    """One that the thresholds were fitted for, and one of which only scores are compared: they flag nothing by it."""
+    other = tmp_path / "other"
+    shutil.copytree(bundle.folder, other)
+    bundle.manifest.model_copy(update={"name": "other"}).write(other)
+    words = ["models", "evaluate", str(bundle.folder), str(other), "--data", str(few), "--slice", "half"]
     run = CliRunner().invoke(app, [*words, "--policies", str(policies), "--card", str(tmp_path / "card.md")])
     assert run.exit_code == 0, run.output
     card = (tmp_path / "card.md").read_text()
@@ -120,42 +124,32 @@ def test_two_bundles_side_by_side_in_markdown_and_json(
         "| half first (",
         "| anisotropy |",
         "| weapons.firearms, half first",
+        "For other the thresholds of counterfeit.branded_goods",
     ):
         assert line in card
     first, second = json.loads((tmp_path / "card.json").read_text())
-    assert first == second
-    assert first["digest"] == bundle.digest
+    fitted = ("model", "digest", "stale", "slice_rates", "term_shifts")
+    assert {name: value for name, value in first.items() if name not in fitted} == {
+        name: value for name, value in second.items() if name not in fitted
+    }
+    count = len(load_policy_set(policies).policies)
+    assert first["digest"] == bundle.digest != second["digest"]
     assert len(first["paraphrases"]) > 50
     assert {each["value"] for each in first["slices"]} == {"first", "second"}
-    assert len(first["term_shifts"]) == 18 * len(load_policy_set(policies).policies)
+    assert len(first["term_shifts"]) == 18 * count
+    assert all(row["gap"] for row in first["slice_rates"])
+    assert (len(first["stale"]), len(second["stale"])) == (0, count)
+    assert not second["slice_rates"]
+    assert all(shift["flag_rate_shift"] is None for shift in second["term_shifts"])
+    assert [each["score_shift"] for each in second["term_shifts"]] == [
+        each["score_shift"] for each in first["term_shifts"]
+    ]
 
 
 def test_newcombes_interval_is_the_published_one() -> None:
     """Newcombe 1998, table II, example a by method 10."""
     found = difference(56, 70, 48, 80)
     assert (round(found.value, 4), round(found.lower, 4), round(found.upper, 4)) == (0.2, 0.0524, 0.3339)
-
-
-def test_thresholds_of_another_model_flag_nothing_in_a_card(
-    few: Path, bundle: Bundle, policies: Path, tmp_path: Path
-) -> None:
-    """Scores are compared all the same."""
-    shutil.copytree(bundle.folder, tmp_path / "other")
-    bundle.manifest.model_copy(update={"name": "other"}).write(tmp_path / "other")
-    words = ["models", "evaluate", "--data", str(few), "--policies", str(policies), "--slice", "half"]
-    run = CliRunner().invoke(app, [*words, str(bundle.folder), str(tmp_path / "other"), "--format", "json"])
-    assert run.exit_code == 0, run.output
-    ours, other = json.loads(run.stdout)
-    assert not ours["stale"]
-    assert len(other["stale"]) == len(load_policy_set(policies).policies)
-    assert not other["slice_rates"]
-    assert all(row["gap"] for row in ours["slice_rates"])
-    assert all(shift["flag_rate_shift"] is None for shift in other["term_shifts"])
-    assert [each["score_shift"] for each in other["term_shifts"]] == [
-        each["score_shift"] for each in ours["term_shifts"]
-    ]
-    card = CliRunner().invoke(app, [*words, str(tmp_path / "other")])
-    assert "For other the thresholds of counterfeit.branded_goods" in card.stdout
 
 
 def test_a_bundle_is_measured_on_other_peoples_categories(
