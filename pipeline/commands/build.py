@@ -38,6 +38,8 @@ def run_build(
     on_gpu = target in GPU_TARGETS or bool(gpus)
     if gpus and target == "cpu":
         raise UsageError("`--gpu` is for the targets onnx, tensorrt and tensorrt-rtx")
+    if capabilities and target not in GPU_TARGETS:
+        raise UsageError("`--capability` is for the targets tensorrt and tensorrt-rtx")
     serving = Serving(
         BatchProfile(*_sizes(batch)),
         instances or (1 if on_gpu else 2),
@@ -49,7 +51,7 @@ def run_build(
     evidence = Evidence(files[::2], files[1::2], load_policy_set(policies), Limits(flip_rate=flip_rate))
     found = build_repository(Bundle.load(bundle), repository, plan, evidence, progress_output().print)
     print_table(found)
-    engine = f"{repository}/clip_image/bundle"
+    engine = repository.absolute() / "clip_image/bundle"
     if target == "tensorrt-rtx":
         output().print(
             f"`{repository}`: for TensorRT for RTX itself; Triton's TensorRT backend does not open its plans"

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pipeline.commands.access import note_access
 from pipeline.commands.console import output, plain_table, progress_output, require_format, share
 from pipeline.emit.gallery import Tile, write_gallery
 from pipeline.emit.page import THUMBNAIL_SIDE
@@ -40,10 +41,12 @@ def run_compare(
         labels = {row.path: row.category for row in read_labels(data / "labels.csv", split)}
         about = read_policy_labels(data / "policy_labels.yaml")
         files = list(labels)
+    policy_set = load_policy_set(policies)
+    note_access(policy_set.policies, "models compare")
     progress_output().print(f"judging {len(files)} files with both models")
-    found = compare_models(Bundle.load(old), Bundle.load(new), files, load_policy_set(policies), labels, about)
+    found = compare_models(Bundle.load(old), Bundle.load(new), files, policy_set, labels, about)
     if output_format == "json":
-        output().print(json.dumps(_fields(found), default=str))
+        output().print(json.dumps(_fields(found), default=str), markup=False)
     else:
         _print_table(found)
     if html is not None:
@@ -109,6 +112,7 @@ def _tiles(found: Comparison) -> list[Tile]:
         for change in found.changes
         for what, files in (("newly flagged", change.newly_flagged), ("cleared", change.newly_cleared))
         for file in files
+        if file not in found.kept_back
     ]
     return [
         Tile(str(file), thumbnail(file.read_bytes(), THUMBNAIL_SIDE), ((f"{policy}: {what}", None),))

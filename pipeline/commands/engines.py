@@ -52,6 +52,8 @@ def quantise(
 
     An engine that judges differently is refused, and nothing is left of it. Needs the `engines` extra.
 
+    Exit codes: 0 written, 2 refused or an error.
+
     Example: `watchword models quantise pipeline/bundles/caltech-small --bundle out/int8 --images samples/images`
     """
     from pipeline.commands.parity import run_quantise
@@ -70,7 +72,12 @@ def build(
         Precision | None, typer.Option(help="[default: fp16 for tensorrt and tensorrt-rtx, else fp32]")
     ] = None,
     policies: Annotated[Path, typer.Option(help="Folder of policy files.")] = Path("policies"),
-    batch: Annotated[str, typer.Option(help="Smallest, typical and largest batch.")] = "1,32,64",
+    batch: Annotated[
+        str,
+        typer.Option(
+            help="Smallest, typical and largest batch; the largest not under the workers' WATCHWORD_BATCH_SIZE."
+        ),
+    ] = "1,32,64",
     instances: Annotated[int | None, typer.Option(min=1, help="Copies, on each GPU.  [default: 2, on a GPU 1]")] = None,
     gpu: Annotated[list[int] | None, typer.Option(help="GPUs to run on, for onnx and tensorrt.")] = None,
     queue_delay_us: Annotated[int, typer.Option(min=0, help="How long Triton waits to join requests, in µs.")] = 500,
@@ -86,9 +93,12 @@ def build(
     differently is refused. Policy texts are always encoded in float32. Workers of the repository get
     WATCHWORD_MODEL=REPOSITORY/clip_image/bundle. Needs the extra `engines`, and for tensorrt-rtx that of its name.
 
-    Examples: `watchword models build out/clip-b32 --target cpu --precision int8 --repository out/cpu --images samples`
+    Exit codes: 0 written, 2 refused or an error.
 
-    `watchword models build out/clip-b32 --target tensorrt --gpu 0 --gpu 1 --repository out/gpu --images samples`
+    Examples: `watchword models build pipeline/bundles/caltech-small --target cpu --precision int8 --repository out/cpu
+    --images samples` ·
+    `watchword models build out/clip-b32 --target tensorrt --gpu 0 --gpu 1 --repository out/gpu --images uploads
+    --policies clip-b32-policies`
     """
     from pipeline.commands.build import run_build
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from pipeline.commands.access import note_access
 from pipeline.commands.console import progress_output, require_format
 from pipeline.encode.bundle import Bundle
 from pipeline.judge.load import load_policy_set
@@ -38,14 +39,16 @@ def run_evaluate(
         terms=IdentityTerms.load(),
         slices=slices,
     )
+    note_access(material.policy_set.policies, "models evaluate")
     found = []
     for folder in bundles:
         progress_output().print(f"measuring `{folder}` on `{split}` of `{data}`")
         found.append(evaluate(Bundle.load(folder), material))
     if card is not None:
         card.parent.mkdir(parents=True, exist_ok=True)
-        card.with_suffix(".md").write_text(to_markdown(found))
-        card.with_suffix(".json").write_text(to_json(found) + "\n")
+        whole = card.with_name(card.name.removesuffix(".md").removesuffix(".json"))
+        whole.with_name(f"{whole.name}.md").write_text(to_markdown(found))
+        whole.with_name(f"{whole.name}.json").write_text(to_json(found) + "\n")
     print(FORMATS[output_format](found))  # noqa: T201 -- Markdown and JSON as they are: a console would wrap them
 
 

@@ -12,4 +12,7 @@ def models_extra(extra: str = "models") -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise UsageError(f"`{error.name}` is missing; pip install 'watchword[{extra}]'") from error
+        raise UsageError(
+            f"`{error.name}` is missing: install the extra `{extra}` (in a checkout `make check` installs every one, "
+            f"or `pip install '.[{extra}]'` that alone)"
+        ) from error

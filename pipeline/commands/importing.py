@@ -9,6 +9,7 @@ from pipeline.errors import RecordFault, UsageError
 from pipeline.events.images import ImageLimits, PixelSpec
 from pipeline.ingest.decode import decode
 from pipeline.ingest.folder import list_files
+from pipeline.models.spread import spread
 
 MOST_IMAGES = 64
 
@@ -36,7 +37,7 @@ def run_import(source: str, folder: Path, images: list[Path], *, revision: str |
 
 def _readable(files: list[Path]) -> list[Path]:
     """Return some of the files that are images, spread over all of them."""
-    found = [file for file in files[:: max(1, len(files) // MOST_IMAGES)] if _is_image(file)]
+    found = [file for file in spread(files, MOST_IMAGES) if _is_image(file)]
     if not found:
         raise UsageError("none of the files is an image that can be read")
     return found

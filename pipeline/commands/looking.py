@@ -93,14 +93,14 @@ def sweep(
     images: Annotated[list[Path], typer.Argument(help="The worst examples: images, and folders of images.")],
     since: Annotated[str, typer.Option(help="How far to look back: `7d`, `12h`, `2w`, or a day.")] = "30d",
     least: Annotated[float, typer.Option(min=0, max=1, help="The least cosine that is like them.")] = 0.8,
-    top: Annotated[int, typer.Option(min=1, help="How many to look at of each image's nearest.")] = 500,
+    top: Annotated[int, typer.Option(min=1, help="How many of each image's nearest to look at.")] = 500,
     policy: Annotated[str | None, typer.Option(help="Also write a shadow policy of this id.")] = None,
     folder: Annotated[Path, typer.Option("--policies", help="Folder it is written to.")] = Path("policies"),
     words: Annotated[str | None, typer.Option(help="What the images show, for the policy.")] = None,
     format: Annotated[str, typer.Option(help="`table` or `jsonl`.")] = "table",  # noqa: A002 -- the option's name
 ) -> None:
     """
-    Find everything in the archive that is like an incident's images, in groups of copies.
+    Find what in the archive is like an incident's images, in groups of copies.
 
     With `--policy` a provisional policy is written that scores by nearness to these images. It flags nothing until it
     is promoted.

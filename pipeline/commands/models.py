@@ -1,5 +1,6 @@
 """`watchword models`: bundles made, brought in, measured and compared; engines of them stand in their own file."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,7 +23,9 @@ app.add_typer(engines.app)
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Argument(help="Folder with labels.csv (file, category, split) and the images.")],
+    data: Annotated[
+        Path, typer.Argument(help="Folder with labels.csv (file, split, and category or caption) and the images.")
+    ],
     bundle: Annotated[Path, typer.Option(help="Where the model bundle goes.")],
     captions: Annotated[
         Path | None, typer.Option(help="Caption table (categories, groups, templates); the shipped one when not given.")
@@ -37,11 +40,15 @@ def train(
     runs: Annotated[Path, typer.Option(help="Where states and metrics of the runs go.")] = Path(".watchword/train"),
     minutes: Annotated[
         float | None,
-        typer.Option(min=0.1, help="How long to train in all, in processor time of a rank.  [default: 85 or 79]"),
+        typer.Option(
+            min=0.1, help="How long to train in all, in processor time of a rank.  [default: 79, or 85 of `sentences`]"
+        ),
     ] = None,
-    ranks: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 2,
+    ranks: Annotated[
+        int, typer.Option(min=1, help="Processes, one thread each; under `torchrun` there are as many as it starts.")
+    ] = 2,
     batch: Annotated[
-        int | None, typer.Option(min=2, help="Images a step, of each rank.  [default: 96, or 64 of `sentences`]")
+        int | None, typer.Option(min=2, help="Images a step, of each rank.  [default: 96, or 64 with `sentences`]")
     ] = None,
     micro_batch: Annotated[
         int,
@@ -49,7 +56,7 @@ def train(
             min=0, help="With `pairs`, how many are computed at once; the loss is over all ranks' batches. 0: all."
         ),
     ] = 0,
-    name: Annotated[str, typer.Option(help="The bundle's name.")] = "caltech-small",
+    name: Annotated[str | None, typer.Option(help="The bundle's name.  [default: its folder's]")] = None,
     *,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with runs that were interrupted.")] = False,
 ) -> None:
@@ -60,18 +67,24 @@ def train(
     that policies may use words no caption has. `make training` installs that encoder. Under `torchrun`, on GPUs or
     CPUs, its processes are the ranks.
 
-    Example: `watchword models train ../shared/data/caltech101 --bundle out/caltech-small --minutes 79`
+    Example: `watchword models train photographs --bundle out/mine`
     """
     with models_extra():
         from pipeline.models.captions import BUNDLED_TABLE, Captions
         from pipeline.models.training.bundled import BUNDLED, train_bundle
+        from pipeline.models.training.train import under_torchrun
 
     require_new_folder(bundle)
     if micro_batch and text != "pairs":
         raise UsageError("`--micro-batch` is for `--text pairs`")
+    if captions and text == "pairs":
+        raise UsageError("`--captions` is not for `--text pairs`: its captions are in labels.csv")
+    ranks = int(os.environ["WORLD_SIZE"]) if under_torchrun() else ranks
     plan = BUNDLED[text]
     plan = plan.within(minutes or plan.minutes, ranks).batched(batch, micro_batch)
-    train_bundle(data, Captions.load(captions or BUNDLED_TABLE), bundle, runs, name=name, plan=plan, resume=resume)
+    train_bundle(
+        data, Captions.load(captions or BUNDLED_TABLE), bundle, runs, name=name or bundle.name, plan=plan, resume=resume
+    )
 
 
 @app.command()
@@ -91,11 +104,11 @@ def evaluate(
     policies: Annotated[Path, typer.Option(help="Folder of policy files, for the bias figures.")] = Path("policies"),
     format: Annotated[str, typer.Option(help="`markdown` or `json`.")] = "markdown",  # noqa: A002 -- the option's name
     card: Annotated[
-        Path | None, typer.Option(help="Also write the figures to this file and, as JSON, beside it.")
+        Path | None, typer.Option(help="Also write the figures to this file, as Markdown, and beside it as JSON.")
     ] = None,
 ) -> None:
     """
-    Measure bundles on labelled images: what they tell apart, what confuses them, and whom they treat differently.
+    Measure bundles on labelled images: what they tell apart, what they rank worst, and whom they treat differently.
 
     Zero-shot top-1 and top-5, average precision of each category and of paraphrases as text policies, retrieval,
     calibration, the shape of the space, images as uploads mangle them, slices, and counterfactual prompts that name
@@ -131,6 +144,8 @@ def import_(
 
     Both towers, the resizing and the tokenizer are made to compute what the source's own do; images and texts are then
     encoded by both, and a bundle that differs is refused. Needs the `models` extra.
+
+    Exit codes: 0 written, 2 refused or an error.
 
     Example: `watchword models import openai/clip-vit-base-patch32 --bundle out/clip-b32 --images samples/images`
     """

@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from pipeline.commands.access import note_access
 from pipeline.commands.console import output, plain_table, progress_output, require_format, require_new_folder
 from pipeline.commands.extras import models_extra
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.triton import TritonEncoder
-from pipeline.errors import UsageError
+from pipeline.errors import EncoderFault, UsageError
 from pipeline.evaluate.embed import BATCH
 from pipeline.ingest.folder import list_files
 from pipeline.judge.load import load_policy_set
@@ -34,13 +35,17 @@ def run_parity(
     """Compare and print; returns the exit code."""
     require_format(output_format, ("table", "json"))
     files, policy_set = list_files(images), load_policy_set(policies)
+    note_access(policy_set.policies, "models parity")
     bundle = Bundle.load(candidate)
-    with _served(bundle, triton) as served:
-        found = compare(Bundle.load(reference), bundle, files, policy_set, served=served)
+    try:
+        with _served(bundle, triton) as served:
+            found = compare(Bundle.load(reference), bundle, files, policy_set, served=served)
+    except EncoderFault as fault:
+        raise UsageError(f"`--triton {triton}`: {fault}") from fault
     refusals = found.refusals(limits)
     if output_format == "json":
         fields = {**asdict(found), "flip_rates": found.flip_rates(), "refusals": refusals}
-        output().print(json.dumps(fields, default=str))
+        output().print(json.dumps(fields, default=str), markup=False)
     else:
         print_table(found)
         for line in refusals or ["the candidate may be used"]:
@@ -96,7 +101,7 @@ def print_table(found: Parity) -> None:
     console.print(table)
     for flip in found.flips[:MOST_FLIPS]:
         scores = f"{flip.reference_score:.3f} -> {flip.candidate_score:.3f}"
-        console.print(f"{flip.policy_id}: {flip.file}: {scores}, threshold {flip.threshold:.3f}")
+        console.print(f"{flip.policy_id}: {flip.file}: {scores}, threshold {flip.threshold:.3f}", markup=False)
     if len(found.flips) > MOST_FLIPS:
         console.print(f"and {len(found.flips) - MOST_FLIPS} more flips")
     console.print(
@@ -104,3 +109,8 @@ def print_table(found: Parity) -> None:
         f"p1 {found.cosine_p1:.4f}, median {found.cosine_median:.4f}; texts min {found.text_cosine_min:.4f}; "
         f"from batch to batch {found.batch_difference:.1e}"
     )
+    if found.unfit:
+        console.print(
+            f"thresholds of {len(found.unfit)} of {len(found.policies)} policies were fitted for another model: "
+            "a policy that flags nothing cannot flip, so judge with `--policies` fitted for this one as well"
+        )

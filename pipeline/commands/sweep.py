@@ -53,12 +53,15 @@ def run_sweep(
     files, vectors = embed_readable(list_files(images), encoder, bundle.pixels)
     start = since_of(since)
     guard = Guard(settings, encoder, "sweep")
-    near = merged([nearest(archive, bundle.digest, vector, top, start) for vector in vectors], least)
+    nearest_of = [nearest(archive, bundle.digest, vector, top, start) for vector in vectors]
+    near = merged(nearest_of, least)
     found = shown(guard, archive, bundle.digest, near)
     groups = grouped(found, _hashes(settings, found))
     _print(groups, output_format)
     console = progress_output()
     console.print(f"{len(found)} images in {len(groups)} groups of copies are like {len(files)} given ones")
+    if any(len(each) == top and each[-1].cosine >= least for each in nearest_of):
+        console.print(f"`--top {top}` was reached, so there may be more: give a larger one")
     if policy_id is not None:
         written = _write_policy(folder, policy_id, words, vectors, files, least, encoder)
         console.print(

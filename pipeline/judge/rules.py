@@ -15,6 +15,7 @@ class Rule(StrEnum):
     NO_CONTRAST = "no-contrast"
     NEAR_DUPLICATE = "near-duplicate"
     NEAR_CONTRAST = "near-contrast"
+    NEAR_BACKGROUND = "near-background"
     NEAR_OTHER_POLICY = "near-other-policy"
     STALE_THRESHOLD = "stale-threshold"
     STALE_CALIBRATION = "stale-calibration"
@@ -70,6 +71,11 @@ RULES: dict[Rule, About] = {
         "error",
         "what is to be caught and what speaks against it are nearly the same to the model: they cancel out",
         "drop one of them, or say what tells them apart",
+    ),
+    Rule.NEAR_BACKGROUND: About(
+        "error",
+        "the background speaks against what is to be caught, which scores low whatever an image shows",
+        "put a `background.yaml` without it beside the policies, or score by `similarity`",
     ),
     Rule.NEAR_OTHER_POLICY: About(
         "warning",

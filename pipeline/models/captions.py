@@ -27,8 +27,17 @@ class Captions:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a caption table. Raises `UsageError` when a name stands under two categories."""
-        table = YAML(typ="safe").load(path)
+        """
+        Read a caption table.
+
+        Raises `UsageError` when it is missing or lacks a part, when a name stands under two categories, and when a
+        group names one that is not there.
+        """
+        if not path.exists():
+            raise UsageError(f"`{path}`: not found; a caption table has categories, groups and templates")
+        table = YAML(typ="safe").load(path) or {}
+        if missing := {"categories", "groups", "templates"} - table.keys():
+            raise UsageError(f"`{path}` has no {', '.join(sorted(missing))}; `groups: {{}}` is none")
         names = {category: tuple(values) for category, values in table["categories"].items()}
         owners: dict[str, str] = {}
         for category, values in names.items():

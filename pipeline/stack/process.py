@@ -32,8 +32,11 @@ class BackgroundProcess:
             return None
         return process if alive else None
 
-    def start(self, command: Sequence[str | Path], environment: Mapping[str, str], folder: Path) -> psutil.Process:
-        """Start it in a session of its own, its output in `log`."""
+    def start(
+        self, command: Sequence[str | Path], environment: Mapping[str, str | None], folder: Path
+    ) -> psutil.Process:
+        """Start it in a session of its own, its output in `log`; a variable that is None is not handed on."""
+        whole = {name: value for name, value in {**os.environ, **environment}.items() if value is not None}
         for place in (self.log, self._record):
             place.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
@@ -42,7 +45,7 @@ class BackgroundProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **environment},
+                env=whole,
                 cwd=folder,
                 start_new_session=True,
             )

@@ -71,6 +71,8 @@ class TritonPart:
             "PATH": f"{venv / 'bin'}{os.pathsep}{os.environ['PATH']}",
             # One thread a model instance; the server's own pools would fight them for two cores.
             "OMP_NUM_THREADS": "1",
+            # Set for workers, it names the bundle that they check this server by; the server has its repository's.
+            "WATCHWORD_MODEL": None,
         }
         command: list[str | Path] = [
             server / "bin" / "tritonserver",

@@ -165,6 +165,7 @@ def test_a_refused_engine_leaves_no_repository(bundle: Bundle, evidence: Evidenc
     [
         (["--target", "cpu", "--precision", "fp16"], "target `cpu` has fp32 and int8, not fp16"),
         (["--target", "cpu", "--gpu", "0"], "`--gpu` is for the targets"),
+        (["--target", "onnx", "--capability", "SM89"], "`--capability` is for the targets"),
         (["--target", "cpu", "--batch", "8,4,16"], "the sizes must not fall"),
         (["--target", "cpu", "--batch", "many"], "three numbers"),
         (["--target", "tensorrt-rtx", "--batch", "4,8,16"], "the smallest batch must be 1"),

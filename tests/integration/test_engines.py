@@ -1,6 +1,7 @@
 """Engines of the shipped model: the int8 one is let through, damaged ones are refused, on real photographs."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from pipeline.models.engines.half import write_half
 from pipeline.models.engines.parity import Limits, Parity, compare
 from pipeline.models.engines.quantise import _Calibration
 from pipeline.models.training.card import Held
+from tests.support.ports import free_ports
 from tests.support.stream import Stack
 
 SHIPPED_BYTES = 12_000_000
@@ -167,6 +169,28 @@ def test_the_command_line_says_what_flips_and_exits_by_it(
     refused = CliRunner().invoke(app, [*arguments, "--cosine", "0.99999"])
     assert refused.exit_code == 1
     assert "is required" in refused.output
+
+
+def test_thresholds_of_another_model_are_told(
+    bundle: Bundle, photographs: list[Path], policies: Path, tmp_path: Path
+) -> None:
+    """Where nothing is flagged nothing can flip: whoever reads the gate must know."""
+    shutil.copytree(bundle.folder, tmp_path / "other")
+    bundle.manifest.model_copy(update={"name": "other"}).write(tmp_path / "other")
+    words = ["models", "parity", *[str(tmp_path / "other")] * 2, "--policies", str(policies)]
+    run = CliRunner().invoke(app, [*words, "--images", str(photographs[0])])
+    assert run.exit_code == 0, run.output
+    assert "were fitted for another model" in " ".join(run.stdout.split())
+
+
+def test_a_server_that_does_not_answer_is_an_error_not_a_refusal(
+    bundle: Bundle, photographs: list[Path], policies: Path
+) -> None:
+    words = ["models", "parity", *[str(bundle.folder)] * 2, "--policies", str(policies)]
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    run = CliRunner().invoke(app, [*words, "--images", str(photographs[0]), "--triton", address])
+    assert isinstance(run.exception, UsageError)
+    assert address in str(run.exception)
 
 
 @pytest.mark.integration

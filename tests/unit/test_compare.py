@@ -12,11 +12,14 @@ from onnx import numpy_helper
 from typer.testing import CliRunner
 
 from pipeline.cli import app
+from pipeline.commands.compare import _tiles
 from pipeline.encode.bundle import Bundle, file_digest
 from pipeline.errors import UsageError
 from pipeline.events.calibration import Calibration
+from pipeline.ingest.folder import list_files
 from pipeline.judge.load import load_policy_set
-from pipeline.models.evaluation.compare import _fit, keeping_count, keeping_precision
+from pipeline.models.evaluation.compare import _fit, compare_models, keeping_count, keeping_precision
+from tests.support.publishing import two_policies
 
 SCORES = np.array([9.0, 8.0, 7.0, 6.0, 5.0, 4.0])
 RELEVANT = np.array([True, True, False, True, False, False])
@@ -63,6 +66,7 @@ def other(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def compare(*words: str) -> tuple[int, str]:
     run = CliRunner().invoke(app, ["models", "compare", *words])
+    assert run.exception is None or isinstance(run.exception, SystemExit), run.exception
     return run.exit_code, run.stdout
 
 
@@ -132,6 +136,30 @@ def test_a_worse_model_is_told_policy_by_policy_with_its_pictures(
     assert page.count("<button") == min(flips, 300)
     assert "newly flagged" in page
     assert "cleared" in page
+
+
+def test_what_a_restricted_policy_flags_is_on_no_page(
+    bundle: Bundle, samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever policy's verdict of it changes; and the look is noted."""
+    folder = two_policies(tmp_path / "policies")
+    with (folder / "weapons-firearms.yaml").open("a") as text:
+        text.write("restricted: true\n")
+    monkeypatch.setenv("WATCHWORD_ACCESS_LOG", str(tmp_path / "access.jsonl"))
+    images = [word for name in ("revolver", "Leopards") for word in ("--images", str(samples / "images" / name))]
+    compare(str(bundle.folder), str(bundle.folder), *images, "--policies", str(folder))
+    noted = json.loads((tmp_path / "access.jsonl").read_text())
+    assert (noted["command"], noted["policies"]) == ("models compare", ["weapons.firearms"])
+
+    files = list_files([samples / "images/revolver", samples / "images/Leopards"])
+    found = compare_models(bundle, bundle, files, load_policy_set(folder), {}, {})
+    kept_back = sorted(found.kept_back)
+    assert kept_back
+    assert {file.parent.name for file in kept_back} == {"revolver"}
+    others = [file for file in files if file not in found.kept_back][:2]
+    flips = replace(found.changes[0], newly_flagged=(kept_back[0], *others), newly_cleared=())
+    tiles = _tiles(replace(found, changes=(flips,)))
+    assert [tile.path for tile in tiles] == [str(file) for file in others]
 
 
 def test_without_images_it_says_what_to_name(bundle: Bundle) -> None:

@@ -132,6 +132,8 @@ def test_another_architecture_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not found"):
         load_source(str(tmp_path / "nothing"))
+    with pytest.raises(UsageError, match="`--revision main` is of a hub id"):
+        load_source(str(tmp_path), "main")
 
 
 @FAMILIES

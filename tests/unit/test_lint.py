@@ -120,6 +120,7 @@ def test_a_word_that_is_unknown_is_found_too(tmp_path: Path) -> None:
 NEAR: dict[Rule, tuple[tuple[str, ...], tuple[str, str], float]] = {
     Rule.NEAR_DUPLICATE: ((prompts("a revolver", "a sixgun"),), ("sixgun", "revolver"), 0.9),
     Rule.NEAR_CONTRAST: ((POLICY.replace("a stapler", "a cap gun"),), ("cap gun", "revolver"), 0.8),
+    Rule.NEAR_BACKGROUND: ((POLICY,), ("revolver", "barrel"), 0.8),
     Rule.NEAR_OTHER_POLICY: ((POLICY, OTHER.replace("a toy", "a sixgun")), ("sixgun", "revolver"), 0.9),
 }
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
+from pipeline.errors import UsageError
 from pipeline.models.training.dual_encoder import DualEncoder
 from pipeline.models.training.gradients import average_gradients, cached_backward, gather
 from pipeline.models.training.language import TextTower
@@ -142,6 +143,14 @@ def test_pairs_know_their_captions_and_whose_negatives_they_are_not(captioned: P
     assert all(len(captions) == 2 for captions in pairs.captions)
     assert len(set(pairs.kinds.tolist())) == 3
     assert len(pairs.pixels) == len(pairs.captions) == len(pairs.kinds)
+
+
+def test_pairs_that_are_not_there_are_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not found; it must have the columns file, caption and split"):
+        read_pairs(tmp_path, "train")
+    (tmp_path / "labels.csv").write_text("file,caption,split\nx.jpg,a zebra,train\n")
+    with pytest.raises(UsageError, match=r"names 1 files that are not there, `x\.jpg` among them"):
+        read_pairs(tmp_path, "train")
 
 
 def test_every_weight_of_both_towers_learns_in_micro_batches() -> None:

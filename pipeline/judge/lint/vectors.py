@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.events.policies import PromptBank
+from pipeline.events.policies import PromptBank, ScoreKind
 from pipeline.judge.document import Place
 from pipeline.judge.lint.finding import Finding, finding
 from pipeline.judge.load import Written
@@ -73,12 +73,17 @@ def _duplicates(owners: dict[int, tuple[Written, Place]], near: _Nearness, bank:
 
 
 def _cancelling(owners: dict[int, tuple[Written, Place]], near: _Nearness, bank: PromptBank) -> Iterator[Finding]:
+    background = bank.policy_set.background.prompts
     for number, policy in enumerate(bank.policy_set.policies):
-        between = near.of(np.arange(*bank.prompt_rows[number]), np.arange(*bank.contrast_rows[number]))
-        for i, j in np.argwhere(between >= CANCELS).tolist():
-            message = f"`{policy.prompts[i]}` is nearly its own contrast `{policy.contrast[j]}` ({between[i, j]:.2f})"
-            place = _place(owners[number], "prompts", policy.prompts[i])
-            yield finding(Rule.NEAR_CONTRAST, owners[number][0], place, message)
+        against = [(Rule.NEAR_CONTRAST, "its own contrast", policy.contrast, bank.contrast_rows[number])]
+        if policy.score is ScoreKind.CONTRAST:
+            against.append((Rule.NEAR_BACKGROUND, "the background's", background, bank.background_rows))
+        for rule, whose, texts, rows in against:
+            between = near.of(np.arange(*bank.prompt_rows[number]), np.arange(*rows))
+            for i, j in np.argwhere(between >= CANCELS).tolist():
+                message = f"`{policy.prompts[i]}` is nearly {whose} `{texts[j]}` ({between[i, j]:.2f})"
+                place = _place(owners[number], "prompts", policy.prompts[i])
+                yield finding(rule, owners[number][0], place, message)
 
 
 def _others(owners: dict[int, tuple[Written, Place]], near: _Nearness, bank: PromptBank) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from pipeline.models.engines.half import write_half
 from pipeline.models.engines.parity import Limits, Parity, compare
 from pipeline.models.engines.quantise import quantise_convolutions, quantise_weights
 from pipeline.models.engines.quantise_linear import count_products, quantise_products
+from pipeline.models.spread import spread
 from pipeline.models.whole_folder import whole_folder
 
 Reduced = Literal["fp16", "int8"]
@@ -110,7 +111,7 @@ _MAKERS: dict[Reduced, Callable[[Bundle, Path, Evidence], list[Path]]] = {"int8"
 def _pixels(bundle: Bundle, files: Sequence[Path]) -> NDArray[np.uint8]:
     """Return what the image tower takes for a sample of the files, uint8 [N, H, W, 3]."""
     found = []
-    for file in files[:: max(1, len(files) // CALIBRATION_IMAGES)]:
+    for file in spread(files, CALIBRATION_IMAGES):
         try:
             found.append(decode(file.read_bytes(), bundle.pixels, ImageLimits()).pixels)
         except RecordFault:

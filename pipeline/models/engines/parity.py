@@ -17,6 +17,7 @@ from pipeline.evaluate.embed import embed_readable
 from pipeline.events.images import ImageLimits
 from pipeline.events.policies import PolicySet
 from pipeline.ingest.decode import decode
+from pipeline.judge.model_change import stale_policies
 from pipeline.judge.score import Judge, Scores
 from pipeline.models.cosines import cosines
 
@@ -58,7 +59,8 @@ class Parity:
     """
     What a comparison saw. Cosines are of the candidate's embedding and the reference's of the same image or text.
 
-    `flagged_by_both`: of how many images both say yes, by policy.
+    `flagged_by_both`: of how many images both say yes, by policy. `unfit`: policies whose thresholds were fitted for
+    another model than the reference: their verdicts prove little.
     """
 
     images: int
@@ -71,6 +73,7 @@ class Parity:
     batch_difference: float
     flips: tuple[Flip, ...]
     flagged_by_both: dict[str, int]
+    unfit: tuple[str, ...]
 
     @property
     def flip_rate(self) -> float:
@@ -160,6 +163,7 @@ def compare(
             policy.id: int(count)
             for policy, count in zip(policy_set.policies, (scores.flagged & changed.flagged).sum(axis=0), strict=True)
         },
+        unfit=tuple(policy.id for policy in stale_policies(policy_set, reference.lineage)),
     )
 
 

@@ -16,7 +16,7 @@ Flavour = Literal["tensorrt", "tensorrt-rtx"]
 
 _MODULES: dict[Flavour, tuple[str, str]] = {
     "tensorrt": ("tensorrt", "run this in NVIDIA's Triton image, or pip install tensorrt on a GPU machine"),
-    "tensorrt-rtx": ("tensorrt_rtx_bindings", "pip install 'watchword[tensorrt-rtx]'"),
+    "tensorrt-rtx": ("tensorrt_rtx_bindings", "pip install '.[tensorrt-rtx]'"),
 }
 
 WORKSPACE_BYTES = 4 << 30

@@ -46,11 +46,16 @@ class PolicyChange:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Every policy's change, over the images both models could read."""
+    """
+    Every policy's change, over the images both models could read.
+
+    `kept_back`: what a restricted policy flags by either model, not to be shown.
+    """
 
     images: int
     unreadable: int
     changes: tuple[PolicyChange, ...]
+    kept_back: frozenset[Path]
 
 
 def compare_models(
@@ -76,12 +81,18 @@ def compare_models(
     after, _ = _scores(new, read, judged)
     unfit = {policy.id for policy in stale_policies(judged, old.lineage)}
     changes = [_headless(policy) for policy in policy_set.policies if policy.head is not None]
+    # What a head flags is not known here, so of a restricted one everything is kept back.
+    kept_back = set(read if any(policy.restricted and policy.head for policy in policy_set.policies) else ())
     for place, policy in enumerate(judged.policies):
         wanted = about.get(policy.id) if labels else None
         relevant = None if wanted is None else np.array([labels[file] in wanted for file in read])
         change = _change(policy, before[:, place], after[:, place], relevant, read)
         changes.append(replace(change, retune=UNFIT) if policy.id in unfit else change)
-    return Comparison(len(read), len(files) - len(read), tuple(sorted(changes, key=lambda each: each.policy_id)))
+        if policy.restricted:
+            flagged = (before[:, place] >= change.old_threshold) | (after[:, place] >= change.new_threshold)
+            kept_back |= {file for file, each in zip(read, flagged, strict=True) if each}
+    ordered = tuple(sorted(changes, key=lambda each: each.policy_id))
+    return Comparison(len(read), len(files) - len(read), ordered, frozenset(kept_back))
 
 
 def keeping_precision(scores: NDArray[np.float64], relevant: NDArray[np.bool_], precision: float) -> float | None:

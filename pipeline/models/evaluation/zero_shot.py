@@ -13,13 +13,16 @@ from pipeline.evaluate.ranking import average_precision
 from pipeline.models.captions import Captions
 from pipeline.models.evaluation.subject import Subject
 
-WORST = 10
 TOP = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`mean_ap`: the mean over categories of the average precision of their own text's cosine, one policy each."""
+    """
+    `mean_ap`: the mean over categories of the average precision of their own text's cosine, one policy each.
+
+    `categories`: each with its average precision, worst first.
+    """
 
     images: int
     top1: float
@@ -27,11 +30,6 @@ class Figures:
     top1_interval: Interval
     top5: float
     categories: tuple[tuple[str, float], ...]
-
-    @property
-    def worst(self) -> tuple[tuple[str, float], ...]:
-        """The categories with the lowest average precision, worst first."""
-        return self.categories[:WORST]
 
 
 def measure(data: Path, bundle: Bundle, captions: Captions, split: str) -> Figures:

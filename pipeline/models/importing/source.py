@@ -74,6 +74,8 @@ def load_source(name: str, revision: str | None = None) -> Source:
     is_folder = Path(name).exists()
     if not is_folder and (name.startswith((".", "/")) or name.count("/") > 1):
         raise UsageError(f"`{name}`: not found")
+    if is_folder and revision:
+        raise UsageError(f"`--revision {revision}` is of a hub id; `{name}` is a folder")
     options: dict[str, Any] = {} if is_folder else {"revision": revision}
     try:
         model, loading = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True, **options)

@@ -23,6 +23,7 @@ from pipeline.models.training.sentence_space import SentenceSpace
 from pipeline.models.training.teacher import SentenceEncoder, installed_teacher
 from pipeline.models.training.train import leads
 from pipeline.models.training.wordnet import installed_entries
+from pipeline.models.whole_folder import whole_folder
 
 CARD = "CARD.md"
 MEASURED = ("val", "test")
@@ -84,6 +85,13 @@ def train_bundle(
         model, tokenizer = make(data, captions, run, plan, resume=resume)
     if not leads():
         return
+    with whole_folder(folder) as made:
+        _write(model, tokenizer, made, data, captions, name=name, plan=plan)
+
+
+def _write(
+    model: DualEncoder, tokenizer: Tokenizer, folder: Path, data: Path, captions: Captions, *, name: str, plan: Plan
+) -> None:
     export_bundle(model, tokenizer, folder, name=name, image_size=plan.image.image_size)
     manifest = compact_bundle(folder)
     bundle = Bundle.load(folder)

@@ -24,6 +24,8 @@ from pipeline.models.training.train import Job, Rank, train
 from pipeline.models.training.vocabulary import common_tokens, with_tokens
 
 HELD_OUT = 0.05
+# Enough to see how a run goes; every one of them is asked again at each report.
+MOST_HELD_OUT = 2000
 WATCH_BATCH = 256
 # Beside a run's state: what it learns from, so that a run that goes on need not ask the encoder again.
 PHRASES = "phrases.npz"
@@ -68,7 +70,7 @@ def distil_text_tower(
     if known is None:
         known = _ask(space, entries, captions, tokenizer, recipe)
         known.save(out / PHRASES, learns)
-    held = int(recipe.phrases * HELD_OUT)
+    held = min(int(recipe.phrases * HELD_OUT), MOST_HELD_OUT)
     job = Job(
         recipe.schedule,
         partial(_objective, tower),

@@ -16,21 +16,22 @@ from pipeline.models.training.vision import normalise
 CANVAS = 128
 
 
+def require_batches(count: int, schedule: Schedule) -> None:
+    """Raise `UsageError` when `count` images are fewer than a batch for each rank."""
+    if count // schedule.ranks < schedule.batch:
+        raise UsageError(
+            f"{count} images are fewer than one batch of {schedule.batch} for each of {schedule.ranks} ranks; "
+            "make the batch smaller"
+        )
+
+
 def shuffled_places(count: int, schedule: Schedule, rank: Rank) -> Iterator[Tensor]:
     """
     Yield this rank's share of a fresh shuffle of `count` images, again and again; all ranks shuffle alike.
 
-    Raises `UsageError` at once when a rank's share is less than a batch.
+    There must be as many as `require_batches` wants: of fewer nothing would ever come.
     """
-    if count // rank.count < schedule.batch:
-        raise UsageError(
-            f"{count} images are fewer than one batch of {schedule.batch} for each of {rank.count} ranks; "
-            "make the batch smaller"
-        )
-    return _shuffles(count, schedule, rank)
-
-
-def _shuffles(count: int, schedule: Schedule, rank: Rank) -> Iterator[Tensor]:
+    assert count // rank.count >= schedule.batch
     shuffle = torch.Generator().manual_seed(schedule.seed)
     while True:
         order = torch.randperm(count, generator=shuffle)[rank.number :: rank.count]

@@ -11,7 +11,7 @@ from pipeline.models.captions import Captions
 from pipeline.models.dataset import load_split
 from pipeline.models.training.dual_encoder import DualEncoder
 from pipeline.models.training.fingerprint import fingerprint
-from pipeline.models.training.image_batches import CANVAS, ImageBatches
+from pipeline.models.training.image_batches import CANVAS, ImageBatches, require_batches
 from pipeline.models.training.language import TextTower
 from pipeline.models.training.objective import JointObjective
 from pipeline.models.training.recipe import ImageRecipe
@@ -27,6 +27,7 @@ def train_towers(
     """Train on `data`'s split `train` and return the averaged towers with their tokenizer."""
     tokenizer = fit_tokenizer(captions.every(), vocabulary=recipe.vocabulary, context=recipe.context)
     images = load_split(data, "train", PixelSpec(CANVAS, "squash"), captions.categories)
+    require_batches(len(images.labels), recipe.schedule)
     watched = load_split(data, "val", PixelSpec(recipe.image_size, "squash"), captions.categories)
     job = Job(
         recipe.schedule,

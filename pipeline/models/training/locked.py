@@ -9,7 +9,7 @@ from pipeline.events.images import PixelSpec
 from pipeline.models.captions import Captions
 from pipeline.models.dataset import load_split
 from pipeline.models.training.fingerprint import fingerprint
-from pipeline.models.training.image_batches import CANVAS, ImageBatches
+from pipeline.models.training.image_batches import CANVAS, ImageBatches, require_batches
 from pipeline.models.training.objective import LockedTextObjective
 from pipeline.models.training.recipe import ImageRecipe
 from pipeline.models.training.sentence_space import SentenceSpace
@@ -29,6 +29,7 @@ def tune_image_tower(
     """
     bank = TextBank.build(captions, space.embed)
     images = load_split(data, "train", PixelSpec(CANVAS, "squash"), captions.categories)
+    require_batches(len(images.labels), recipe.schedule)
     watched = load_split(data, "val", PixelSpec(recipe.image_size, "squash"), captions.categories)
     learns = fingerprint(recipe, space.origin, captions.every(), bank.owners, images.labels, images.pixels)
     objective = partial(_objective, recipe, bank)

@@ -21,7 +21,7 @@ from pipeline.models.training.augment import Augmentation, erase, jitter_colour,
 from pipeline.models.training.dual_encoder import MAXIMUM_LOGIT_SCALE, DualEncoder
 from pipeline.models.training.fingerprint import fingerprint
 from pipeline.models.training.gradients import cached_backward, full_precision, gather, mixed_precision
-from pipeline.models.training.image_batches import CANVAS, shuffled_places, size_at
+from pipeline.models.training.image_batches import CANVAS, require_batches, shuffled_places, size_at
 from pipeline.models.training.language import TextTower
 from pipeline.models.training.learner import Learner
 from pipeline.models.training.loss import multi_positive_loss
@@ -51,12 +51,14 @@ def read_pairs(folder: Path, split: str) -> Pairs:
     """
     Read the columns `file`, `caption` and `split` of `folder`/labels.csv; a file may stand in several rows.
 
-    With a column `category`, images of one category are not each other's negatives; without, images that share a
-    caption. Raises `UsageError` for a missing column or an empty split, `RecordFault` for what is no image.
+    With a column `category`, images of one category are not each other's negatives; without, images that share their
+    first caption. Raises `UsageError` for a missing column or an empty split, `RecordFault` for what is no image.
     """
     captions: dict[str, list[str]] = {}
     kinds: dict[str, str] = {}
     table = folder / "labels.csv"
+    if not table.exists():
+        raise UsageError(f"`{table}`: not found; it must have the columns file, caption and split")
     with table.open(newline="") as lines:
         for row in csv.DictReader(lines):
             if missing := {"file", "caption", "split"} - row.keys():
@@ -66,6 +68,8 @@ def read_pairs(folder: Path, split: str) -> Pairs:
                 kinds.setdefault(row["file"], row.get("category") or row["caption"])
     if not captions:
         raise UsageError(f"`{table}`: no rows of the split `{split}`")
+    if gone := [file for file in captions if not (folder / file).exists()]:
+        raise UsageError(f"`{table}` names {len(gone)} files that are not there, `{gone[0]}` among them")
     files = track(captions, description=f"reading {split}", console=Console(stderr=True))
     pixels = [decode((folder / file).read_bytes(), PixelSpec(CANVAS, "squash"), ImageLimits()).pixels for file in files]
     places = {kind: place for place, kind in enumerate(dict.fromkeys(kinds.values()))}
@@ -77,6 +81,7 @@ def train_pairs(data: Path, recipe: ImageRecipe, out: Path, *, resume: bool = Fa
     """Train on `data`'s split `train` and return the averaged towers with their tokenizer."""
     pairs, watched = read_pairs(data, "train"), read_pairs(data, "val")
     texts = [text for each in pairs.captions for text in each]
+    require_batches(len(pairs.pixels), recipe.schedule)
     tokenizer = fit_tokenizer(texts, vocabulary=recipe.vocabulary, context=recipe.context)
     job = Job(
         recipe.schedule,
