@@ -1,6 +1,6 @@
 """An archive, an edit, and how often the interval of a sampled back-test holds what the whole says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,7 +58,11 @@ class Sampling:
 
 
 def make_sampling(folder: Path, policies: Path, encoder: LocalEncoder, images: int) -> Sampling:
-    """Archive so many embeddings near the texts of things; the edit moves every threshold, up or down in turn."""
+    """
+    Archive so many embeddings near the texts of things.
+
+    Every policy flags about a tenth of them, and three in a hundred more or less, in turn, once it is edited.
+    """
     rng = np.random.default_rng(8)
     things = ["a revolver", "a leopard", "a watch", "a tree", "a chair", "a flamingo", "a dollar", "a laptop"]
     texts = encoder.encode_texts(things)
@@ -76,12 +80,16 @@ def make_sampling(folder: Path, policies: Path, encoder: LocalEncoder, images: i
                 for n in range(count)
             ]
         )
-    before = load_policy_set(policies)
-    moved = [
-        digested(replace(policy, threshold=policy.threshold + (0.5 if place % 2 else -0.5)))
-        for place, policy in enumerate(before.policies)
-    ]
-    after = compose(moved, before.background)
+    shipped = load_policy_set(policies)
+    scores = Judge(build_prompt_bank(shipped, encoder)).judge(vectors).raw
+
+    def flagging(shares: Sequence[float]) -> PolicySet:
+        thresholds = [float(np.quantile(scores[:, place], 1 - share)) for place, share in enumerate(shares)]
+        pairs = zip(shipped.policies, thresholds, strict=True)
+        return compose([digested(replace(policy, threshold=at)) for policy, at in pairs], shipped.background)
+
+    count = len(shipped.policies)
+    before, after = flagging([0.1] * count), flagging([0.07 if place % 2 else 0.13 for place in range(count)])
     banks = {each.digest: build_prompt_bank(each, encoder) for each in (before, after)}
 
     def judge(policy_set: PolicySet) -> Judge:
