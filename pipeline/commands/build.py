@@ -51,6 +51,10 @@ def run_build(
     evidence = Evidence(files[::2], files[1::2], load_policy_set(policies), Limits(flip_rate=flip_rate))
     found = build_repository(Bundle.load(bundle), repository, plan, evidence, progress_output().print)
     print_table(found)
+    _say_what_next(bundle, repository, target)
+
+
+def _say_what_next(bundle: Path, repository: Path, target: Literal["cpu", "onnx", "tensorrt", "tensorrt-rtx"]) -> None:
     engine = repository.absolute() / "clip_image/bundle"
     if target == "tensorrt-rtx":
         output().print(

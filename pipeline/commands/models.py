@@ -1,6 +1,5 @@
 """`watchword models`: bundles made, brought in, measured and compared; engines of them stand in their own file."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -72,16 +71,15 @@ def train(
     with models_extra():
         from pipeline.models.captions import BUNDLED_TABLE, Captions
         from pipeline.models.training.bundled import BUNDLED, train_bundle
-        from pipeline.models.training.train import under_torchrun
+        from pipeline.models.training.train import count_ranks
 
     require_new_folder(bundle)
     if micro_batch and text != "pairs":
         raise UsageError("`--micro-batch` is for `--text pairs`")
     if captions and text == "pairs":
         raise UsageError("`--captions` is not for `--text pairs`: its captions are in labels.csv")
-    ranks = int(os.environ["WORLD_SIZE"]) if under_torchrun() else ranks
     plan = BUNDLED[text]
-    plan = plan.within(minutes or plan.minutes, ranks).batched(batch, micro_batch)
+    plan = plan.within(minutes or plan.minutes, count_ranks(ranks)).batched(batch, micro_batch)
     train_bundle(
         data, Captions.load(captions or BUNDLED_TABLE), bundle, runs, name=name or bundle.name, plan=plan, resume=resume
     )

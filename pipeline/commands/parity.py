@@ -95,9 +95,9 @@ def _served(bundle: Bundle, url: str | None) -> Iterator[TritonEncoder | None]:
 def print_table(found: Parity) -> None:
     """Say which verdicts flip, and how near the embeddings are."""
     console, table = output(), plain_table("policy", "flips", "share of images")
-    rates = found.flip_rates()
-    for policy, rate in rates.items():
-        table.add_row(policy, str(sum(flip.policy_id == policy for flip in found.flips)), f"{rate:.2%}")
+    counts = found.flip_counts()
+    for policy, rate in found.flip_rates().items():
+        table.add_row(policy, str(counts[policy]), f"{rate:.2%}")
     console.print(table)
     for flip in found.flips[:MOST_FLIPS]:
         scores = f"{flip.reference_score:.3f} -> {flip.candidate_score:.3f}"

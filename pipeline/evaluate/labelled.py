@@ -55,16 +55,26 @@ class PolicyFigures:
 
 def read_labels(table: Path, split: str | None) -> list[LabelledFile]:
     """Read `file`, `category` and `split` of a labels.csv. Raises `UsageError`."""
+    rows = read_rows(table, split, "category")
+    return [LabelledFile(table.parent / row["file"], row["category"]) for row in rows]
+
+
+def read_rows(table: Path, split: str | None, column: str) -> list[dict[str, str]]:
+    """
+    Read a labels.csv that has `file`, `column` and `split`: its rows of one split, or all.
+
+    Raises `UsageError` when the table or a column is missing, or no row is of the split.
+    """
     if not table.exists():
-        raise UsageError(f"`{table}`: not found; it must have the columns file, category and split")
+        raise UsageError(f"`{table}`: not found; it must have the columns file, {column} and split")
     with table.open(newline="") as lines:
         reader = csv.DictReader(lines)
-        if missing := {"file", "category", "split"} - set(reader.fieldnames or ()):
+        if missing := {"file", column, "split"} - set(reader.fieldnames or ()):
             raise UsageError(f"`{table}` has no column {', '.join(sorted(missing))}")
         rows = [row for row in reader if split is None or row["split"] == split]
     if not rows:
         raise UsageError(f"`{table}`: no rows of the split `{split}`")
-    return [LabelledFile(table.parent / row["file"], row["category"]) for row in rows]
+    return rows
 
 
 def read_policy_labels(table: Path) -> dict[str, frozenset[str]]:

@@ -33,6 +33,7 @@ from pipeline.models.engines.repository import (
 from pipeline.models.engines.tensorrt import BatchProfile
 from pipeline.models.importing.bundle import import_bundle
 from pipeline.models.importing.source import load_source
+from pipeline.models.spread import spread
 from pipeline.models.training.bundled import BUNDLED
 from pipeline.models.training.image_batches import CANVAS, ImageBatches
 from pipeline.models.training.objective import LockedTextObjective
@@ -162,8 +163,7 @@ def _share_in_kernels(step: Callable[[], None]) -> float:
 
 def decoded(bundle: Bundle, files: list[Path], count: int) -> NDArray[np.uint8]:
     """Return some of the files as the bundle's image tower takes them, uint8 [N, H, W, 3]."""
-    chosen = files[:: max(1, len(files) // count)][:count]
-    return np.stack([decode(file.read_bytes(), bundle.pixels, ImageLimits()).pixels for file in chosen])
+    return np.stack([decode(file.read_bytes(), bundle.pixels, ImageLimits()).pixels for file in spread(files, count)])
 
 
 if __name__ == "__main__":

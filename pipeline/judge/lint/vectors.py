@@ -33,16 +33,15 @@ def check_vectors(written: Sequence[Written], bank: PromptBank) -> Iterator[Find
 
 class _Nearness:
     def __init__(self, bank: PromptBank) -> None:
-        background = bank.vectors[slice(*bank.background_rows)].astype(np.float64)
+        self._vectors = bank.vectors.astype(np.float64)
+        background = self._vectors[slice(*bank.background_rows)]
         count = len(background)
         total = np.square(background.sum(axis=0)).sum()
         self._unrelated = (total - count) / (count * (count - 1)) if count > 1 else 0.0
-        self._bank = bank
 
     def of(self, rows: NDArray[np.intp], others: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
         """Return how near each row is to each other row, or to each of `others`: float64 [N, M]."""
-        vectors = self._bank.vectors.astype(np.float64)
-        cosines = vectors[rows] @ vectors[rows if others is None else others].T
+        cosines = self._vectors[rows] @ self._vectors[rows if others is None else others].T
         return np.asarray((cosines - self._unrelated) / (1 - self._unrelated))
 
 

@@ -80,9 +80,13 @@ class Parity:
         """The share of all verdicts that flipped."""
         return len(self.flips) / (self.images * len(self.policies))
 
+    def flip_counts(self) -> Counter[str]:
+        """Return how many images' verdicts flipped, by policy."""
+        return Counter(flip.policy_id for flip in self.flips)
+
     def flip_rates(self) -> dict[str, float]:
         """Return the share of images whose verdict flipped, by policy."""
-        counts = Counter(flip.policy_id for flip in self.flips)
+        counts = self.flip_counts()
         return {policy: counts[policy] / self.images for policy in self.policies}
 
     def refusals(self, limits: Limits) -> list[str]:
@@ -92,11 +96,11 @@ class Parity:
             for policy, rate in self.flip_rates().items()
             if rate > limits.flip_rate
         ]
+        counts = self.flip_counts()
         found += [
             f"`{policy}`: of {both + flips} images that either flags, both flag {both}"
             for policy, both in self.flagged_by_both.items()
-            if (flips := sum(flip.policy_id == policy for flip in self.flips)) > 1
-            and both / (both + flips) < limits.agreement
+            if (flips := counts[policy]) > 1 and both / (both + flips) < limits.agreement
         ]
         # Written so that what is not a number is refused too.
         if not self.text_cosine_min >= limits.text_cosine:

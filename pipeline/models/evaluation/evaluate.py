@@ -1,6 +1,5 @@
 """Everything that is measured of a bundle, on one labelled split."""
 
-import csv
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 from pipeline.encode.bundle import Bundle
 from pipeline.errors import UsageError
 from pipeline.evaluate.intervals import Interval, wilson
-from pipeline.evaluate.labelled import read_labels
+from pipeline.evaluate.labelled import read_rows
 from pipeline.events.policies import PolicySet
 from pipeline.ingest.alter import ALTERATIONS, alter
 from pipeline.judge.model_change import stale_policies
@@ -109,9 +108,7 @@ def _without(policy_set: PolicySet, left_out: set[str]) -> PolicySet:
 def read_slices(material: Material) -> dict[str, list[str]]:
     """Return the wanted columns of labels.csv, one value an image of the split. Raises `UsageError`."""
     table = material.data / "labels.csv"
-    read_labels(table, material.split)
-    with table.open(newline="") as lines:
-        rows = [row for row in csv.DictReader(lines) if row["split"] == material.split]
+    rows = read_rows(table, material.split, "category")
     if missing := [column for column in material.slices if column not in rows[0]]:
         raise UsageError(f"`{table}` has no column {', '.join(missing)}; it has {', '.join(rows[0])}")
     return {column: [row[column] for row in rows] for column in material.slices}

@@ -1,6 +1,5 @@
 """Training both towers on images and captions of their own (Radford et al. 2021, section 2.3)."""
 
-import csv
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.errors import UsageError
+from pipeline.evaluate.labelled import read_rows
 from pipeline.events.images import ImageLimits, PixelSpec
 from pipeline.ingest.decode import decode
 from pipeline.models.training.augment import Augmentation, erase, jitter_colour, warp
@@ -57,17 +57,9 @@ def read_pairs(folder: Path, split: str) -> Pairs:
     captions: dict[str, list[str]] = {}
     kinds: dict[str, str] = {}
     table = folder / "labels.csv"
-    if not table.exists():
-        raise UsageError(f"`{table}`: not found; it must have the columns file, caption and split")
-    with table.open(newline="") as lines:
-        for row in csv.DictReader(lines):
-            if missing := {"file", "caption", "split"} - row.keys():
-                raise UsageError(f"`{table}` has no column {', '.join(sorted(missing))}")
-            if row["split"] == split:
-                captions.setdefault(row["file"], []).append(row["caption"])
-                kinds.setdefault(row["file"], row.get("category") or row["caption"])
-    if not captions:
-        raise UsageError(f"`{table}`: no rows of the split `{split}`")
+    for row in read_rows(table, split, "caption"):
+        captions.setdefault(row["file"], []).append(row["caption"])
+        kinds.setdefault(row["file"], row.get("category") or row["caption"])
     if gone := [file for file in captions if not (folder / file).exists()]:
         raise UsageError(f"`{table}` names {len(gone)} files that are not there, `{gone[0]}` among them")
     files = track(captions, description=f"reading {split}", console=Console(stderr=True))

@@ -94,6 +94,11 @@ def under_torchrun() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
+def count_ranks(asked: int) -> int:
+    """Return how many ranks a run has: those that `torchrun` started, or as many as are asked for."""
+    return int(os.environ["WORLD_SIZE"]) if under_torchrun() else asked
+
+
 def leads() -> bool:
     """Tell whether this process is to write what a run leaves: under `torchrun`, one of them is."""
     return not under_torchrun() or os.environ["RANK"] == "0"
