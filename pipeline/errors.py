@@ -12,10 +12,14 @@ Every error of the package, one tree.
     ├── DependencyFault       a dependency's fault: the chunk is tried again, nothing is skipped
     │   ├── BrokerFault       Kafka did not answer, or refused for now
     │   ├── EncoderFault      Triton did not answer, or refused for now
+    │   ├── DecoderFault      no process to decode in could be started
     │   ├── StoreFault        the archive's storage did not answer, or refused for now
     │   └── NothingPublished  no policy set is on the control topic yet
+    ├── ScoreFault            a score is not a finite number: nothing follows from it, least of all "not flagged"
     ├── CommitAborted         the transaction was aborted or refused: its chunks are dropped and read again
-    ├── InstanceTaken        another worker has this `instance_id`
+    │   └── CommitOverdue     it was not done in time: a smaller chunk may be
+    ├── InstanceTaken         another worker has this `instance_id`
+    ├── PositionLost          what the group committed lies past the end of the log: only a person can say why
     └── DeadLetterLimit       too large a share of the stream would be dead letters: stop before committing them
 """
 
@@ -34,6 +38,8 @@ class DeadLetterReason(StrEnum):
     REFERENCE_FORBIDDEN = "reference_forbidden"
     FETCH_FAILED = "fetch_failed"
     BAD_EVENT = "bad_event"
+    TOO_COSTLY = "too_costly"
+    UNREADABLE = "unreadable"
 
 
 class WatchwordError(Exception):
@@ -85,6 +91,10 @@ class EncoderFault(DependencyFault):
     """The inference server did not answer in time or refused for now."""
 
 
+class DecoderFault(DependencyFault):
+    """No process to decode in could be started, for whatever this machine lacks at the moment."""
+
+
 class StoreFault(DependencyFault):
     """The archive's storage did not answer or refused for now."""
 
@@ -95,6 +105,18 @@ class NothingPublished(DependencyFault):
 
 class CommitAborted(WatchwordError):
     """A chunk's transaction did not commit; the stream must go back to what is committed."""
+
+
+class CommitOverdue(CommitAborted):
+    """A chunk's transaction was not done in time; a smaller chunk may be."""
+
+
+class ScoreFault(WatchwordError):
+    """A policy's score is not a finite number."""
+
+
+class PositionLost(WatchwordError):
+    """A committed position lies past the end of the log."""
 
 
 class InstanceTaken(WatchwordError):

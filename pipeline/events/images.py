@@ -30,11 +30,18 @@ class PixelSpec:
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """What is refused before any pixel is allocated."""
+    """
+    Limits of an image: its bytes, pixels and longer side, and the memory and CPU time that decoding it may take.
+
+    All but the CPU time are checked before any pixel is allocated. `max_cpu_s` is kept where decoding runs in a process
+    of its own, which is ended.
+    """
 
     max_bytes: int = 10 << 20
     max_pixels: int = 50_000_000
     max_dimension: int = 20_000
+    max_memory_bytes: int = 290 << 20
+    max_cpu_s: float = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,14 @@ class Picture:
     width: int
     height: int
     animated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Decoded image bytes. `thumbnail`: a small JPEG, None where none is wanted or none could be made."""
+
+    picture: Picture
+    thumbnail: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

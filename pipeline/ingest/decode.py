@@ -1,19 +1,43 @@
-"""Image bytes to pixels of the encoder's size, limits checked before pixels are allocated. The only user of PIL."""
+"""Image bytes to pixels of the encoder's size, limits checked before pixels are allocated."""
 
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+
+# The readers are named one by one: without them Pillow loads all of its 40 when it meets the first TIFF or WebP.
+from PIL import (
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
 from pipeline.errors import DeadLetterReason, RecordFault
-from pipeline.events.images import ImageLimits, Picture, PixelSpec
+from pipeline.events.images import Decoded, ImageLimits, Picture, PixelSpec
+from pipeline.ingest.structure import FORMATS, structure_of
+from pipeline.ingest.structure_parts import check_memory, check_size
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+READERS = (
+    BmpImagePlugin.BmpImageFile,
+    GifImagePlugin.GifImageFile,
+    JpegImagePlugin.JpegImageFile,
+    MpoImagePlugin.MpoImageFile,
+    PngImagePlugin.PngImageFile,
+    TiffImagePlugin.TiffImageFile,
+    WebPImagePlugin.WebPImageFile,
+)
 
 # A JPEG is decoded at the smallest eighth that still has this many times the wanted pixels a side.
 DRAFT_OVERSAMPLING = 2
@@ -21,6 +45,12 @@ DRAFT_OVERSAMPLING = 2
 REDUCING_GAP = 2.0
 # Pixels of an image scaled whole before its middle is taken.
 LARGEST_SCALED = 16_000_000
+# Pixels of which colours are converted at a time: several copies of a band exist at once.
+BAND_PIXELS = 1 << 18
+# Memory for bands, tables and the scaled picture, whatever the image.
+SPARE_BYTES = 12 << 20
+
+_DEFAULT_LIMITS = ImageLimits()
 
 _RESAMPLE = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -40,7 +70,14 @@ _TRANSPOSE = {
 
 
 _EIGHT_BITS = 255
+_TO_EIGHT_BITS = 257.0  # of 16
 _SIDEWAYS = frozenset({5, 6, 7, 8})
+_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}  # 4 for all others
+_PLAIN = frozenset({"RGB", "L"})
+_ALPHA = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
+
+Size = tuple[int, int]
+Box = tuple[float, float, float, float]
 
 
 def decode(data: bytes, spec: PixelSpec, limits: ImageLimits) -> Picture:
@@ -48,52 +85,121 @@ def decode(data: bytes, spec: PixelSpec, limits: ImageLimits) -> Picture:
     Decode the first frame of `data` to what the encoder takes.
 
     Returns pixels uint8 [spec.size, spec.size, 3], RGB, upright by EXIF orientation, transparency over white, 16 bits
-    reduced to 8. Raises `RecordFault` with `empty`, `too_large`, `unsupported_format`, `too_many_pixels` or
-    `corrupt_image`.
+    reduced to 8. Raises `RecordFault` with `empty`, `too_large`, `unsupported_format`, `too_many_pixels`, `too_costly`
+    or `corrupt_image`.
     """
-    if not data:
-        raise RecordFault(DeadLetterReason.EMPTY, "the image has no bytes")
-    if len(data) > limits.max_bytes:
-        raise RecordFault(DeadLetterReason.TOO_LARGE, f"{len(data)} bytes, the limit is {limits.max_bytes}")
-    with _faults_translated(data):
-        image = _open(data)
-        width, height = image.size
-        _check_size(width, height, limits)
-        return _picture(image, spec)
+    return decode_here(data, spec, limits).picture
 
 
-def rgb(data: bytes) -> NDArray[np.uint8]:
+def decode_here(data: bytes, spec: PixelSpec, limits: ImageLimits, thumbnail_side: int = 0) -> Decoded:
+    """
+    Decode `data` as `decode` does, in this process, and make a thumbnail of the same pixels.
+
+    The thumbnail's longer side is at most `thumbnail_side`; there is none at 0, or where making it fails. `RecordFault`
+    as by `decode`.
+    """
+    with _faults_translated():
+        opened = _open(data, limits)
+        picture = _picture(opened, spec)
+        small = _small_beside(data, opened, thumbnail_side, limits) if thumbnail_side else None
+        return Decoded(picture, small)
+
+
+def rgb(data: bytes, limits: ImageLimits = _DEFAULT_LIMITS) -> NDArray[np.uint8]:
     """Return `data`'s first frame whole: uint8 [H, W, 3], RGB, upright. Raises `RecordFault`."""
-    with _faults_translated(data):
-        image = _open(data)
-        turned = _orientation(image)
-        return np.asarray(_upright(_to_rgb(image), turned))
+    with _faults_translated():
+        opened = _open(data, limits)
+        width, height = opened.image.size
+        opened.load(extra_bytes=3 * width * height)
+        width, height = opened.upright_size
+        pixels = np.empty((height, width, 3), np.uint8)
+        stored = _as_stored(pixels, opened.turned)
+        for top, band in _bands(opened.image):
+            stored[top : top + band.height] = np.asarray(_flat(band, opened.divisor).convert("RGB"))
+        return pixels
 
 
-def thumbnail(data: bytes, side: int) -> bytes:
+def thumbnail(data: bytes, side: int, limits: ImageLimits = _DEFAULT_LIMITS) -> bytes:
     """
     Return a JPEG of `data`'s first frame, upright, its longer side at most `side`.
 
     Raises `RecordFault`.
     """
-    with _faults_translated(data):
-        image = _open(data)
-        turned = _orientation(image)
-        image.draft("RGB", (side, side))
-        image.thumbnail((side, side), Image.Resampling.BICUBIC)
-        small = BytesIO()
-        _upright(_to_rgb(image), turned).save(small, "JPEG", quality=70)
-        return small.getvalue()
+    with _faults_translated():
+        opened = _open(data, limits)
+        opened.draft((side, side))
+        opened.load()
+        opened.flatten(_factors(opened.image.size, _within(opened.image.size, side)))
+        return _small(opened, side)
+
+
+@dataclass(slots=True)
+class _Opened:
+    """
+    An image on its way to pixels, and what is known of it.
+
+    `reader_bytes`: memory that its reader takes beside the pixels. `size`: of the whole picture, or of its draft.
+    `divisor`: of an image of whole or real numbers, what brings them to 8 bits. Once flattened, the image is
+    in L or RGB, and each of its pixels the mean of a box of the picture, `factors` pixels across and down.
+    """
+
+    image: Image.Image
+    format: str
+    turned: Any
+    reader_bytes: int
+    limits: ImageLimits
+    divisor: float = 1.0
+    factors: Size = (1, 1)
+    size: Size = (0, 0)
+
+    @property
+    def upright_size(self) -> Size:
+        width, height = self.image.size
+        return (height, width) if self.turned in _SIDEWAYS else (width, height)
+
+    def draft(self, size: Size) -> None:
+        """Have a JPEG decoded at a fraction that is no smaller than `size`."""
+        if self.format == "jpeg":
+            self.image.draft(self.image.mode, size)
+
+    def load(self, extra_bytes: int = 0) -> None:
+        """Decode the pixels, unless that and `extra_bytes` for what comes after take more memory than allowed."""
+        image = self.image
+        stored = _PIXEL_BYTES.get(image.mode, 4) * image.width * image.height
+        if self.format == "tiff" and self.turned in _TRANSPOSE:
+            extra_bytes = max(extra_bytes, stored)  # Pillow turns a copy
+        check_memory(self.reader_bytes + stored + extra_bytes + SPARE_BYTES, self.limits)
+        image.load()
+        if self.format == "tiff":
+            self.turned = 1  # loading has turned it
+        if image.mode in {"I", "F"} and _brightest(image) > _EIGHT_BITS:
+            self.divisor = _TO_EIGHT_BITS
+
+    def flatten(self, factors: Size) -> None:
+        """Bring a loaded image to L or RGB, over white, averaged over boxes of `factors` pixels."""
+        self.size, self.factors = self.image.size, factors
+        self.image = _flattened(self.image, self.divisor, factors)
+
+    def resized(self, size: Size, box: Box, resample: Image.Resampling) -> Image.Image:
+        """Return `box` of a flattened picture, in the picture's own pixels, resized with antialiasing, in RGB."""
+        across, down = self.factors
+        left, top, right, bottom = box
+        reduced = left / across, top / down, right / across, bottom / down
+        return self.image.resize(size, resample, box=reduced).convert("RGB")
 
 
 @contextmanager
-def _faults_translated(data: bytes) -> Iterator[None]:
+def _faults_translated() -> Iterator[None]:
     try:
-        yield
-    except (RecordFault, MemoryError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except RecordFault:
         raise
+    except MemoryError as error:
+        raise RecordFault(DeadLetterReason.TOO_COSTLY, "decoding it takes more memory than there is") from error
     except UnidentifiedImageError as error:
-        raise RecordFault(DeadLetterReason.UNSUPPORTED_FORMAT, _describe(data)) from error
+        raise RecordFault(DeadLetterReason.CORRUPT_IMAGE, "its header cannot be read") from error
     except Image.DecompressionBombError as error:
         raise RecordFault(DeadLetterReason.TOO_MANY_PIXELS, str(error)) from error
     except Exception as error:  # the format readers raise anything on hostile bytes: struct.error,
@@ -101,53 +207,70 @@ def _faults_translated(data: bytes) -> Iterator[None]:
         raise RecordFault(DeadLetterReason.CORRUPT_IMAGE, f"{type(error).__name__}: {error}") from error
 
 
-def _open(data: bytes) -> ImageFile.ImageFile:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        image = Image.open(BytesIO(data), formats=FORMATS)
-    assert isinstance(image, ImageFile.ImageFile)
-    return image
+def _open(data: bytes, limits: ImageLimits) -> _Opened:
+    structure = structure_of(data, limits)
+    image = Image.open(BytesIO(data), formats=FORMATS)
+    assert isinstance(image, READERS)
+    check_size(*image.size, limits)
+    return _Opened(image, structure.format, _orientation(image), structure.reader_bytes + len(data), limits)
 
 
-def _picture(image: ImageFile.ImageFile, spec: PixelSpec) -> Picture:
-    width, height = image.size
-    animated = bool(getattr(image, "is_animated", False))
-    turned = _orientation(image)
+def _picture(opened: _Opened, spec: PixelSpec) -> Picture:
+    # A second picture in a JPEG is a preview or the other eye's, and no next frame.
+    animated = opened.format != "jpeg" and bool(getattr(opened.image, "is_animated", False))
+    width, height = opened.upright_size
+    if not spec.exact:
+        opened.draft(_at_least(*opened.image.size, spec))
+    opened.load(_bytes_after(opened, spec))
+    if opened.format == "tiff":
+        width, height = opened.upright_size
+    return Picture(np.asarray(_squared(opened, spec)), opened.format, width, height, animated)
+
+
+def _squared(opened: _Opened, spec: PixelSpec) -> Image.Image:
+    opened.flatten(_box_factors(opened.image.size, spec))
     if spec.exact:
-        pixels = _fit(_upright(_to_rgb(image), turned), spec)
-    else:
-        if image.format == "JPEG":
-            image.draft(image.mode, _at_least(width, height, spec))
-        pixels = _upright(_fit(_to_rgb(image), spec), turned)  # a small image turns faster
-    if turned in _SIDEWAYS:
-        width, height = height, width
-    return Picture(np.asarray(pixels), str(image.format).lower(), width, height, animated)
+        opened.image, opened.turned = _upright(opened.image, opened.turned), 1
+        opened.size = opened.image.size
+    return _upright(_fit(opened, spec), opened.turned)  # a small image turns faster
+
+
+def _small_beside(data: bytes, opened: _Opened, side: int, limits: ImageLimits) -> bytes | None:
+    try:
+        whole = opened.factors == (1, 1) and opened.format != "jpeg"
+        return _small(opened, side) if whole or max(opened.image.size) >= side else thumbnail(data, side, limits)
+    except Exception:  # noqa: BLE001 -- an image with pixels is judged, with a thumbnail or without
+        return None
+
+
+def _small(opened: _Opened, side: int) -> bytes:
+    width, height = opened.size
+    scaled = opened.resized(_within((width, height), side), (0, 0, width, height), Image.Resampling.BICUBIC)
+    content = BytesIO()
+    _upright(scaled, opened.turned).save(content, "JPEG", quality=70)
+    return content.getvalue()
 
 
 def _orientation(image: Image.Image) -> Any:
     """Return what the EXIF block says: a number from 1 to 8, or whatever a hostile one holds."""
-    return image.getexif().get(ExifTags.Base.Orientation, 1)
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return orientation if isinstance(orientation, int) else 1
 
 
 def _upright(image: Image.Image, orientation: Any) -> Image.Image:
     return image.transpose(_TRANSPOSE[orientation]) if orientation in _TRANSPOSE else image
 
 
-def _describe(data: bytes) -> str:
-    start = data[:16].hex(" ")
-    return f"not one of {', '.join(FORMATS)}; the bytes start with {start}"
+def _as_stored(pixels: NDArray[np.uint8], orientation: Any) -> NDArray[np.uint8]:
+    """Return a view of upright `pixels` in whose rows and columns the image is stored."""
+    if orientation in {3, 4, 7, 8}:
+        pixels = pixels[::-1]
+    if orientation in {2, 3, 6, 7}:
+        pixels = pixels[:, ::-1]
+    return pixels.transpose(1, 0, 2) if orientation in _SIDEWAYS else pixels
 
 
-def _check_size(width: int, height: int, limits: ImageLimits) -> None:
-    if max(width, height) > limits.max_dimension:
-        detail = f"{width}x{height}, the limit is {limits.max_dimension} a side"
-        raise RecordFault(DeadLetterReason.TOO_MANY_PIXELS, detail)
-    if width * height > limits.max_pixels:
-        detail = f"{width}x{height} = {width * height} pixels, the limit is {limits.max_pixels}"
-        raise RecordFault(DeadLetterReason.TOO_MANY_PIXELS, detail)
-
-
-def _at_least(width: int, height: int, spec: PixelSpec) -> tuple[int, int]:
+def _at_least(width: int, height: int, spec: PixelSpec) -> Size:
     """Return the least size, with the image's own aspect, that a draft may have."""
     wanted = DRAFT_OVERSAMPLING * spec.size
     if spec.mode == "squash":
@@ -156,53 +279,112 @@ def _at_least(width: int, height: int, spec: PixelSpec) -> tuple[int, int]:
     return round(width * scale), round(height * scale)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    image.load()
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith("I;16"):
-        return _from_array(np.asarray(image).astype(np.float32) / 257.0)
-    if image.mode in ("I", "F"):
-        values = np.nan_to_num(np.asarray(image).astype(np.float32))
-        return _from_array(values / 257.0 if values.max(initial=0.0) > _EIGHT_BITS else values)
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        ground = Image.new("RGBA", layer.size, (255, 255, 255, 255))
-        return Image.alpha_composite(ground, layer).convert("RGB")
-    return image.convert("RGB")
+def _bytes_after(opened: _Opened, spec: PixelSpec) -> int:
+    """Return memory that scaling takes beside the image: its colours converted, turned, and the scaled rows."""
+    width, height = opened.image.size
+    across, down = _box_factors(opened.image.size, spec)
+    whole = 4 * width * height
+    plain = opened.image.mode in _PLAIN and (across, down) == (1, 1)
+    flat = 0 if plain else whole // (across * down)
+    turned = whole if spec.exact and opened.turned in _TRANSPOSE else 0
+    return flat + turned + 4 * min(LARGEST_SCALED, _area(_scaled_size(opened.image.size, spec)) + spec.size * height)
 
 
-def _from_array(values: NDArray[np.float32]) -> Image.Image:
-    grey: NDArray[Any] = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")
+def _box_factors(size: Size, spec: PixelSpec) -> Size:
+    """Return the sides of boxes to average before resizing, as Pillow finds them from its `reducing_gap`."""
+    scaled = _scaled_size(size, spec)
+    return (1, 1) if spec.exact or _area(scaled) > LARGEST_SCALED else _factors(size, scaled)
 
 
-def _fit(image: Image.Image, spec: PixelSpec) -> Image.Image:
-    """Resize to the spec's square, with antialiasing, after a cheap box reduction of very large images."""
+def _factors(size: Size, scaled: Size) -> Size:
+    return int(size[0] / scaled[0] / REDUCING_GAP) or 1, int(size[1] / scaled[1] / REDUCING_GAP) or 1
+
+
+def _scaled_size(size: Size, spec: PixelSpec) -> Size:
+    """Return what the whole image is scaled to: the square, or its short side to the square's."""
     if spec.mode == "squash":
-        return _resize(image, (spec.size, spec.size), (0, 0, *image.size), spec)
-    return _crop(image, spec)
+        return spec.size, spec.size
+    return spec.size * size[0] // min(size), spec.size * size[1] // min(size)
 
 
-def _resize(
-    image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float], spec: PixelSpec
-) -> Image.Image:
-    gap = None if spec.exact else REDUCING_GAP
-    return image.resize(size, _RESAMPLE[spec.resample], box=box, reducing_gap=gap)
+def _within(size: Size, side: int) -> Size:
+    scale = min(1.0, side / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _crop(image: Image.Image, spec: PixelSpec) -> Image.Image:
+def _area(size: Size) -> int:
+    return size[0] * size[1]
+
+
+def _fit(opened: _Opened, spec: PixelSpec) -> Image.Image:
     """
-    Return the middle of the image with its short side scaled to the spec's.
+    Resize a flattened picture to the spec's square, or its short side to it and cut the middle out.
 
     Whole pixels are counted as torchvision's `Resize` and `CenterCrop` do, and the processors made after them. Only of
     a strip that would take much memory scaled whole is the middle taken first.
     """
-    side, short = spec.size, min(image.size)
-    width, height = (side * length // short for length in image.size)
+    size, side, resample = opened.size, spec.size, _RESAMPLE[spec.resample]
+    width, height = _scaled_size(size, spec)
     if width * height > LARGEST_SCALED:
-        left, top = ((length - short) / 2 for length in image.size)
-        return _resize(image, (side, side), (left, top, left + short, top + short), spec)
-    scaled = _resize(image, (width, height), (0, 0, *image.size), spec)
+        short = min(size)
+        left, top = ((length - short) / 2 for length in size)
+        return opened.resized((side, side), (left, top, left + short, top + short), resample)
+    scaled = opened.resized((width, height), (0, 0, *size), resample)
+    if spec.mode == "squash":
+        return scaled
     left, top = (width - side) // 2, (height - side) // 2
     return scaled.crop((left, top, left + side, top + side))
+
+
+def _flattened(image: Image.Image, divisor: float, factors: Size = (1, 1)) -> Image.Image:
+    """Return `image` in L or RGB, over white, averaged over boxes of `factors` pixels; converted band by band."""
+    if image.mode in _PLAIN and "transparency" not in image.info:
+        return image if factors == (1, 1) else image.reduce(factors)
+    size = -(-image.width // factors[0]), -(-image.height // factors[1])
+    target: Image.Image | None = None
+    for top, band in _bands(image, factors[1]):
+        flat = _flat(band, divisor)
+        if factors != (1, 1):
+            flat = flat.reduce(factors)
+        if target is None:
+            target = Image.new(flat.mode, size)
+        target.paste(flat, (0, top // factors[1]))
+    assert target is not None
+    return target
+
+
+def _bands(image: Image.Image, multiple: int = 1) -> Iterator[tuple[int, Image.Image]]:
+    """Yield runs of whole rows, each but the last a multiple of `multiple`, with the row each starts at."""
+    rows = max(1, BAND_PIXELS // (image.width * multiple)) * multiple
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _flat(image: Image.Image, divisor: float) -> Image.Image:
+    """Return `image` in L or RGB, over white, its numbers brought to 8 bits."""
+    if image.mode.startswith("I;16"):
+        return _from_array(np.array(image, np.float32), _TO_EIGHT_BITS)
+    if image.mode in {"I", "F"}:
+        return _from_array(np.nan_to_num(np.array(image, np.float32), copy=False), divisor)
+    if image.mode in _ALPHA or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        ground = Image.new("RGB", layer.size, (255, 255, 255))
+        ground.paste(layer.convert("RGB"), mask=layer)  # half the time of `alpha_composite`
+        return ground
+    if image.mode in _PLAIN:
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _from_array(values: NDArray[np.float32], divisor: float) -> Image.Image:
+    if divisor != 1:
+        values /= divisor
+    grey = np.clip(np.rint(values, out=values), 0, _EIGHT_BITS, out=values).astype(np.uint8)
+    return Image.fromarray(grey)
+
+
+def _brightest(image: Image.Image) -> float:
+    extremes = np.array(image.getextrema(), np.float32)
+    if not np.isnan(extremes).any():
+        return float(extremes[1])
+    return max(float(np.nan_to_num(np.array(band, np.float32), copy=False).max()) for _, band in _bands(image))

@@ -12,7 +12,7 @@ from PIL import Image
 from pipeline.commands.broken_images import bomb, broken_images
 from pipeline.errors import DeadLetterReason, RecordFault
 from pipeline.events.images import ImageLimits, Picture, PixelSpec
-from pipeline.ingest.decode import decode, thumbnail
+from pipeline.ingest.decode import decode, decode_here, rgb, thumbnail
 
 SPEC = PixelSpec(96, "squash")
 LIMITS = ImageLimits()
@@ -104,16 +104,20 @@ def test_exif_orientation_is_applied(orientation: int) -> None:
         stored = stored.transpose(step)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    picture = decode(encoded(stored, "PNG", exif=exif), SPEC, LIMITS)
-    assert left_and_right(picture) == ([255, 0, 0], [0, 0, 255])
-    assert picture.pixels[5, 48].tolist() == [0, 255, 0]
+    for kind in ("PNG", "TIFF"):
+        content = encoded(stored, kind, exif=exif)
+        picture = decode(content, SPEC, LIMITS)
+        assert left_and_right(picture) == ([255, 0, 0], [0, 0, 255])
+        assert picture.pixels[5, 48].tolist() == [0, 255, 0]
+        np.testing.assert_array_equal(rgb(content), np.asarray(upright))
 
 
 def test_sideways_pictures_report_their_upright_size() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture = decode(encoded(halves(64, 48), "JPEG", exif=exif), SPEC, LIMITS)
-    assert (picture.width, picture.height) == (48, 64)
+    for kind in ("JPEG", "TIFF"):
+        picture = decode(encoded(halves(64, 48), kind, exif=exif), SPEC, LIMITS)
+        assert (picture.width, picture.height) == (48, 64)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 20_000), (20_000, 1), (3, 7)])
@@ -210,3 +214,79 @@ def test_a_thumbnail_is_upright() -> None:
     exif[274] = 6
     image = Image.new("RGB", (200, 100), "white")
     assert Image.open(io.BytesIO(thumbnail(encoded(image, "JPEG", exif=exif), 64))).size == (32, 64)
+
+
+def noise(width: int, height: int, channels: int = 3) -> Image.Image:
+    shape = (height, width, channels) if channels > 1 else (height, width)
+    return Image.fromarray(np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("size", [(300, 200), (1_601, 903), (97, 1_200)])
+def test_pixels_of_ordinary_images_are_pillows(kind: str, size: tuple[int, int]) -> None:
+    """Bit for bit: a JPEG's draft, then one resize with a reducing gap."""
+    content = encoded(noise(*size), kind)
+    expected = Image.open(io.BytesIO(content))
+    expected.draft("RGB", (192, 192))
+    square = expected.resize((96, 96), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    np.testing.assert_array_equal(decode(content, SPEC, LIMITS).pixels, np.asarray(square))
+
+
+@pytest.mark.parametrize("spec", [SPEC, PixelSpec(96, "squash", exact=True)])
+def test_colours_converted_in_bands_are_those_of_the_whole(spec: PixelSpec) -> None:
+    """An image with alpha is blended over white; one of 16 bits is divided by 257: at most one level apart."""
+    layer, numbers = noise(900, 700, 4), np.asarray(noise(900, 700, 1)).astype(np.uint16) * 257
+    blended = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+    for image, plain in ((layer, blended), (Image.fromarray(numbers), noise(900, 700, 1))):
+        whole = decode(encoded(plain, "PNG"), spec, LIMITS).pixels.astype(int)
+        assert np.abs(decode(encoded(image, "PNG"), spec, LIMITS).pixels - whole).max() <= 1
+
+
+def test_a_phones_multi_picture_file_is_a_jpeg() -> None:
+    content = encoded(noise(1_600, 1_200), "MPO", save_all=True, append_images=[noise(320, 240)])
+    picture = decode(content, SPEC, LIMITS)
+    assert (picture.format, picture.width, picture.height, picture.animated) == ("jpeg", 1_600, 1_200, False)
+
+
+def test_the_thumbnail_beside_a_picture_is_the_one_made_alone() -> None:
+    """One decoding serves both, and a thumbnail larger than what the picture needed is decoded for itself."""
+    for kind, side in (("PNG", 64), ("PNG", 300), ("JPEG", 300)):
+        content = encoded(noise(40, 30).resize((800, 600)), kind)
+        beside = decode_here(content, SPEC, LIMITS, side).thumbnail
+        assert beside is not None
+        alone = thumbnail(content, side)
+        small, other = Image.open(io.BytesIO(beside)), Image.open(io.BytesIO(alone))
+        assert small.size == other.size == (side, side * 3 // 4)
+        assert np.abs(np.asarray(small).astype(float) - np.asarray(other)).mean() < 6
+
+
+def test_a_thumbnail_of_16_bits_can_be_made() -> None:
+    numbers = Image.fromarray(np.full((700, 900), 32_896, dtype=np.uint16))
+    small = Image.open(io.BytesIO(thumbnail(encoded(numbers, "PNG"), 64)))
+    assert np.asarray(small)[9, 9].tolist() == [128, 128, 128]
+
+
+def test_limits_hold_for_whole_pictures_and_thumbnails() -> None:
+    content = encoded(halves(), "PNG")
+    small = ImageLimits(max_pixels=64 * 48 - 1)
+    for call in (lambda: rgb(content, small), lambda: thumbnail(content, 16, small)):
+        with pytest.raises(RecordFault) as caught:
+            call()
+        assert caught.value.reason is DeadLetterReason.TOO_MANY_PIXELS
+
+
+def test_memory_that_decoding_would_take_is_checked_first() -> None:
+    with pytest.raises(RecordFault) as caught:
+        decode(encoded(noise(1_000, 1_000), "PNG"), SPEC, ImageLimits(max_memory_bytes=16_000_000))
+    assert caught.value.reason is DeadLetterReason.TOO_COSTLY
+    assert caught.value.detail.endswith("bytes of memory to decode it, the limit is 16000000")
+
+
+def test_running_out_of_memory_is_the_images_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image.Image, "resize", none_left)
+    with pytest.raises(RecordFault) as caught:
+        decode(encoded(halves(), "PNG"), SPEC, LIMITS)
+    assert caught.value.reason is DeadLetterReason.TOO_COSTLY
