@@ -1,74 +1,119 @@
-"""Which network addresses a reference may lead to, held at the address actually connected to."""
+"""Addresses that references may lead to: a list of our own, so that it does not change with Python's tables."""
 
 import ipaddress
 import socket
-from collections.abc import Callable
+from collections.abc import Iterable
 
-import httpx
-
-from pipeline.errors import DeadLetterReason, RecordFault
+from pipeline.errors import DeadLetterReason
+from pipeline.ingest.shown import fault
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Resolve = Callable[[str, int], list[str]]
 
-# IPv6 prefixes that carry an IPv4 address a gateway may connect to: NAT64 (RFC 6052) and 6to4 (RFC 3056).
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_SIX_TO_FOUR = ipaddress.IPv6Network("2002::/16")
+# IANA IPv4 Special-Purpose Address Registry, whole, with multicast and what clouds serve to their machines alone.
+_CLOSED_IPV4 = tuple(
+    ipaddress.IPv4Network(block)
+    for block in (
+        "0.0.0.0/8",  # this network, RFC 791
+        "10.0.0.0/8",  # private use, RFC 1918
+        "100.64.0.0/10",  # shared address space, RFC 6598; Alibaba Cloud's metadata at 100.100.100.200
+        "127.0.0.0/8",  # loopback, RFC 1122
+        "169.254.0.0/16",  # link-local, RFC 3927; most clouds' metadata at 169.254.169.254
+        "172.16.0.0/12",  # private use, RFC 1918
+        "192.0.0.0/24",  # IETF protocol assignments, RFC 6890; Oracle Cloud Classic's metadata at 192.0.0.192
+        "192.0.2.0/24",  # documentation, RFC 5737
+        "192.31.196.0/24",  # AS112, RFC 7535
+        "192.52.193.0/24",  # automatic multicast tunnelling, RFC 7450
+        "192.88.99.0/24",  # 6to4 relays, RFC 7526
+        "192.168.0.0/16",  # private use, RFC 1918
+        "192.175.48.0/24",  # AS112, RFC 7534
+        "198.18.0.0/15",  # benchmarking, RFC 2544
+        "198.51.100.0/24",  # documentation, RFC 5737
+        "203.0.113.0/24",  # documentation, RFC 5737
+        "224.0.0.0/4",  # multicast, RFC 5771
+        "240.0.0.0/4",  # reserved, RFC 1112; limited broadcast, RFC 8190
+        "168.63.129.16/32",  # Azure's WireServer and DNS
+        "192.80.8.124/32",  # Equinix Metal's metadata
+        "161.26.0.0/16",  # IBM Cloud's services within
+        "166.8.0.0/14",  # IBM Cloud's services within
+    )
+)
+
+# Global unicast, RFC 4291. Other addresses are unassigned, local, multicast, or IPv4 in IPv6: compatible, SIIT, NAT64.
+_OPEN_IPV6 = ipaddress.IPv6Network("2000::/3")
+_CLOSED_IPV6 = tuple(
+    ipaddress.IPv6Network(block)
+    for block in (
+        "2001::/23",  # IETF protocol assignments, RFC 2928: Teredo, benchmarking, AMT, AS112, ORCHID, drones
+        "2001:db8::/32",  # documentation, RFC 3849
+        "2002::/16",  # 6to4, RFC 3056: leads to the IPv4 address within
+        "2620:4f:8000::/48",  # AS112, RFC 7534
+        "3ffe::/16",  # the 6bone, returned, RFC 3701
+        "3fff::/20",  # documentation, RFC 9637
+    )
+)
+_LOOPBACK = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
+_ISATAP = 0x5EFE  # RFC 5214: an interface id of 0000:5efe or 0200:5efe leads to the IPv4 address behind it
+_ISATAP_MASK = 0xFDFF_FFFF
 
 
 def is_public(address: Address, *, allow_loopback: bool = False) -> bool:
-    """Tell whether an address is on the public internet, looking through IPv4 addresses inside IPv6 ones."""
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped
-        if address in _NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        elif address in _SIX_TO_FOUR:
-            inner = address.sixtofour
-        if inner is not None:
-            return is_public(inner, allow_loopback=allow_loopback)
-    if address.is_loopback:
-        return allow_loopback
-    return address.is_global and not address.is_multicast
+    """Tell whether an address is on the public internet; an IPv4 address mapped into IPv6 is judged as itself."""
+    if isinstance(address, ipaddress.IPv4Address):
+        closed = any(address in block for block in _CLOSED_IPV4)
+        return (allow_loopback and is_loopback(address)) or not closed
+    if address.scope_id is not None:
+        return False
+    if address.ipv4_mapped is not None:
+        return is_public(address.ipv4_mapped, allow_loopback=allow_loopback)
+    if address not in _OPEN_IPV6:
+        return allow_loopback and is_loopback(address)
+    isatap = (int(address) >> 32) & _ISATAP_MASK == _ISATAP
+    return not isatap and not any(address in block for block in _CLOSED_IPV6)
+
+
+def is_loopback(address: Address) -> bool:
+    """Tell whether an address is 127.0.0.0/8, mapped into IPv6 or not, or ::1."""
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return is_loopback(address.ipv4_mapped)
+    return any(address in block for block in _LOOPBACK)
 
 
 def resolve(host: str, port: int) -> list[str]:
     """Return the addresses of a host, in the system's order. Raises `OSError`."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(place[0]).partition("%")[0] for *_, place in found]
+    return [str(place[0]) for *_, place in found]
 
 
-class GuardedTransport(httpx.BaseTransport):
+def literal(host: str) -> list[str] | None:
+    """Return the address that a host is written as, if it is one: there is nothing to look up then."""
+    try:
+        return [str(ipaddress.ip_address(host))]
+    except ValueError:
+        return None
+
+
+def checked(host: str, port: int, answers: Iterable[str], ports: tuple[int, ...], *, allow_loopback: bool) -> list[str]:
     """
-    Sends each request, redirects included, to an address it has checked itself.
+    Return the addresses of a host, without repetition, if a connection to each of them is allowed.
 
-    The name is resolved once and the connection goes to the checked address with the name kept for `Host` and TLS, so
-    a second look-up cannot lead elsewhere. Raises `RecordFault` with `reference_forbidden` for any other address.
+    Raises `RecordFault`: `reference_forbidden` for any address or port that is not allowed, `fetch_failed` for none.
     """
+    addresses = [_address(host, text) for text in dict.fromkeys(answers)]
+    if not addresses:
+        raise fault(DeadLetterReason.FETCH_FAILED, f"`{host}` has no address")
+    for address in addresses:
+        if not is_public(address, allow_loopback=allow_loopback):
+            detail = f"`{host}` leads to {address}, which is not a public address"
+            raise fault(DeadLetterReason.REFERENCE_FORBIDDEN, detail)
+    if port not in ports and not (allow_loopback and all(map(is_loopback, addresses))):
+        detail = f"port {port} of `{host}` is none of the allowed ones (WATCHWORD_FETCH_PORTS)"
+        raise fault(DeadLetterReason.REFERENCE_FORBIDDEN, detail)
+    return [str(address) for address in addresses]
 
-    def __init__(self, inner: httpx.BaseTransport, *, allow_loopback: bool, resolve: Resolve = resolve) -> None:
-        self._inner = inner
-        self._allow_loopback = allow_loopback
-        self._resolve = resolve
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        if url.scheme not in ("http", "https"):
-            raise RecordFault(DeadLetterReason.REFERENCE_FORBIDDEN, f"`{url.scheme}:` is not fetched")
-        address = self._checked_address(url.host, url.port or (443 if url.scheme == "https" else 80))
-        request.extensions = {**request.extensions, "sni_hostname": url.host}
-        request.url = url.copy_with(host=address)  # the Host header was set from the name when the request was built
-        return self._inner.handle_request(request)
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def _checked_address(self, host: str, port: int) -> str:
-        try:
-            addresses = self._resolve(host, port)
-        except OSError as error:
-            raise httpx.ConnectError(f"`{host}` does not resolve: {error}") from error
-        for text in addresses:
-            if not is_public(ipaddress.ip_address(text), allow_loopback=self._allow_loopback):
-                detail = f"`{host}` leads to {text}, which is not a public address"
-                raise RecordFault(DeadLetterReason.REFERENCE_FORBIDDEN, detail)
-        return addresses[0]
+def _address(host: str, text: str) -> Address:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError as error:
+        detail = f"`{host}` leads to `{text}`, which is no address"
+        raise fault(DeadLetterReason.REFERENCE_FORBIDDEN, detail) from error

@@ -1,23 +1,36 @@
-"""References to bytes: `file:` under an allowed root, `http(s):` on the public internet. The only user of httpx."""
+"""References to bytes: `file:` under an allowed root, `http(s):` on the public internet."""
 
+import re
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import httpx
 
 from pipeline.errors import DeadLetterReason, RecordFault
 from pipeline.events.records import Reference
-from pipeline.ingest.addresses import GuardedTransport, Resolve, resolve
+from pipeline.ingest.addresses import checked, literal, resolve
+from pipeline.ingest.breaker import HostBreaker, HostLeftAlone, Trail
+from pipeline.ingest.deadline import Clock, CurrentDeadline, Deadline, DeadlinePassed, Lookups, Resolve
+from pipeline.ingest.files import read_file
+from pipeline.ingest.location import MAX_CHARACTERS, BadLocation, Location, OtherScheme, authorization, parse_location
+from pipeline.ingest.shown import fault, shown
+from pipeline.ingest.transport import GuardedBackend
+from pipeline.ingest.web import BadStatus, Unreachable, WebClient
 
+_NOT_TEXT = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 _WORTH_ANOTHER_TRY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
 class FetchRules:
-    """What may be fetched and for how long."""
+    """
+    What may be fetched and for how long.
+
+    `timeout_s` is over everything that one reference takes: look-ups, tries, pauses between them and redirects.
+    """
 
     file_roots: tuple[Path, ...] = ()
     http: bool = True
@@ -25,6 +38,7 @@ class FetchRules:
     timeout_s: float = 10.0
     tries: int = 3
     redirects: int = 3
+    ports: tuple[int, ...] = (80, 443)
     allow_loopback: bool = False
 
 
@@ -32,23 +46,29 @@ class Fetcher:
     """
     Fetches references within the rules. Calls from several threads are allowed.
 
-    A server that fails is tried a bounded number of times: it is someone else's, and the stream does not wait for it.
+    A server that fails is tried a bounded number of times, and one that fails again and again is left alone for a
+    while: it is someone else's, and the stream does not wait for it.
     """
 
     def __init__(
-        self, rules: FetchRules, *, pause: Callable[[float], object] = time.sleep, resolve: Resolve = resolve
+        self,
+        rules: FetchRules,
+        *,
+        pause: Callable[[float], object] = time.sleep,
+        resolve: Resolve = resolve,
+        clock: Clock = time.monotonic,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        """`tls` is for servers of a certificate authority that is not publicly known."""
         self._rules = rules
         self._pause = pause
-        inner = httpx.HTTPTransport(retries=0, trust_env=False)
-        self._client = httpx.Client(
-            transport=GuardedTransport(inner, allow_loopback=rules.allow_loopback, resolve=resolve),
-            timeout=rules.timeout_s,
-            follow_redirects=True,
-            max_redirects=rules.redirects,
-            trust_env=False,
-            headers={"user-agent": "watchword", "accept": "image/*"},
-        )
+        self._clock = clock
+        self._current = CurrentDeadline()
+        self._lookups = Lookups(resolve)
+        self._breaker = HostBreaker(clock)
+        backend = GuardedBackend(self._addresses, self._current.left, allow_loopback=rules.allow_loopback)
+        tls = tls or httpx.create_ssl_context(trust_env=False)
+        self._client = WebClient(backend, tls, rules.max_bytes, self._current.left)
 
     def fetch(self, reference: Reference) -> bytes:
         """
@@ -56,79 +76,90 @@ class Fetcher:
 
         Raises `RecordFault` with `bad_reference`, `reference_forbidden`, `too_large` or `fetch_failed`.
         """
+        deadline = Deadline(self._clock() + self._rules.timeout_s, self._clock)
         try:
-            parts = urlsplit(reference.uri)
-        except ValueError as error:
-            raise RecordFault(DeadLetterReason.BAD_REFERENCE, f"`{reference.uri}`: {error}") from error
-        if parts.scheme == "file":
-            return self._read_file(reference.uri, parts.netloc, unquote(parts.path))
-        if parts.scheme in ("http", "https"):
-            return self._get_with_tries(reference.uri)
-        raise RecordFault(DeadLetterReason.BAD_REFERENCE, f"`{reference.uri}`: expected `file:`, `http:` or `https:`")
+            with self._current.of(deadline):
+                return self._content(reference.uri)
+        except DeadlinePassed as error:
+            problem = f"`{shown(reference.uri)}`: not whole after {self._rules.timeout_s:g} s"
+            raise fault(DeadLetterReason.FETCH_FAILED, problem) from error
+        except RecordFault as error:
+            raise fault(error.reason, f"`{shown(reference.uri)}`: {error.detail}") from error
 
     def close(self) -> None:
         """Close every connection."""
         self._client.close()
 
-    def _read_file(self, uri: str, host: str, name: str) -> bytes:
-        if host not in ("", "localhost") or "\0" in name:
-            raise RecordFault(DeadLetterReason.BAD_REFERENCE, f"`{uri}`: not a path on this host")
-        path = self._under_a_root(uri, name)
-        if path.exists() and not path.is_file():
-            raise RecordFault(DeadLetterReason.FETCH_FAILED, f"`{uri}` is not a regular file")
-        try:
-            with path.open("rb") as content:
-                return self._within_limit(uri, content.read(self._rules.max_bytes + 1))
-        except OSError as error:
-            raise RecordFault(DeadLetterReason.FETCH_FAILED, f"`{uri}`: {error.strerror or error}") from error
+    def _content(self, uri: str) -> bytes:
+        if len(uri) > MAX_CHARACTERS:
+            raise fault(DeadLetterReason.BAD_REFERENCE, f"longer than {MAX_CHARACTERS} characters")
+        if _NOT_TEXT.search(uri):  # parsers drop some of these, so that two of them would read two references
+            raise fault(DeadLetterReason.BAD_REFERENCE, "a reference holds no control characters and lone surrogates")
+        scheme = uri.partition(":")[0].lower()
+        if scheme == "file":
+            return read_file(uri, self._rules.file_roots, self._rules.max_bytes, self._current.left)
+        if scheme in ("http", "https"):
+            return self._over_http(uri)
+        raise fault(DeadLetterReason.BAD_REFERENCE, "expected `file:`, `http:` or `https:`")
 
-    def _under_a_root(self, uri: str, name: str) -> Path:
-        """Return the file a path leads to, every link followed, once it is known to be under an allowed root."""
-        try:
-            path = Path(name).resolve()
-        except RuntimeError as error:  # links that lead in a circle
-            raise RecordFault(DeadLetterReason.FETCH_FAILED, f"`{uri}`: {error}") from error
-        if not any(path.is_relative_to(root.resolve()) for root in self._rules.file_roots):
-            detail = f"`{uri}` is under none of the allowed roots (WATCHWORD_FILE_ROOTS)"
-            raise RecordFault(DeadLetterReason.REFERENCE_FORBIDDEN, detail)
-        return path
-
-    def _within_limit(self, uri: str, content: bytes) -> bytes:
-        if len(content) > self._rules.max_bytes:
-            detail = f"`{uri}` has more than {self._rules.max_bytes} bytes"
-            raise RecordFault(DeadLetterReason.TOO_LARGE, detail)
-        return content
-
-    def _get_with_tries(self, uri: str) -> bytes:
+    def _over_http(self, uri: str) -> bytes:
         if not self._rules.http:
-            raise RecordFault(DeadLetterReason.REFERENCE_FORBIDDEN, "fetching over HTTP is switched off")
-        for number in range(1, self._rules.tries + 1):
-            try:
-                return self._get(uri)
-            except httpx.TransportError as error:
-                problem = f"{type(error).__name__}: {error}"
-            except httpx.HTTPStatusError as error:
-                problem = f"status {error.response.status_code}"
-                if error.response.status_code not in _WORTH_ANOTHER_TRY:
-                    break
-            except httpx.TooManyRedirects:
-                problem = f"more than {self._rules.redirects} redirects"
-                break
-            except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
-                raise RecordFault(DeadLetterReason.BAD_REFERENCE, f"`{uri}`: {error}") from error
-            if number < self._rules.tries:
-                self._pause(0.1 * 2**number)
-        raise RecordFault(DeadLetterReason.FETCH_FAILED, f"`{uri}`: {problem}, after {number} tries")
+            raise fault(DeadLetterReason.REFERENCE_FORBIDDEN, "fetching over HTTP is switched off")
+        try:
+            start, credentials = parse_location(uri), authorization(uri)
+        except BadLocation as error:
+            raise fault(DeadLetterReason.BAD_REFERENCE, str(error)) from error
+        try:
+            with Trail(self._breaker, self._clock, self._rules.timeout_s / 2).settled() as trail:
+                return self._with_tries(start, credentials, trail)
+        except HostLeftAlone as error:
+            raise fault(DeadLetterReason.FETCH_FAILED, str(error)) from error
 
-    def _get(self, uri: str) -> bytes:
-        deadline = time.monotonic() + self._rules.timeout_s
-        with self._client.stream("GET", uri) as response:
-            response.raise_for_status()
-            content = bytearray()
-            for piece in response.iter_bytes(64 << 10):
-                content += piece
-                if len(content) > self._rules.max_bytes:
+    def _with_tries(self, start: Location, credentials: str | None, trail: Trail) -> bytes:
+        number = 0
+        while True:
+            number += 1
+            try:
+                return self._follow(start, credentials, trail)
+            except Unreachable as error:
+                trail.unreachable()
+                problem = str(error)
+            except BadStatus as error:
+                problem = str(error)
+                if error.status not in _WORTH_ANOTHER_TRY:
                     break
-                if time.monotonic() > deadline:
-                    raise httpx.ReadTimeout(f"not whole after {self._rules.timeout_s} s")
-        return self._within_limit(uri, bytes(content))
+            pause_s = 0.1 * 2**number
+            if number >= self._rules.tries or pause_s >= self._current.left():
+                break
+            self._pause(pause_s)
+        raise fault(DeadLetterReason.FETCH_FAILED, f"{problem}, after {number} {'try' if number == 1 else 'tries'}")
+
+    def _follow(self, start: Location, credentials: str | None, trail: Trail) -> bytes:
+        here = start
+        for _ in range(self._rules.redirects + 1):
+            with trail.at(here.place):
+                answer = self._client.get(here, credentials if start.trusts(here) else None, trail.answered)
+            if answer.redirect is None:
+                return answer.content
+            here = _redirected(here, answer.redirect)
+        raise fault(DeadLetterReason.FETCH_FAILED, f"more than {self._rules.redirects} redirects")
+
+    def _addresses(self, host: str, port: int) -> list[str]:
+        answers = literal(host)
+        if answers is None:
+            try:
+                answers = self._lookups.find(host, port, self._current.left)
+            except (OSError, UnicodeError) as error:
+                raise Unreachable(f"`{host}` does not resolve: {error}") from error
+        return checked(host, port, answers, self._rules.ports, allow_loopback=self._rules.allow_loopback)
+
+
+def _redirected(here: Location, reference: str) -> Location:
+    try:
+        return here.joined(reference)
+    except OtherScheme as error:
+        detail = f"redirected to `{shown(reference)}`: {error}"
+        raise fault(DeadLetterReason.REFERENCE_FORBIDDEN, detail) from error
+    except BadLocation as error:
+        detail = f"redirected to `{shown(reference)}`: {error}"
+        raise fault(DeadLetterReason.FETCH_FAILED, detail) from error

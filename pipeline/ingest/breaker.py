@@ -1,0 +1,148 @@
+"""Hosts that keep failing, left alone for a while, so that one silent server does not hold every fetching thread."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from pipeline.ingest.deadline import Clock
+
+FAILURES = 5
+OPEN_S = 30.0
+HOSTS = 1000
+
+
+class HostLeftAlone(Exception):
+    """A host failed several times in a row and is not asked for now."""
+
+
+@dataclass(slots=True)
+class _Record:
+    failures: int = 0
+    open_until: float = 0.0
+    on_trial: bool = False
+
+
+class HostBreaker:
+    """
+    Counts each host's failures in a row. Calls from several threads are allowed.
+
+    After `failures` of them the host is left alone for `open_s`, then asked by one thread at a time until it answers.
+    Hosts that failed are remembered, the latest `hosts` of them.
+    """
+
+    def __init__(self, clock: Clock, *, failures: int = FAILURES, open_s: float = OPEN_S, hosts: int = HOSTS) -> None:
+        self._clock = clock
+        self._failures = failures
+        self._open_s = open_s
+        self._hosts = hosts
+        self._records: OrderedDict[str, _Record] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def enter(self, host: str) -> None:
+        """Ask for leave to call a host; `succeeded`, `failed` or `left` must follow. Raises `HostLeftAlone`."""
+        with self._lock:
+            record = self._records.get(host)
+            if record is None or record.failures < self._failures:
+                return
+            if record.on_trial or self._clock() < record.open_until:
+                raise HostLeftAlone(f"`{host}` failed {record.failures} times in a row and is left alone for a while")
+            record.on_trial = True
+
+    def succeeded(self, host: str) -> None:
+        """Forget a host's failures."""
+        with self._lock:
+            self._records.pop(host, None)
+
+    def failed(self, host: str) -> None:
+        """Count a failure."""
+        with self._lock:
+            record = self._records.setdefault(host, _Record())
+            self._records.move_to_end(host)
+            record.failures += 1
+            record.on_trial = False
+            record.open_until = self._clock() + self._open_s
+            while len(self._records) > self._hosts:
+                self._records.popitem(last=False)
+
+    def left(self, host: str) -> None:
+        """End a call that says nothing about the host."""
+        with self._lock:
+            if record := self._records.get(host):
+                record.on_trial = False
+
+
+@dataclass(slots=True)
+class _Visit:
+    seconds: float = 0.0
+    answered: bool = False
+
+
+@dataclass(slots=True)
+class Trail:
+    """
+    The hosts that one reference led to, and which of them is to blame when it fails.
+
+    A failure that took `slow_s` or more is the fault of the host that took longest, whatever the failure says in the
+    end: a slow redirect must not spoil the name of its target. Else a host that cannot be reached is to blame.
+    """
+
+    breaker: HostBreaker
+    clock: Clock
+    slow_s: float
+    _here: str | None = None
+    _unreachable: str | None = None
+    _visits: dict[str, _Visit] = field(default_factory=dict)
+
+    @contextmanager
+    def at(self, host: str) -> Iterator[None]:
+        """Spend the body's time at a host. Raises `HostLeftAlone`."""
+        if host not in self._visits:
+            self.breaker.enter(host)
+        self._here = host
+        visit = self._visits.setdefault(host, _Visit())
+        begun = self.clock()
+        try:
+            yield
+        finally:
+            visit.seconds += self.clock() - begun
+
+    def answered(self) -> None:
+        """Note that the present host answered with a response head."""
+        if self._here is not None:
+            self._visits[self._here].answered = True
+        self._unreachable = None
+
+    def unreachable(self) -> None:
+        """Note that the present host could not be reached, or hung up."""
+        self._unreachable = self._here
+
+    @contextmanager
+    def settled(self) -> Iterator["Trail"]:
+        """Tell the breaker about every host when the body ends."""
+        blamed = None
+        try:
+            yield self
+        except BaseException:
+            blamed = self._blamed()
+            raise
+        finally:
+            for host, visit in self._visits.items():
+                self._tell(host, visit, blamed=host == blamed)
+
+    def _blamed(self) -> str | None:
+        slow = sum(visit.seconds for visit in self._visits.values()) >= self.slow_s
+        longest = max(self._visits, key=lambda host: self._visits[host].seconds, default=None)
+        return longest if slow else self._unreachable
+
+    def _tell(self, host: str, visit: _Visit, *, blamed: bool) -> None:
+        if blamed:
+            self.breaker.failed(host)
+        elif visit.answered:
+            self.breaker.succeeded(host)
+        else:
+            self.breaker.left(host)
