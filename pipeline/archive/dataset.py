@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 from numpy.typing import NDArray
 
-from pipeline.archive.rows import ArchivedEmbedding
+from pipeline.archive.rows import ArchivedEmbedding, is_digest
 from pipeline.archive.table import table_of
+from pipeline.bounded import brief
 from pipeline.errors import ArchiveError, StoreFault
 
 SUFFIX = ".lance"
@@ -51,10 +52,12 @@ class Archive:
         """Return the digests of the models whose embeddings are here."""
         if "://" not in self.address:
             # A folder without a manifest is a dataset that is being made.
-            return sorted({path.parents[1].stem for path in Path(self.address).glob(f"*{SUFFIX}/_versions/*.manifest")})
+            found = Path(self.address).glob(f"*{SUFFIX}/_versions/*.manifest")
+            return sorted({path.parents[1].stem for path in found if is_digest(path.parents[1].stem)})
         files, root = self._file_system()
         found = files.get_file_info(pafs.FileSelector(root, allow_not_found=True))
-        return sorted(Path(each.path).stem for each in found if each.path.endswith(SUFFIX))
+        names = (Path(each.path).stem for each in found if each.path.endswith(SUFFIX))
+        return sorted(name for name in names if is_digest(name))
 
     def dataset(self, model: str) -> lance.LanceDataset:
         """Open the dataset of a model. Raises `ArchiveError` when there is none."""
@@ -219,7 +222,7 @@ class Archive:
     def _require(self, model: str, table: pa.Table) -> None:
         """Make the dataset of a model, with the table's columns, unless it is there."""
         if "://" not in self.address:
-            Path(self.address).mkdir(parents=True, exist_ok=True)
+            Path(self.address).mkdir(mode=0o700, parents=True, exist_ok=True)
         # Lance has the second of two who create one dataset at once write over the first's.
         with self._alone():
             if model not in self.models():
@@ -254,6 +257,9 @@ class Archive:
         return int(before - dataset.count_rows())
 
     def _place(self, model: str) -> str:
+        # It names a folder, and may come from whoever writes to the embeddings' topic.
+        if not is_digest(model):
+            raise ArchiveError(f"`{brief(model, 80)}` is no model: a digest of 64 hexadecimal digits is expected")
         return f"{self.address}/{model}{SUFFIX}"
 
     def _file_system(self) -> tuple[pafs.FileSystem, str]:

@@ -2,7 +2,8 @@
 
 from uuid import uuid5
 
-from pipeline.emit.formats import SOURCE, Encoded, cloud_event
+from pipeline.emit.encoded import Encoded
+from pipeline.emit.formats import SOURCE, cloud_event
 from pipeline.events.decisions import Decision
 from pipeline.events.outcomes import FLAG_NAMESPACE
 

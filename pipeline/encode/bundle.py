@@ -3,14 +3,36 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from pipeline.bounded import brief, json_values, open_regular, read_regular, why
+from pipeline.encode.external_data import external_files
 from pipeline.errors import BundleError
 from pipeline.events.images import PixelSpec, Resample
+from pipeline.visible import one_line
 
 MANIFEST = "manifest.json"
+MOST_MANIFEST_BYTES = 256 << 10
+MOST_MANIFEST_VALUES = 1_000
+MOST_FILES = 64
+_MOST_TOLD = 5
+# The largest CLIP that anyone published is a third of this.
+MOST_FILE_BYTES = 32 << 30
+_BLOCK_BYTES = 1 << 20
+
+
+def _plain_name(name: str) -> str:
+    """Return a name that stands for a file of the bundle's own folder, wherever that lies."""
+    if name in (".", "..", MANIFEST) or "/" in name or "\\" in name or one_line(name) != name:
+        raise ValueError("a bundle's files are named by plain file names, in its own folder")
+    return name
+
+
+FileName = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_plain_name)]
+Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Derivation(BaseModel):
@@ -23,12 +45,12 @@ class Derivation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    parent: str
+    parent: Digest
     precision: Literal["fp16", "int8"]
-    policy_set: str
-    images: int
-    cosine_p1: float
-    flip_rate: float
+    policy_set: Annotated[str, Field(max_length=64)]
+    images: int = Field(ge=0)
+    cosine_p1: Finite
+    flip_rate: Finite
 
 
 class Manifest(BaseModel):
@@ -43,20 +65,27 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
-    image_size: int = Field(gt=0)
+    name: Annotated[str, Field(max_length=500)]
+    image_size: int = Field(gt=0, le=1 << 13)
     resize: Literal["squash", "crop"]
     resample: Resample | None = None
     exact_pixels: bool | None = None
-    dimension: int = Field(gt=0)
-    context: int = Field(gt=0)
-    logit_scale: float = Field(gt=0)
-    logit_bias: float | None = None
-    image_tower: str = "image.onnx"
-    text_tower: str = "text.onnx"
-    tokenizer: str = "tokenizer.json"
-    files: dict[str, str]
+    dimension: int = Field(gt=0, le=1 << 16)
+    context: int = Field(gt=0, le=1 << 16)
+    logit_scale: float = Field(gt=0, le=1e4, allow_inf_nan=False)
+    logit_bias: Finite | None = None
+    image_tower: FileName = "image.onnx"
+    text_tower: FileName = "text.onnx"
+    tokenizer: FileName = "tokenizer.json"
+    files: dict[FileName, Digest] = Field(max_length=MOST_FILES)
     derived: Derivation | None = None
+
+    @model_validator(mode="after")
+    def _binds_what_is_used(self) -> Self:
+        for name in (self.image_tower, self.text_tower, self.tokenizer):
+            if name not in self.files:
+                raise ValueError(f"`{name}` is not in `files`, so the digest would not name it")
+        return self
 
     @property
     def digest(self) -> str:
@@ -83,15 +112,15 @@ class Bundle:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read and verify a bundle. Raises `BundleError` when it is missing, malformed or damaged."""
-        path = folder / MANIFEST
-        try:
-            manifest = Manifest.model_validate_json(path.read_bytes())
-        except FileNotFoundError as error:
-            raise BundleError(f"`{path}`: not found; a model bundle is a folder with a {MANIFEST}") from error
-        except ValidationError as error:
-            raise BundleError(f"`{path}`: {error}") from error
+        manifest = _read_manifest(folder / MANIFEST)
         for file, digest in manifest.files.items():
             check_file(folder / file, digest)
+        for tower in (manifest.image_tower, manifest.text_tower):
+            if unlisted := external_files(folder / tower) - manifest.files.keys():
+                raise BundleError(
+                    f"`{one_line(folder / tower)}`: its weights are in `{brief(min(unlisted))}`, "
+                    "which the manifest does not list; get the bundle again"
+                )
         return cls(folder, manifest)
 
     @property
@@ -134,11 +163,44 @@ def file_digest(path: Path) -> str:
 
 
 def check_file(path: Path, digest: str) -> None:
-    """Raise `BundleError` unless the file is there and has this SHA-256."""
-    if not path.exists():
-        raise BundleError(f"`{path}`: not found, but the manifest lists it; get the bundle again")
-    found = file_digest(path)
+    """Raise `BundleError` unless a regular file is there, in that very folder, and has this SHA-256."""
+    name = one_line(path)
+    try:
+        if not path.resolve().is_relative_to(path.parent.resolve()):
+            raise BundleError(f"`{name}`: a link out of the bundle; copy the file into it")
+        found = _bounded_digest(path)
+    except FileNotFoundError as error:
+        raise BundleError(f"`{name}`: not found, but the manifest lists it; get the bundle again") from error
+    except OSError as error:
+        raise BundleError(f"`{name}`: cannot be read: {why(error)}; get the bundle again") from error
+    except RuntimeError as error:
+        raise BundleError(f"`{name}`: a link in a circle; get the bundle again") from error
     if found != digest:
-        raise BundleError(
-            f"`{path}`: its SHA-256 is {found[:12]}…, the manifest says {digest[:12]}…; get the bundle again"
-        )
+        raise BundleError(f"`{name}`: its SHA-256 is not the manifest's, {digest[:12]}…; get the bundle again")
+
+
+def _bounded_digest(path: Path) -> str:
+    digest, left = hashlib.sha256(), MOST_FILE_BYTES
+    with open_regular(path, MOST_FILE_BYTES) as content:
+        while (block := content.read(_BLOCK_BYTES)) and left > 0:
+            digest.update(block)
+            left -= len(block)
+    return digest.hexdigest()
+
+
+def _read_manifest(path: Path) -> Manifest:
+    name = one_line(path)
+    try:
+        data = read_regular(path, MOST_MANIFEST_BYTES)
+    except FileNotFoundError as error:
+        raise BundleError(f"`{name}`: not found; a model bundle is a folder with a {MANIFEST}") from error
+    except OSError as error:
+        raise BundleError(f"`{name}`: cannot be read: {why(error)}") from error
+    if json_values(data) > MOST_MANIFEST_VALUES:
+        raise BundleError(f"`{name}`: more than {MOST_MANIFEST_VALUES:,} values")
+    try:
+        return Manifest.model_validate_json(data)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)[:_MOST_TOLD]
+        told = "; ".join(f"{'.'.join(map(str, each['loc']))} {each['msg']}".strip() for each in details)
+        raise BundleError(f"`{name}`: {brief(told, 500)}") from error

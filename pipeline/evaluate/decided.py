@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import structlog
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from pipeline.errors import UsageError
 from pipeline.evaluate.calibrate import weighted_labels
@@ -16,7 +15,7 @@ from pipeline.evaluate.exact import weighted_share
 from pipeline.evaluate.intervals import Interval
 from pipeline.evaluate.near_duplicates import clusters_of, read_hash
 from pipeline.evaluate.recall import Recall, estimate_recall, weighted_total
-from pipeline.events.decisions import Decision, Ruling
+from pipeline.events.decisions import Decision, NoDecision, Ruling
 from pipeline.events.records import Record
 from pipeline.judge.score import Judge
 
@@ -79,11 +78,9 @@ def decisions(records: Iterable[Record]) -> Iterator[Decision]:
         if record.value is None:
             continue
         try:
-            yield Decision.model_validate_json(record.value)
-        except ValidationError as error:
-            problem = error.errors(include_url=False)[0]
-            place = ".".join(map(str, problem["loc"]))
-            log.error("left out: no decision", at=str(record.origin), problem=f"{place}: {problem['msg']}")  # noqa: TRY400 -- the message says all
+            yield Decision.read(record.value)
+        except NoDecision as error:
+            log.error("left out: no decision", at=str(record.origin), problem=str(error))  # noqa: TRY400 -- the message says all
 
 
 def latest(given: Iterable[Decision]) -> list[Decision]:

@@ -1,20 +1,22 @@
 """Labelled streams: images, what is known of their events, and which policies should flag them."""
 
-import csv
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.bounded import brief
 from pipeline.errors import UsageError
+from pipeline.evaluate.label_files import Row, file_named, mistake, read_csv, read_json_lines
 from pipeline.evaluate.labelled import read_policy_labels
-from pipeline.ingest.folder import FileEvent, list_files
+from pipeline.ingest.folder import FileEvent, file_id, list_files
 
 POLICY_LABELS = "policy_labels.yaml"
 LABELS = "labels.csv"
 # A folder of this name holds what no policy should flag.
 NONE = "none"
+# Of less, nobody could have drawn one; and its weight, one over it, must stay a number.
+_LEAST_PROBABILITY = 1e-12
 _KNOWN = frozenset({"image", "file", "id", "source", "policies", "category", "cluster", "split", "probability"})
 
 
@@ -77,54 +79,49 @@ def read_stream(path: Path, split: str | None = None) -> LabelledStream:
         return _folders(path)
     if not path.exists():
         raise UsageError(f"`{path}`: not found; name a CSV or JSON Lines file, or a folder of labelled images")
-    rows = [row for row in _rows(path) if split is None or row.get("split") == split]
+    rows = [row for row in _rows(path) if split is None or row.values.get("split") == split]
     if not rows:
         raise UsageError(f"`{path}`: no rows" + (f" of the split `{split}`" if split else ""))
-    kinds = read_policy_labels(path.parent / POLICY_LABELS) if "policies" not in rows[0] else None
-    images = tuple(_image(path, number, row, kinds) for number, row in enumerate(rows, 2))
+    kinds = read_policy_labels(path.parent / POLICY_LABELS) if "policies" not in rows[0].values else None
+    images = tuple(_image(path, row, kinds) for row in rows)
     named = kinds.keys() if kinds is not None else {policy for image in images for policy in image.right}
     return LabelledStream(images, frozenset(named))
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(newline="") as lines:
-        if path.suffix == ".csv":
-            yield from csv.DictReader(lines)
-            return
-        for number, line in enumerate(lines, 1):
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UsageError(f"{path}:{number}:{error.colno}: not JSON: {error.msg}") from error
-            if not isinstance(row, dict):
-                raise UsageError(f"{path}:{number}:1: expected an object with `image` and `policies`")
-            yield row
+def _rows(path: Path) -> Iterator[Row]:
+    return read_csv(path).rows if path.suffix == ".csv" else read_json_lines(path)
 
 
-def _image(path: Path, line: int, row: Mapping[str, Any], kinds: Mapping[str, frozenset[str]] | None) -> LabelledImage:
-    name = row.get("image") or row.get("file")
+def _image(path: Path, row: Row, kinds: Mapping[str, frozenset[str]] | None) -> LabelledImage:
+    line, values = row.line, row.values
+    name = values.get("image") or values.get("file")
     if not name:
-        raise UsageError(f"{path}:{line}:1: no `image`")
-    image = path.parent / str(name)
-    if not image.is_file():
-        raise UsageError(f"{path}:{line}:1: `{name}` is not there")
-    if kinds is not None:
-        if not row.get("category"):
-            raise UsageError(f"{path}:{line}:1: neither `policies` nor `category`")
-        right = {policy for policy, categories in kinds.items() if row["category"] in categories}
-    else:
-        given = row["policies"]
-        right = set(given if isinstance(given, list) else policy_ids(given))
-    event_id = str(row.get("id") or name)
+        raise mistake(path, line, "no `image`")
+    image = file_named(path, line, name)
+    event_id = str(values.get("id") or name)
     return LabelledImage(
         id=event_id,
         image=image,
-        source=str(row.get("source") or "replay"),
-        attributes={key: str(value) for key, value in row.items() if key not in _KNOWN and value not in (None, "")},
-        right=frozenset(right),
-        cluster=str(row.get("cluster") or event_id),
-        probability=read_probability(path, line, row.get("probability")),
+        source=str(values.get("source") or "replay"),
+        attributes={key: str(value) for key, value in values.items() if key not in _KNOWN and value not in (None, "")},
+        right=_right(path, row, kinds),
+        cluster=str(values.get("cluster") or event_id),
+        probability=read_probability(path, line, values.get("probability")),
     )
+
+
+def _right(path: Path, row: Row, kinds: Mapping[str, frozenset[str]] | None) -> frozenset[str]:
+    """Return the policies that should flag a row's image."""
+    if kinds is not None:
+        category = row.values.get("category")
+        if not category or not isinstance(category, str):
+            raise mistake(path, row.line, "neither `policies` nor `category`")
+        return frozenset(policy for policy, categories in kinds.items() if category in categories)
+    given = row.values.get("policies")
+    named = given if isinstance(given, list) else policy_ids(given) if isinstance(given, str | None) else [given]
+    if not all(isinstance(each, str) for each in named):
+        raise mistake(path, row.line, "`policies` names policies, in one text or a list of texts")
+    return frozenset(named)
 
 
 def read_probability(path: Path, line: int, value: Any) -> float | None:
@@ -133,10 +130,10 @@ def read_probability(path: Path, line: int, value: Any) -> float | None:
         return None
     try:
         probability = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         probability = 0.0
-    if not 0 < probability <= 1:
-        raise UsageError(f"{path}:{line}:1: `probability` is `{value}`, not a number over 0 to 1")
+    if not _LEAST_PROBABILITY <= probability <= 1:
+        raise mistake(path, line, f"`probability` is `{brief(value)}`, not a number over 0 to 1")
     return probability
 
 
@@ -146,12 +143,12 @@ def _folders(folder: Path) -> LabelledStream:
         raise UsageError(f"`{folder}`: neither labels.csv nor folders named after policies")
     images = tuple(
         LabelledImage(
-            id=str(file.relative_to(folder)),
+            id=file_id(file.relative_to(folder)),
             image=file,
             source="replay",
             attributes={},
             right=frozenset() if kind.name == NONE else frozenset({kind.name}),
-            cluster=str(file.relative_to(folder)),
+            cluster=file_id(file.relative_to(folder)),
         )
         for kind in kinds
         for file in list_files([kind])

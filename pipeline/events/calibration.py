@@ -4,12 +4,14 @@ import bisect
 import math
 from dataclasses import dataclass
 
+from pipeline.events.many import Many
+
 
 @dataclass(frozen=True, slots=True)
 class Isotonic:
     """Probability by straight lines between knots (score, probability), both rising; level beyond the ends."""
 
-    knots: tuple[tuple[float, float], ...]
+    knots: Many[tuple[float, float]]
 
     def probability(self, score: float) -> float:
         """Return the probability of a raw score."""
@@ -51,4 +53,4 @@ class Calibration:
     precision: float | None
     confidence: float | None
     probability: Isotonic | Platt | None
-    stale: tuple[str, ...] = ()
+    stale: Many[str] = ()

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.events.calibration import Calibration
+from pipeline.events.many import Many
 from pipeline.events.scope import Scope
 
 
@@ -60,7 +61,7 @@ class OnModelChange(StrEnum):
 class Head:
     """A score of its own on embeddings: their product with `weights`, D of them, plus `bias`; for one model only."""
 
-    weights: tuple[float, ...]
+    weights: Many[float]
     bias: float
     model: str
 
@@ -83,9 +84,9 @@ class Policy:
 
     id: str
     title: str
-    prompts: tuple[str, ...]
-    contrast: tuple[str, ...]
-    templates: tuple[str, ...]
+    prompts: Many[str]
+    contrast: Many[str]
+    templates: Many[str]
     score: ScoreKind
     threshold: float
     severity: Severity
@@ -99,7 +100,7 @@ class Policy:
     aggregate: Aggregate = Aggregate.LOG_MEAN_EXP
     scope: Scope | None = None
     expires: date | None = None
-    labels: tuple[tuple[str, str], ...] = ()
+    labels: Many[tuple[str, str]] = ()
     rationale: str = ""
     parent: str | None = None
     calibration: Calibration | None = None
@@ -120,15 +121,15 @@ class Policy:
 class Background:
     """The set-wide list of ordinary things and scenes that every `contrast` score is measured against."""
 
-    prompts: tuple[str, ...]
-    templates: tuple[str, ...]
+    prompts: Many[str]
+    templates: Many[str]
 
 
 @dataclass(frozen=True, slots=True)
 class PolicySet:
     """All policies in force together, in the order of their ids, without those that are `off`."""
 
-    policies: tuple[Policy, ...]
+    policies: Many[Policy]
     background: Background
     digest: str
 

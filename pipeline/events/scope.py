@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from pipeline.events.many import Many
+
 SOURCE = "source"
 
 
@@ -17,9 +19,9 @@ class Scope:
     that must not.
     """
 
-    values: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    every: tuple["Scope", ...] = ()
-    some: tuple["Scope", ...] = ()
+    values: Many[tuple[str, Many[str]]] = ()
+    every: Many["Scope"] = ()
+    some: Many["Scope"] = ()
     unless: "Scope | None" = None
 
     def admits(self, source: str, attributes: Mapping[str, str]) -> bool:

@@ -1,22 +1,33 @@
 """The calibration of a policy: a file beside its own, and what it makes of a threshold."""
 
 import hashlib
+import itertools
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, StringConstraints, ValidationError
 
+from pipeline.bounded import open_regular, why
 from pipeline.errors import PolicyError
 from pipeline.events.calibration import Calibration, Isotonic, Platt
 from pipeline.events.policies import Background, Policy
+from pipeline.judge.json_files import read_json
+from pipeline.judge.mistakes import told
 from pipeline.judge.policy import digest_of
+from pipeline.judge.reports import Reports
 from pipeline.judge.schema import Target
+from pipeline.visible import one_line
 
 FOLDER = "calibrations"
+MOST_FILES = 10_000
+# Labels of more bytes than this are not read to see whether they are those that a calibration was fitted on.
+MOST_LABEL_BYTES = 1 << 30
 _SCORED_BY = ("prompts", "contrast", "templates", "score", "aggregate")
 
 
@@ -24,19 +35,36 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _rising(knots: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    for before, after in itertools.pairwise(knots):
+        if after[0] < before[0] or after[1] < before[1]:
+            raise ValueError("knots of score and probability that both rise are expected")
+    return knots
+
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+# Of a policy or of a child of one.
+PartId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$", max_length=200)]
+
+
 class IsotonicFile(_Strict):
     """Knots of score and probability, both rising."""
 
     method: Literal["isotonic"] = "isotonic"
-    knots: list[tuple[float, float]] = Field(min_length=1)
+    knots: Annotated[
+        list[tuple[Number, Share]], Field(min_length=1, max_length=20_000), FailFast(), AfterValidator(_rising)
+    ]
 
 
 class PlattFile(_Strict):
     """A logistic curve of the score."""
 
     method: Literal["platt"] = "platt"
-    slope: float
-    intercept: float
+    slope: Number
+    intercept: Number
 
 
 def curve_file(curve: Isotonic | Platt) -> IsotonicFile | PlattFile:
@@ -54,12 +82,12 @@ class Evidence(_Strict):
     drawn.
     """
 
-    labels: int
-    right: int
-    flags: int
-    hits: int
-    base_rate: float | None = None
-    images_per_day: float | None = None
+    labels: Count
+    right: Count
+    flags: Count
+    hits: Count
+    base_rate: Share | None = None
+    images_per_day: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
 class CalibrationFile(_Strict):
@@ -70,17 +98,17 @@ class CalibrationFile(_Strict):
     from the folder.
     """
 
-    policy: str
-    threshold: float = Field(allow_inf_nan=False)
-    precision: float | None
-    confidence: float | None
-    queue: str | None
+    policy: PartId
+    threshold: Number
+    precision: Share | None
+    confidence: Share | None
+    queue: Annotated[str, Field(max_length=30)] | None
     evidence: Evidence
     probability: Annotated[IsotonicFile | PlattFile, Field(discriminator="method")] | None
-    prompts: str
-    model: str
-    data: str
-    data_file: str | None
+    prompts: Digest
+    model: Digest
+    data: Annotated[str, Field(max_length=4096)]
+    data_file: Annotated[str, Field(max_length=4096)] | None
     fitted_at: datetime
 
     def save(self, folder: Path) -> Path:
@@ -115,17 +143,24 @@ class WatchedGrid(_Strict):
     They were chosen at the first fit, for the scores of these prompts and this model, and for this target.
     """
 
-    prompts: str
-    model: str
-    precision: float
-    confidence: float
-    thresholds: list[float]
+    prompts: Digest
+    model: Digest
+    precision: Share
+    confidence: Share
+    thresholds: Annotated[list[Number], Field(max_length=20_000), FailFast()]
 
     @classmethod
     def load(cls, folder: Path, policy_id: str) -> "WatchedGrid | None":
-        """Return what is kept of a policy, None when nothing is."""
+        """Return what is kept of a policy, None when nothing is. Raises `PolicyError`."""
         path = folder / FOLDER / f"{policy_id}.grid"
-        return cls.model_validate_json(path.read_bytes()) if path.is_file() else None
+        if not os.path.lexists(path):
+            return None
+        try:
+            return read_json(cls, path)
+        except (OSError, ValidationError) as error:
+            reason = told(error) if isinstance(error, ValidationError) else why(error)
+            message = f"{one_line(path)}:1:1: no thresholds under watch: {reason}; remove it to begin again"
+            raise PolicyError(message) from error
 
     def save(self, folder: Path, policy_id: str) -> None:
         """Keep it."""
@@ -147,15 +182,20 @@ class Calibrations:
 
     @classmethod
     def load(cls, folder: Path) -> "Calibrations":
-        """Read every calibration of `folder`. Raises `PolicyError`."""
-        files = {}
-        for path in sorted((folder / FOLDER).glob("*.json")):
+        """Read every calibration of `folder`. Raises `PolicyError` that shows every mistake."""
+        reports, files = Reports(), {}
+        for path in _listed(folder / FOLDER):
             try:
-                file = CalibrationFile.model_validate_json(path.read_bytes())
+                file = read_json(CalibrationFile, path)
             except (OSError, ValidationError) as error:
-                told = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-                raise PolicyError(f"{path}:1:1: no calibration: {told}; fit it again, or remove it") from error
+                reason = told(error) if isinstance(error, ValidationError) else why(error)
+                reports.add(path, "file", partial(_no_calibration, path, reason))
+                continue
+            if file.policy != path.stem:
+                reports.add(path, "file", partial(_no_calibration, path, f"it is one of `{file.policy}`"))
             files[file.policy] = file
+        if reports:
+            raise reports.error()
         return cls(folder, files)
 
     def fit(self, policy: Policy, target: Target, background: Background) -> Policy:
@@ -177,8 +217,38 @@ class Calibrations:
         if target != Target(file.precision, file.confidence or target.confidence, file.queue):
             yield "target"
         labels = self.folder / file.data_file if file.data_file else None
-        if labels is not None and labels.is_file() and file_digest(labels) != file.data:
+        if labels is not None and _other_data(labels, file.data):
             yield "data"
+
+
+def _listed(folder: Path) -> list[Path]:
+    if not os.path.lexists(folder):
+        return []
+    try:
+        with os.scandir(folder) as entries:
+            found = [folder / each.name for each in itertools.islice(entries, 2 * MOST_FILES + 1)]
+    except OSError as error:
+        raise PolicyError(f"{one_line(folder)}:1:1: cannot be listed: {why(error)}") from error
+    if len(found) > 2 * MOST_FILES:
+        raise PolicyError(
+            f"{one_line(folder)}:1:1: more than {2 * MOST_FILES:,} files; is this a folder of calibrations?"
+        )
+    return sorted(path for path in found if path.suffix == ".json")
+
+
+def _no_calibration(path: Path, reason: str) -> str:
+    return f"{one_line(path)}:1:1: no calibration: {reason}; fit it again, or remove it"
+
+
+def _other_data(labels: Path, digest: str) -> bool:
+    """Tell whether a file of labels is there and is not the one of this digest."""
+    try:
+        with open_regular(labels, MOST_LABEL_BYTES) as content:
+            return hashlib.file_digest(content, "sha256").hexdigest() != digest
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def prompts_digest(policy: Policy, background: Background) -> str:

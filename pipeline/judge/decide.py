@@ -32,8 +32,7 @@ def decide(policies: Sequence[Policy], over: NDArray[np.bool_], events: Sequence
     """
     Turn scores at or over their thresholds, bool [N, P], into the policies' answers about N events.
 
-    A policy says no outside its scope, and one with a parent wherever that says no. `policies` have every parent
-    before its children, as ids in order do.
+    A policy says no outside its scope, and one with a parent wherever that says no. A parent has no parent of its own.
     """
     in_scope = np.ones_like(over)
     for place, policy in enumerate(policies):

@@ -1,23 +1,32 @@
 """A folder of policy files to one policy set, all or nothing."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from pipeline.bounded import brief, why
 from pipeline.errors import PolicyError, UsageError
 from pipeline.events.policies import Head, Mode, Policy, PolicySet
 from pipeline.judge.calibration import Calibrations
 from pipeline.judge.document import Document, Place, read_document
-from pipeline.judge.mistakes import reports_of
+from pipeline.judge.json_files import read_json
+from pipeline.judge.listing import list_policy_files
+from pipeline.judge.mistakes import report_all, told
 from pipeline.judge.policy import Fit, as_written, background_of, compose, policies_of
+from pipeline.judge.reports import Reports
 from pipeline.judge.resolve import PARTIAL, Resolved, Resolver
-from pipeline.judge.schema import BackgroundFile, HeadFile, PolicyFile, SharedFile, Target, Threshold
+from pipeline.judge.schema import BackgroundFile, HeadFile, PolicyFile, SharedFile, Target, Threshold, head_path
+from pipeline.visible import one_line
 
 BACKGROUND = "background.yaml"
 SHARED = "shared.yaml"
+# Of the values in all files of a folder.
+MOST_VALUES = 300_000
 SHIPPED_BACKGROUND = Path(__file__).with_name(BACKGROUND)
 
 FileT = TypeVar("FileT", bound=BaseModel)
@@ -52,10 +61,10 @@ class PolicyFolder:
 
         Raises `PolicyError` with the place of each threshold that is to be fitted and was not.
         """
-        reports: list[str] = []
+        reports = Reports()
         found = self._fitted(reports)
         if reports:
-            raise PolicyError("\n\n".join(reports))
+            raise reports.error()
         return found
 
     def compose(self) -> PolicySet:
@@ -64,7 +73,7 @@ class PolicyFolder:
 
     def as_far_as_fitted(self) -> PolicySet:
         """Return every policy, on or off; one that is yet to be fitted says yes from 0, where it balances."""
-        return self._on_or_off(self._fitted([]))
+        return self._on_or_off(self._fitted(Reports()))
 
     def on_or_off(self) -> PolicySet:
         """Return the set that judges with those that are `off` too. Raises what `policies` does."""
@@ -80,13 +89,13 @@ class PolicyFolder:
         on = [replace(policy, mode=Mode.SHADOW) if policy.mode is Mode.OFF else policy for policy in policies]
         return compose(on, background_of(self.background))
 
-    def _fitted(self, reports: list[str]) -> list[Policy]:
+    def _fitted(self, reports: Reports) -> list[Policy]:
         """Return every policy; of those that are yet to be fitted a report each is added."""
         return [
             policy for each in self.written for policy in policies_of(each.file, self._fit(each, reports), each.head)
         ]
 
-    def _fit(self, written: Written, reports: list[str]) -> Fit:
+    def _fit(self, written: Written, reports: Reports) -> Fit:
         places = dict(written.parts())
         background = background_of(self.background)
 
@@ -95,7 +104,9 @@ class PolicyFolder:
             if target is None:
                 return as_written(policy, threshold)
             if policy.id not in self.calibrations.files:
-                reports.append(written.resolved.report((*places[policy.id], "threshold"), _unfitted(policy, target)))
+                place, message = (*places[policy.id], "threshold"), _unfitted(policy, target)
+                path = written.resolved.document.path
+                reports.add(path, (policy.id, "fit"), partial(written.resolved.report, place, message))
                 return policy
             return self.calibrations.fit(policy, target, background)
 
@@ -124,17 +135,20 @@ def read_folder(folder: Path) -> PolicyFolder:
     what a file whose name starts with `_` says is for others to extend. Raises `PolicyError` that shows every mistake
     of every file, each as file:line:column with its line and a caret; nothing is loaded then.
     """
-    if not folder.is_dir():
-        raise PolicyError(f"`{folder}`: not a folder; name one with policy files, `--policies DIR`")
-    reports: list[str] = []
+    reports = Reports()
     files = _Files(folder, reports)
-    found = [written for document in files.policies if (written := files.policy(document)) is not None]
-    reports += _repeated_ids(found)
+    found = []
+    for document in files.policies:
+        if reports.full:
+            break
+        if (written := files.policy(document)) is not None:
+            found.append(written)
+    _report_repeated_ids(found, reports)
     background = files.background()
     if reports:
-        raise PolicyError("\n\n".join(dict.fromkeys(reports)))
+        raise reports.error()
     if not found:
-        raise PolicyError(f"`{folder}`: no policy files; each `*.yaml` there is one policy")
+        raise PolicyError(f"`{one_line(folder)}`: no policy files; each `*.yaml` there is one policy")
     assert background is not None
     return PolicyFolder(tuple(found), background, Calibrations.load(folder))
 
@@ -142,17 +156,34 @@ def read_folder(folder: Path) -> PolicyFolder:
 class _Files:
     """The documents of a folder, and what they say."""
 
-    def __init__(self, folder: Path, reports: list[str]) -> None:
+    def __init__(self, folder: Path, reports: Reports) -> None:
         self._folder, self._reports = folder, reports
-        paths = sorted(path for path in folder.glob("*.yaml") if path.name not in (BACKGROUND, SHARED))
-        documents = [document for path in paths if (document := read_document(path, reports)) is not None]
+        paths = [path for path in list_policy_files(folder, reports) if path.name not in (BACKGROUND, SHARED)]
+        documents = list(self._read(paths))
         self.policies = [document for document in documents if not document.path.name.startswith(PARTIAL)]
         known = {document.path.stem: document for document in documents if document.path.name.startswith(PARTIAL)}
-        known |= {str(document.content.get("id")): document for document in self.policies}
-        shared = read_document(folder / SHARED, reports) if (folder / SHARED).exists() else None
+        for document in self.policies:
+            name = document.content.get("id")
+            if isinstance(name, str):
+                known[name] = document
+        shared = read_document(folder / SHARED, reports) if _is_there(folder / SHARED) else None
         if shared is not None and self._validated(_as_written(shared), SharedFile) is None:
             shared = None
         self._resolver = Resolver(known, shared, reports)
+
+    def _read(self, paths: list[Path]) -> Iterator[Document]:
+        """Yield the files that can be read, and stop where the folder holds more than a set may."""
+        values = 0
+        for path in paths:
+            document = None if self._reports.full else read_document(path, self._reports)
+            if document is None:
+                continue
+            values += document.content.size
+            if values > MOST_VALUES:
+                message = f"with this file the folder holds more than {MOST_VALUES:,} values; make several sets of it"
+                self._reports.add(path, "too much", partial(document.report, (), message))
+                return
+            yield document
 
     def policy(self, document: Document) -> Written | None:
         """Return what a policy file says in full."""
@@ -165,22 +196,28 @@ class _Files:
     def _head(self, resolved: Resolved, file: PolicyFile) -> Head | None:
         """Read the head that a policy names, or report what is wrong with it and return None."""
         document, place = resolved.written_at(("head",))
-        path = document.path.parent / str(file.head)
         try:
-            found = HeadFile.model_validate_json(path.read_bytes())
-        except OSError:
+            path = head_path(document.path.parent, str(file.head))
+            found = read_json(HeadFile, path)
+        except OSError as error:
             advice = f"`watchword policies fit-head {file.id} --labels FILE` writes it"
-            self._reports.append(document.report(place, f"`{path}` cannot be read; {advice}"))
-            return None
+            reason = "" if isinstance(error, FileNotFoundError) else f": {why(error)}"
+            message = f"`{brief(path)}` cannot be read{reason}; {advice}"
         except ValidationError as error:
-            self._reports.append(document.report(place, f"`{path}` is no head: {error.errors()[0]['msg']}"))
-            return None
-        return Head(tuple(found.weights), found.bias, found.model)
+            message = f"`{brief(path)}` is no head: {told(error)}"
+        except RuntimeError:
+            message = f"`{brief(str(file.head))}` is a link in a circle"
+        except ValueError as error:
+            message = f"`head` {brief(error)}"
+        else:
+            return Head(tuple(found.weights), found.bias, found.model)
+        self._reports.add(document.path, (place, "head"), partial(document.report, place, message))
+        return None
 
     def background(self) -> BackgroundFile | None:
         """Return the folder's background, or the shipped one."""
         own = self._folder / BACKGROUND
-        document = read_document(own if own.exists() else SHIPPED_BACKGROUND, self._reports)
+        document = read_document(own if _is_there(own) else SHIPPED_BACKGROUND, self._reports)
         resolved = self._resolver.resolve(document) if document is not None else None
         return self._validated(resolved, BackgroundFile) if resolved is not None else None
 
@@ -188,7 +225,7 @@ class _Files:
         try:
             return model.model_validate(resolved.content)
         except ValidationError as error:
-            self._reports += reports_of(error, resolved, model)
+            report_all(error, resolved, model, self._reports)
             return None
 
 
@@ -202,14 +239,19 @@ def _unfitted(policy: Policy, target: Target) -> str:
 
 
 def _as_written(document: Document) -> Resolved:
-    return Resolved(document, {str(key): value for key, value in document.content.items()})
+    return Resolved(document, dict(document.content))
 
 
-def _repeated_ids(found: list[Written]) -> Iterator[str]:
+def _is_there(path: Path) -> bool:
+    """Tell whether a folder has an entry of this name, also one that leads nowhere or may not be looked at."""
+    return os.path.lexists(path)
+
+
+def _report_repeated_ids(found: list[Written], reports: Reports) -> None:
     owners: dict[str, Path] = {}
     for each in found:
         path = each.resolved.document.path
         for policy_id, _ in each.parts():
             if owners.setdefault(policy_id, path) != path:
                 message = f"`{policy_id}` is already the id of {owners[policy_id]}; choose another"
-                yield each.resolved.report(("id",), message)
+                reports.add(path, ("repeated", policy_id), partial(each.resolved.report, ("id",), message))

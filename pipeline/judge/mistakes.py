@@ -1,24 +1,42 @@
 """What a schema refuses, in words that say where and what to do."""
 
+import itertools
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import partial
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from pipeline.bounded import brief
 from pipeline.judge.positions import meant
+from pipeline.judge.reports import MOST_OF_A_FILE, Reports
 from pipeline.judge.resolve import Resolved
 
+_VALUE_CHARACTERS = 60
+_MESSAGE_CHARACTERS = 400
 
-def reports_of(error: ValidationError, resolved: Resolved, model: type[BaseModel]) -> Iterator[str]:
-    """Yield a message for each mistake, shown where it was written."""
-    details = error.errors()
-    misspelt = {meant(str(d["loc"][-1]), _keys(model, d["loc"])) for d in details if d["type"] == "extra_forbidden"}
+
+def report_all(error: ValidationError, resolved: Resolved, model: type[BaseModel], reports: Reports) -> None:
+    """Add a message for each mistake to `reports`, shown where it was written."""
+    details = error.errors(include_url=False)
+    unknown = (d for d in details if d["type"] == "extra_forbidden")
+    misspelt = {meant(str(d["loc"][-1]), _keys(model, d["loc"])) for d in itertools.islice(unknown, MOST_OF_A_FILE)}
     for detail in details:
         # A key that is missing because it is misspelt is one mistake, not two.
-        if detail["type"] != "missing" or detail["loc"][-1] not in misspelt:
-            yield _report(detail, resolved, model)
+        if detail["type"] == "missing" and detail["loc"][-1] in misspelt:
+            continue
+        document, there = resolved.written_at(detail["loc"])
+        reports.add(document.path, (there, detail["type"]), partial(_report, detail, resolved, model))
+
+
+def told(error: ValidationError) -> str:
+    """Return the first mistake of a file that is JSON, with the part that it is about."""
+    detail = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(step) for step in detail["loc"])
+    message = detail["msg"].removeprefix("Value error, ")
+    return brief(f"`{place}`: {message}" if place else message, _MESSAGE_CHARACTERS)
 
 
 def _report(detail: ErrorDetails, resolved: Resolved, model: type[BaseModel]) -> str:
@@ -31,20 +49,28 @@ def _report(detail: ErrorDetails, resolved: Resolved, model: type[BaseModel]) ->
 
 
 def _bad_value(place: tuple[int | str, ...], detail: ErrorDetails, model: type[BaseModel]) -> str:
-    name = ".".join(str(step) for step in place)
+    name = brief(".".join(str(step) for step in place))
     if detail["type"] == "enum" and (choices := _choices(model, place)):
-        near = meant(str(detail["input"]), choices)
+        given = _given(detail["input"])
+        near = meant(given, choices)
         hint = f", did you mean `{near}`?" if near else f"; it is one of {', '.join(f'`{c}`' for c in choices)}"
-        return f"`{detail['input']}` is not a value of `{name}`{hint}"
+        return f"`{given}` is not a value of `{name}`{hint}"
     message = detail["msg"].removeprefix("Value error, ")
     message = f"{message[0].lower()}{message[1:]}"
     return f"`{name}`: {message}" if name else message
 
 
+def _given(value: Any) -> str:
+    """Return a value as a message shows it, not written out where it may be long."""
+    if isinstance(value, list):
+        return "a list"
+    return "keys and values" if isinstance(value, dict) else brief(value, _VALUE_CHARACTERS)
+
+
 def _unknown_key(key: str, known: list[str]) -> str:
     near = meant(key, known)
     hint = f"did you mean `{near}`?" if near else f"known keys are {', '.join(f'`{name}`' for name in known)}"
-    return f"unknown key `{key}`, {hint}"
+    return f"unknown key `{brief(key, _VALUE_CHARACTERS)}`, {hint}"
 
 
 def _keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:

@@ -1,12 +1,24 @@
-"""Places in a YAML file, and messages that point at them as a compiler does."""
+"""Places in a policy file, and messages that point at them as a compiler does."""
 
 import difflib
-from collections.abc import Iterable
+import itertools
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from pipeline.bounded import brief
+from pipeline.visible import one_line, visible
+
+_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+MESSAGE_CHARACTERS = 500
+# A line longer than this is shown around the place meant only.
+LINE_CHARACTERS = 160
+_BEFORE_CHARACTERS = 60
+_MOST_UNDERLINED = 80
+# Likeness costs the square of the lengths: what is longer, or one of so many, is not guessed at.
+_LONGEST_MEANT = 40
+_MOST_MEANT = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,41 +38,39 @@ class Problem:
     position: Position
     message: str
 
-    def show(self, text: str) -> str:
-        """Return `file:line:column: message` with the line and a caret under it."""
-        lines = text.splitlines()
-        head = f"{self.path}:{self.position.line}:{self.position.column}: {self.message}"
-        if not 0 < self.position.line <= len(lines):
+    def show(self, lines: Sequence[str]) -> str:
+        """Return `file:line:column: message` with the line, of those of the file, and a caret under it."""
+        line, column = self.position.line, self.position.column
+        message = one_line(self.message[:MESSAGE_CHARACTERS])
+        head = f"{one_line(self.path)}:{line}:{column}: {message}{'…' * (len(self.message) > MESSAGE_CHARACTERS)}"
+        if not 0 < line <= len(lines):
             return head
-        line = lines[self.position.line - 1]
-        width = max(1, min(self.position.width, len(line) - self.position.column + 1))
-        gutter = f"{self.position.line:5} | "
-        indent = "".join("\t" if c == "\t" else " " for c in line[: self.position.column - 1])
-        return f"{head}\n{gutter}{line}\n{' ' * (len(gutter) - 2)}| {indent}{'^' * width}"
+        before, meant_text, after = _around(lines[line - 1], column - 1, self.position.width)
+        gutter = f"{line:5} | "
+        indent = "".join("\t" if c == "\t" else " " for c in before)
+        carets = "^" * max(1, len(meant_text))
+        return f"{head}\n{gutter}{before}{meant_text}{after}\n{' ' * (len(gutter) - 2)}| {indent}{carets}"
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a YAML text, as YAML counts them."""
+    return _BREAK.split(text)
 
 
 def meant(name: str, known: Iterable[str]) -> str | None:
     """Return what was meant by a name that is not known, if one that is comes near."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
+    if len(name) > _LONGEST_MEANT:
+        return None
+    alike = (each for each in known if abs(len(each) - len(name)) <= len(name) // 2 + 1 and len(each) <= _LONGEST_MEANT)
+    near = difflib.get_close_matches(name, itertools.islice(alike, _MOST_MEANT), n=1)
+    return brief(near[0]) if near else None
 
 
-def locate(document: Any, path: tuple[int | str, ...], *, key: bool = False) -> Position:
-    """
-    Return where `path` stands in a document that ruamel.yaml read with positions.
-
-    With `key` the key itself is meant, not its value. A path that leaves the document ends at its last known place.
-    """
-    position = Position(1, 1)
-    for depth, step in enumerate(path):
-        last = depth == len(path) - 1
-        if isinstance(document, CommentedMap) and step in document:
-            mark = document.lc.key(step) if key and last else document.lc.value(step)
-            shown = step if key and last else document[step]
-        elif isinstance(document, CommentedSeq) and isinstance(step, int) and step < len(document):
-            mark, shown = document.lc.item(step), document[step]
-        else:
-            break
-        width = len(str(shown)) if not isinstance(shown, CommentedMap | CommentedSeq) else 1
-        position = Position(mark[0] + 1, mark[1] + 1, max(1, width))
-        document = document[step]
-    return position
+def _around(line: str, start: int, width: int) -> tuple[str, str, str]:
+    """Return what of a line stands before, at and after the place meant, fit to be shown."""
+    stop = start + max(0, min(width, _MOST_UNDERLINED))
+    if len(line) <= LINE_CHARACTERS:
+        return visible(line[:start]), visible(line[start:stop]), visible(line[stop:])
+    first, last = max(0, start - _BEFORE_CHARACTERS), max(stop, start - _BEFORE_CHARACTERS + LINE_CHARACTERS)
+    before = f"{'…' * (first > 0)}{visible(line[first:start])}"
+    return before, visible(line[start:stop]), f"{visible(line[stop:last])}{'…' * (last < len(line))}"

@@ -1,11 +1,11 @@
 """What the files of a policy folder may say."""
 
 import json
-import unicodedata
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -13,6 +13,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     StringConstraints,
     WithJsonSchema,
@@ -20,55 +21,27 @@ from pydantic import (
 )
 
 from pipeline.events.policies import Aggregate, Mode, OnModelChange, ScoreKind, Severity
-from pipeline.events.scope import Scope
 from pipeline.judge.rules import Rule
+from pipeline.judge.scope_file import ScopeFile, few_conditions
+from pipeline.judge.texts import (
+    Name,
+    Phrases,
+    PolicyId,
+    Prompts,
+    Remark,
+    Template,
+    Templates,
+    Text,
+    Texts,
+    distinct,
+)
 
 DEFAULT_TEMPLATES = ("a photo of {}", "a close-up photo of {}", "a picture of {}")
 
-
-def _plain(text: str) -> str:
-    """Return text that looks the same in one spelling: composed characters, single spaces."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
-
-
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), AfterValidator(_plain)]
-PolicyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$", max_length=100)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$", max_length=50)]
-
-
-def _one_placeholder(template: str) -> str:
-    if template.count("{}") != 1 or template.replace("{}", "").strip("{}") != template.replace("{}", ""):
-        raise ValueError("a template must contain `{}` once, where the prompt goes, and no other braces")
-    return template
-
-
-def _distinct(texts: list[str]) -> list[str]:
-    repeated = sorted({text for text in texts if texts.count(text) > 1})
-    if repeated:
-        raise ValueError(f"listed more than once: {', '.join(repeated)}")
-    return texts
-
-
-_USE = {"type": "object", "properties": {"use": {"type": "string"}}, "required": ["use"], "additionalProperties": False}
-_TEXT = {"type": "string", "minLength": 1, "maxLength": 500}
-
-
-def _list_schema(description: str, *, whole: bool = False) -> WithJsonSchema:
-    """Describe a list of texts as it may be written: with shared lists among them, or `whole` as one of them."""
-    texts = {"type": "array", "items": {"anyOf": [_TEXT, _USE]}, "description": description}
-    return WithJsonSchema({"anyOf": [texts, _USE], "description": description} if whole else texts)
-
-
-Template = Annotated[Text, AfterValidator(_one_placeholder)]
-Texts = Annotated[list[Text], AfterValidator(_distinct)]
-Phrases = Annotated[Texts, _list_schema("phrases, or `{ use: NAME }` for a shared list of them")]
-Prompts = Annotated[Phrases, Field(min_length=1)]
-Templates = Annotated[
-    list[Template],
-    Field(min_length=1),
-    AfterValidator(_distinct),
-    _list_schema("sentences with `{}` for the phrase, or `{ use: NAME }` for a shared list of them", whole=True),
-]
+# A head of larger weights overflows float32, in which scores are computed.
+LARGEST_WEIGHT = 1e9
+MOST_WEIGHTS = 16_384
+MOST_A_DAY = 10**9
 
 
 class _Strict(BaseModel):
@@ -76,7 +49,21 @@ class _Strict(BaseModel):
 
 
 _DAYS = {"hour": 1 / 24, "day": 1.0, "week": 7.0}
-Queue = Annotated[str, StringConstraints(pattern=r"^[0-9]+/(hour|day|week)$")]
+
+
+def _some(queue: str) -> str:
+    if not 0 < int(queue.partition("/")[0][:12]) <= MOST_A_DAY:
+        raise ValueError(f"a queue of 1 to {MOST_A_DAY:,} images is expected")
+    return queue
+
+
+def _no_truth(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("expected a number")  # noqa: TRY004 -- pydantic's way
+    return value
+
+
+Queue = Annotated[str, StringConstraints(pattern=r"^[0-9]+/(hour|day|week)$"), AfterValidator(_some)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +96,7 @@ class Threshold(_Strict):
     flagged in the time, whatever they are.
     """
 
-    value: float | None = Field(default=None, allow_inf_nan=False)
+    value: Annotated[float | None, BeforeValidator(_no_truth)] = Field(default=None, allow_inf_nan=False)
     provisional: bool = False
     model: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")] | None = None
     precision: float | None = Field(default=None, gt=0, lt=1)
@@ -147,40 +134,17 @@ Fitted = Annotated[
 ]
 
 
-def _one_or_more(value: Any) -> Any:
-    values = value if isinstance(value, list) else [value]
-    if not values or not all(isinstance(each, str) and each for each in values):
-        raise ValueError("expected text or a list of texts; `*` stands for anything, and numbers want quotes")
-    return values
+def _day(value: Any) -> Any:
+    """Return what may be a date, each part at its full length; pydantic takes numbers for seconds since 1970."""
+    if isinstance(value, int | float) or (isinstance(value, str) and re.fullmatch(r"[-+.0-9]+", value)):
+        parts = re.fullmatch(r"(\d{4})-(\d\d?)-(\d\d?)", str(value)[:20])
+        if parts is None:
+            raise ValueError("expected a date, such as 2027-01-31")
+        return f"{parts[1]}-{parts[2]:0>2}-{parts[3]:0>2}"
+    return value
 
 
-_PATTERNS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
-Patterns = Annotated[list[str], BeforeValidator(_one_or_more), WithJsonSchema(_PATTERNS)]
-
-
-class ScopeFile(BaseModel):
-    """
-    Which images a policy is about: each key is an attribute of the event, or its `source`, and what that may be.
-
-    All of them must hold; `all`, `any` and `not` hold conditions of the same kind.
-    """
-
-    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
-    __pydantic_extra__: dict[str, Patterns] = Field(init=False)
-
-    every: list[Self] = Field(default=[], alias="all")
-    some: list[Self] = Field(default=[], alias="any")
-    unless: Self | None = Field(default=None, alias="not")
-
-    def parse(self) -> Scope:
-        """Return the condition; what it says in another order is the same."""
-        values = self.__pydantic_extra__ or {}
-        return Scope(
-            values=tuple(sorted((name, tuple(sorted(set(any_of)))) for name, any_of in values.items())),
-            every=tuple(sorted((inner.parse() for inner in self.every), key=repr)),
-            some=tuple(sorted((inner.parse() for inner in self.some), key=repr)),
-            unless=self.unless.parse() if self.unless else None,
-        )
+Day = Annotated[date, BeforeValidator(_day)]
 
 
 class ChildFile(_Strict):
@@ -194,10 +158,16 @@ class ChildFile(_Strict):
     severity: Severity
 
 
+def _not_too_many(per_day: int) -> int:
+    if per_day > MOST_A_DAY:
+        raise ValueError(f"at most {MOST_A_DAY:,} a day")
+    return per_day
+
+
 class AuditFile(_Strict):
     """How many of the images that the policy says no to are drawn to be looked at, about, over all workers."""
 
-    per_day: int = Field(gt=0)
+    per_day: Annotated[int, BeforeValidator(_no_truth), AfterValidator(_not_too_many)] = Field(gt=0)
 
 
 class ExampleFile(_Strict):
@@ -205,9 +175,9 @@ class ExampleFile(_Strict):
 
     image: Text
     flag: bool
-    source: str = "examples"
-    attributes: dict[str, str] = {}
-    why: str = ""
+    source: Remark = "examples"
+    attributes: dict[str, Remark] = {}
+    why: Remark = ""
 
 
 class PolicyFile(_Strict):
@@ -222,14 +192,14 @@ class PolicyFile(_Strict):
     aggregate: Aggregate = Aggregate.LOG_MEAN_EXP
     head: Text | None = None
     threshold: Fitted
-    scope: ScopeFile | None = None
+    scope: Annotated[ScopeFile, AfterValidator(few_conditions)] | None = None
     severity: Severity
     action: Text
     owner: Text
     mode: Mode = Mode.SHADOW
-    expires: date | None = None
+    expires: Day | None = None
     labels: dict[Name, Text] = {}
-    rationale: str = ""
+    rationale: Remark = ""
     children: list[ChildFile] = []
     examples: list[ExampleFile] = []
     audit: AuditFile | None = None
@@ -260,6 +230,9 @@ class PolicyFile(_Strict):
         return self
 
 
+Weight = Annotated[float, Field(ge=-LARGEST_WEIGHT, le=LARGEST_WEIGHT, allow_inf_nan=False)]
+
+
 class HeadFile(_Strict):
     """
     A linear head, in the file that a policy's `head` names: `policies fit-head` writes it.
@@ -268,11 +241,11 @@ class HeadFile(_Strict):
     `average_precision` how it ranked labels it had not seen, None for one made without labels, by `watchword sweep`.
     """
 
-    weights: list[float] = Field(min_length=1)
-    bias: float = Field(allow_inf_nan=False)
+    weights: Annotated[list[Weight], FailFast()] = Field(min_length=1, max_length=MOST_WEIGHTS)
+    bias: Weight
     model: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
-    data: str
-    average_precision: float | None
+    data: Annotated[str, Field(max_length=4096)]
+    average_precision: Annotated[float, Field(ge=0, le=1)] | None
 
     def save(self, folder: Path, policy_id: str) -> Path:
         """Write it where a policy of the folder names it by `head_name`, and return where."""
@@ -287,6 +260,21 @@ def head_name(policy_id: str) -> str:
     return f"heads/{policy_id}.json"
 
 
+def head_path(folder: Path, head: str) -> Path:
+    """
+    Return where the head of a policy of a folder is, from what its `head` says.
+
+    Raises `ValueError` for a path that leads out of the folder.
+    """
+    parts = PurePosixPath(head)
+    if parts.is_absolute() or ".." in parts.parts or "\\" in head:
+        raise ValueError("names a file in the folder of its policy, such as `heads/weapons.firearms.json`")
+    path = folder / parts
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError("leads out of the folder of its policy by a link")
+    return path
+
+
 class BackgroundFile(_Strict):
     """A `background.yaml`: ordinary things and scenes, for the whole set."""
 
@@ -298,4 +286,4 @@ class SharedFile(_Strict):
     """A `shared.yaml`: lists that policies use by name."""
 
     phrases: dict[Name, Annotated[Texts, Field(min_length=1)]] = {}
-    templates: dict[Name, Annotated[list[Template], Field(min_length=1), AfterValidator(_distinct)]] = {}
+    templates: dict[Name, Annotated[list[Template], Field(min_length=1), AfterValidator(distinct)]] = {}

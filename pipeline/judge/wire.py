@@ -2,10 +2,16 @@
 
 from pydantic import TypeAdapter, ValidationError
 
+from pipeline.bounded import brief, json_values
 from pipeline.errors import PolicyError
 from pipeline.events.policies import Policy, PolicySet
+from pipeline.judge.mistakes import told
 from pipeline.judge.policy import compose, digested
+from pipeline.judge.stored import require_sound
 
+# More than the control topic admits.
+MOST_BYTES = 16 << 20
+MOST_VALUES = 600_000
 _SET: TypeAdapter[PolicySet] = TypeAdapter(PolicySet)
 
 
@@ -19,12 +25,26 @@ def decode_set(value: bytes, digest: str) -> PolicySet:
     Return the set stored under `digest`.
 
     Raises `PolicyError` when it is not what the digest names: damaged, or written in a language with more in it than
-    this version knows.
+    this version knows. So it does for a set that no folder of policy files could say.
     """
+    name = brief(digest[:12])
     try:
-        stored = _SET.validate_json(value)
+        return _decoded(value, digest)
+    except PolicyError as error:
+        raise PolicyError(f"policy set {name} {error}") from error
     except ValidationError as error:
-        raise PolicyError(f"policy set {digest[:12]} cannot be read: {error.errors()[0]['msg']}") from error
+        raise PolicyError(f"policy set {name} cannot be read: {told(error)}") from error
+    except Exception as error:  # a record of a topic may hold anything, and must end nobody
+        raise PolicyError(f"policy set {name} cannot be read: {type(error).__name__}: {brief(error)}") from error
+
+
+def _decoded(value: bytes, digest: str) -> PolicySet:
+    if len(value) > MOST_BYTES:
+        raise PolicyError(f"cannot be read: more than {MOST_BYTES:,} bytes")
+    if json_values(value) > MOST_VALUES:
+        raise PolicyError(f"cannot be read: more than {MOST_VALUES:,} values")
+    stored = _SET.validate_json(value)
+    require_sound(stored)
     children: dict[str, list[Policy]] = {}
     for policy in stored.policies:
         if policy.parent is not None:
@@ -33,7 +53,7 @@ def decode_set(value: bytes, digest: str) -> PolicySet:
     found = compose(policies, stored.background)
     if found.digest != digest:
         raise PolicyError(
-            f"policy set {digest[:12]} means something else here ({found.digest[:12]}): "
+            f"means something else here ({found.digest[:12]}): "
             "it was published by another version of watchword, upgrade this one"
         )
     return found

@@ -1,5 +1,6 @@
 """An archive's writer killed again and again, and what it leaves held against what was sent."""
 
+import hashlib
 import random
 import sys
 import threading
@@ -44,16 +45,20 @@ def send_embeddings(stream: Stream, count: int) -> None:
                 "dtype": "float16-le",
                 "dimension": str(DIMENSION),
                 "model-digest": MODEL,
-                "content-digest": f"c{number}",
+                "content-digest": content_digest(number),
                 "event-id": f"e{number}",
                 "event-source": "tests",
                 "event-time": "",
                 "event-attributes": "{}",
-                "policy-set-digest": "s",
+                "policy-set-digest": "e" * 64,
                 "origin": f"images/{number % 4}/{number}",
             }
             told = tuple((name, text.encode()) for name, text in headers.items())
             publisher.send(Message(topic, str(number).encode(), vector(number).tobytes(), told))
+
+
+def content_digest(number: int) -> str:
+    return hashlib.sha256(f"c{number}".encode()).hexdigest()
 
 
 def vector(number: int) -> "np.ndarray[tuple[int], np.dtype[np.float16]]":

@@ -99,14 +99,14 @@ weapons.yaml:13:13: `templates.0`: a template must contain `{}` once, where the 
     "a repeated key": (
         GOOD + "owner: other\n",
         """\
-weapons.yaml:13:1: found duplicate key "owner" with value "other" (original value: "safety")
+weapons.yaml:13:1: key `owner` is written twice, the first time on line 11
    13 | owner: other
-      | ^""",
+      | ^^^^^""",
     ),
     "broken YAML": (
         GOOD.replace("[a stapler]", "[a stapler"),
         """\
-weapons.yaml:7:6: expected ',' or ']', but got ':'
+weapons.yaml:7:6: did not find expected ',' or ']' while parsing a flow sequence that begins on line 6
     7 | score: contrast
       |      ^""",
     ),

@@ -1,5 +1,6 @@
 """A dual encoder as `transformers` loads it, and what its own configuration says about its use."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,17 @@ from transformers import (
     SiglipModel,
 )
 
+from pipeline.bounded import brief, read_regular, why
 from pipeline.errors import UsageError
 from pipeline.events.images import PixelSpec, Resample
 
 SUPPORTED = "CLIP, SigLIP and SigLIP 2 of one fixed resolution"
 
 MOST_NAMED = 3
+# Where a model's folder may ask for code of its own to be run.
+_CONFIGURATIONS = ("config.json", "preprocessor_config.json", "processor_config.json", "tokenizer_config.json")
+_MOST_CONFIGURATION_BYTES = 64 << 20
+_NO_CODE = "it asks for code of its own to be run; Watchword runs no code of models"
 # By PIL's numbers, which is how a processor's configuration names them.
 _RESAMPLE: dict[int, Resample] = {1: "lanczos", 2: "bilinear", 3: "bicubic"}
 
@@ -76,13 +82,9 @@ def load_source(name: str, revision: str | None = None) -> Source:
         raise UsageError(f"`{name}`: not found")
     if is_folder and revision:
         raise UsageError(f"`--revision {revision}` is of a hub id; `{name}` is a folder")
-    options: dict[str, Any] = {} if is_folder else {"revision": revision}
-    try:
-        model, loading = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True, **options)
-        image_processor = AutoImageProcessor.from_pretrained(name, **options)
-        tokenizer = AutoTokenizer.from_pretrained(name, **options)
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
-        raise UsageError(f"`{name}` cannot be loaded: {error}") from error
+    if is_folder:
+        _require_no_code(Path(name))
+    model, loading, image_processor, tokenizer = _loaded(name, {} if is_folder else {"revision": revision})
     # `transformers` fills what is missing with random numbers, and a comparison with itself finds nothing wrong.
     if missing := sorted(loading["missing_keys"]):
         raise UsageError(
@@ -91,13 +93,44 @@ def load_source(name: str, revision: str | None = None) -> Source:
         )
     if not isinstance(model, CLIPModel | SiglipModel):
         raise UsageError(f"`{name}` is a {type(model).__name__}; what can be imported is {SUPPORTED}")
-    pixels = _pixels(name, image_processor)
+    try:
+        pixels, normalisation = _pixels(name, image_processor), _normalisation(image_processor)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"`{name}`: its image processor does not say how it resizes: {brief(error)}") from error
     if pixels.size != model.config.vision_config.image_size:
         raise UsageError(
             f"`{name}`: its processor makes {pixels.size} pixels, its image tower takes "
             f"{model.config.vision_config.image_size}"
         )
-    return Source(name, model.eval(), image_processor, tokenizer, pixels, _normalisation(image_processor))
+    return Source(name, model.eval(), image_processor, tokenizer, pixels, normalisation)
+
+
+def _loaded(name: str, options: dict[str, Any]) -> tuple[Any, dict[str, Any], Any, Any]:
+    """Return the model, what was found while it was loaded, the image processor and the tokenizer."""
+    # Unless it is told not to, `transformers` asks on standard input whether to run a model's code.
+    options = {**options, "trust_remote_code": False}
+    try:
+        model, loading = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True, **options)
+        image_processor = AutoImageProcessor.from_pretrained(name, **options)
+        tokenizer = AutoTokenizer.from_pretrained(name, **options)
+    except Exception as error:  # a model's files are someone else's, and may be anything
+        reason = _NO_CODE if "trust_remote_code" in str(error) else brief(error, 500)
+        raise UsageError(f"`{name}` cannot be loaded: {reason}") from error
+    return model, loading, image_processor, tokenizer
+
+
+def _require_no_code(folder: Path) -> None:
+    for file in (folder / each for each in _CONFIGURATIONS):
+        try:
+            said = json.loads(read_regular(file, _MOST_CONFIGURATION_BYTES))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise UsageError(f"`{file}` cannot be read: {why(error)}") from error
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"`{file}` is no JSON: {brief(error)}") from error
+        if isinstance(said, dict) and said.get("auto_map"):
+            raise UsageError(f"`{file}`: {_NO_CODE}")
 
 
 def _pixels(name: str, processor: Any) -> PixelSpec:

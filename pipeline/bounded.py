@@ -1,0 +1,72 @@
+"""Files and texts from outside, up to a bound: nothing is waited for, and nothing fills the memory."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+
+from pipeline.visible import one_line
+
+SHOWN_CHARACTERS = 200
+_BLOCK_BYTES = 1 << 20
+
+
+@contextmanager
+def open_regular(path: Path, limit: int) -> Iterator[BufferedReader]:
+    """
+    Open a regular file of at most `limit` bytes, and nothing that blocks: no FIFO, no device.
+
+    Raises `OSError`. A file may grow after it was opened; whoever reads it keeps count.
+    """
+    with os.fdopen(_opened(path), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        _require_room(found.st_size, limit)
+        yield file
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """Return the bytes of a regular file of at most `limit`. Raises `OSError`."""
+    blocks, size = [], 0
+    with open_regular(path, limit) as file:
+        # A file of `/proc` says that it is empty and may never end.
+        while block := file.read(_BLOCK_BYTES):
+            size += len(block)
+            _require_room(size, limit)
+            blocks.append(block)
+    return b"".join(blocks)
+
+
+def json_values(data: bytes) -> int:
+    """Return at least the number of values in JSON, before anything is made of them."""
+    return 1 + data.count(b",") + data.count(b"[") + data.count(b"{")
+
+
+def brief(text: object, limit: int = SHOWN_CHARACTERS) -> str:
+    """Return text on one line, without hidden characters, and cut to about `limit` characters."""
+    told = str(text)
+    return one_line(told) if len(told) <= limit else f"{one_line(told[:limit])}…"
+
+
+def why(error: OSError) -> str:
+    """Return an operating system's reason, without the path that stands in the message already."""
+    return brief(error.strerror or error)
+
+
+def _opened(path: Path) -> int:
+    try:
+        # Before it is opened: to open some devices does something.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except ValueError as error:  # a zero byte or half a character in the name
+        raise OSError(errno.EINVAL, f"no file name: {error}") from error
+
+
+def _require_room(size: int, limit: int) -> None:
+    if size > limit:
+        raise OSError(errno.EFBIG, f"larger than {limit:,} bytes")
