@@ -1,19 +1,23 @@
-"""Read topics from their beginning to their present end, as any reader at `read_committed` sees them."""
+"""Read topics from their beginning to their present end or beyond, as any reader at `read_committed` sees them."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from kafka import KafkaConsumer
 from kafka.structs import TopicPartition
 
 from pipeline.broker.connection import Connection, translated
 from pipeline.broker.consumer import to_record
+from pipeline.broker.lenient import read_leniently
 from pipeline.broker.topics import ends_of, partitions_of
 from pipeline.errors import BrokerFault, UsageError
 from pipeline.events.records import Origin, Record
 
 POLL_MS = 250
+# A follower asks so often whether its topic has more partitions.
+PARTITIONS_S = 30.0
 
 
 def read_topics(connection: Connection, topics: Sequence[str], *, patience_s: float = 30.0) -> Iterator[Record]:
@@ -46,6 +50,34 @@ def read_range(
             yield record
 
 
+def follow_topic(connection: Connection, topic: str, since: datetime | None) -> Iterator[Record]:
+    """
+    Yield the committed records of `topic` from `since` on, or from its beginning, and then those that come, for ever.
+
+    Partitions that are added meanwhile are read too. Raises `UsageError` when there is no such topic, and
+    `BrokerFault`.
+    """
+    places = partitions_of(connection, [topic])
+    if not places:
+        raise UsageError(f"there is no topic `{topic}`")
+    since_ms = None if since is None else since.timestamp() * 1000
+    with translated():
+        consumer = read_leniently(KafkaConsumer(**_reading(connection)))
+        try:
+            consumer.assign(places)
+            _start(consumer, places, ends_of(connection, places), since)
+            looked = time.monotonic()
+            while True:
+                for found in consumer.poll(timeout_ms=POLL_MS, max_records=1000).values():
+                    for record in map(to_record, found):
+                        if since_ms is None or (record.timestamp_ms or 0) >= since_ms:
+                            yield record
+                if time.monotonic() - looked > PARTITIONS_S:
+                    places, looked = _with_added(connection, consumer, topic, places), time.monotonic()
+        finally:
+            consumer.close()
+
+
 class PlaceReader:
     """Reads single records by where they stand. Used by one thread at a time."""
 
@@ -54,8 +86,8 @@ class PlaceReader:
         self._patience_s = patience_s
         self._known: set[TopicPartition] = set()
         with translated():
-            self._consumer = KafkaConsumer(
-                **connection.client_options(), enable_auto_commit=False, isolation_level="read_committed"
+            self._consumer = read_leniently(
+                KafkaConsumer(**connection.client_options(), enable_auto_commit=False, isolation_level="read_committed")
             )
 
     def read(self, origin: Origin) -> Record | None:
@@ -88,12 +120,7 @@ def _read(connection: Connection, topics: Sequence[str], since: datetime | None,
     # A consumer at `read_committed` would stop before a transaction whose end is only being written.
     ends = ends_of(connection, places)
     with translated():
-        consumer = KafkaConsumer(
-            **connection.client_options(),
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-            auto_offset_reset="earliest",
-        )
+        consumer = read_leniently(KafkaConsumer(**_reading(connection)))
         try:
             consumer.assign(places)
             _start(consumer, places, ends, since)
@@ -113,6 +140,32 @@ def _read(connection: Connection, topics: Sequence[str], since: datetime | None,
             consumer.close()
 
 
+def _reading(connection: Connection) -> dict[str, Any]:
+    return {
+        **connection.client_options(),
+        "enable_auto_commit": False,
+        "isolation_level": "read_committed",
+        "auto_offset_reset": "earliest",
+    }
+
+
+def _with_added(
+    connection: Connection, consumer: KafkaConsumer, topic: str, places: list[TopicPartition]
+) -> list[TopicPartition]:
+    """Return the partitions there are now, those that were added assigned too, from their beginning."""
+    try:
+        added = [place for place in partitions_of(connection, [topic]) if place not in places]
+    except BrokerFault:
+        return places  # the consumer itself waits for the broker
+    if added:
+        positions = _positions(consumer, places)
+        consumer.assign([*places, *added])
+        for place, position in positions.items():
+            consumer.seek(place, position)
+        consumer.seek_to_beginning(*added)
+    return [*places, *added]
+
+
 def _positions(consumer: KafkaConsumer, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
     return {place: consumer.position(place) or 0 for place in places}
 
@@ -127,6 +180,6 @@ def _start(
     if since is None:
         consumer.seek_to_beginning(*places)
         return
-    first = consumer.offsets_for_times({place: int(since.timestamp() * 1000) for place in places})
+    first = consumer.offsets_for_times({place: max(0, int(since.timestamp() * 1000)) for place in places})
     for place in places:
         consumer.seek(place, first[place].offset if first.get(place) else ends[place])

@@ -10,6 +10,7 @@ import structlog
 
 from pipeline.errors import UsageError
 from pipeline.events.policies import Policy
+from pipeline.private import append_private
 from pipeline.settings import Settings, load_settings
 
 log = structlog.get_logger()
@@ -28,7 +29,7 @@ def note_access(policies: Iterable[Policy], command: str) -> frozenset[str]:
         if file := load_settings(Settings).access_log:
             line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **told})
             try:
-                with file.open("a") as lines:
+                with append_private(file) as lines:
                     lines.write(f"{line}\n")
             except OSError as error:
                 raise UsageError(f"`{file}`: the access cannot be noted, so nothing is shown: {error}") from error

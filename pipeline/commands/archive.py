@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.counted import counted
+
 if TYPE_CHECKING:
     from pipeline.archive.dataset import Archive
 
@@ -52,11 +54,13 @@ def status() -> None:
 
     Example: `watchword archive status`
     """
+    from pipeline.commands.console import output
+
     archive = open_archive()
     for model in archive.models():
-        typer.echo(f"{model}  {archive.count(model)} embeddings")
+        output().print(f"{model}  {counted(archive.count(model), 'embedding')}")
     for held in archive.holds():
-        typer.echo(f"held  {held.content}  {held.reason}")
+        output().print(f"held  {held.content}  {held.reason}")
 
 
 @app.command()
@@ -71,7 +75,7 @@ def delete(content: Content) -> None:
     archive = open_archive()
     deleted = archive.delete(content)
     archive.purge()
-    typer.echo(f"{deleted} embeddings deleted")
+    typer.echo(f"{counted(deleted, 'embedding')} deleted")
 
 
 @app.command()
@@ -83,7 +87,7 @@ def hold(
 
     Example: `watchword archive hold 3a7bd3e2… --reason "order 12/2031"`
     """
-    typer.echo(f"{open_archive().hold(content, reason)} embeddings held")
+    typer.echo(f"{counted(open_archive().hold(content, reason), 'embedding')} held")
 
 
 @app.command()
@@ -93,7 +97,7 @@ def release(content: Content) -> None:
 
     Example: `watchword archive release 3a7bd3e2…`
     """
-    typer.echo(f"{open_archive().release(content)} embeddings released")
+    typer.echo(f"{counted(open_archive().release(content), 'embedding')} released")
 
 
 @app.command()
@@ -106,7 +110,7 @@ def expire(days: Annotated[int, typer.Option(min=1, help="Older embeddings go, u
     archive = open_archive()
     deleted = archive.expire(datetime.now(UTC) - timedelta(days=days))
     archive.purge()
-    typer.echo(f"{deleted} embeddings deleted")
+    typer.echo(f"{counted(deleted, 'embedding')} deleted")
 
 
 @app.command()

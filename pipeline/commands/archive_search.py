@@ -1,7 +1,6 @@
 """`watchword search` over the archive: the images nearest to a sentence, or to an image."""
 
 import dataclasses
-import json
 from datetime import datetime
 from pathlib import Path
 
@@ -11,10 +10,11 @@ from numpy.typing import NDArray
 from pipeline.archive.dataset import Archive
 from pipeline.archive.search import Neighbour, nearest
 from pipeline.commands.archive import open_archive
-from pipeline.commands.console import output, plain_table, progress_output, require_format
+from pipeline.commands.console import output, plain_table, print_json, progress_output, require_format
 from pipeline.commands.guard import Guard
 from pipeline.commands.originals import open_originals
 from pipeline.commands.times import since_of
+from pipeline.counted import counted
 from pipeline.emit.gallery import Tile, write_gallery
 from pipeline.emit.page import THUMBNAIL_SIDE
 from pipeline.encode.bundle import Bundle
@@ -47,7 +47,7 @@ def run_archive_search(
         small = _thumbnails(archive, bundle.digest, found)
         with open_originals(settings) as originals:
             tiles = [_tile(each, originals, small.get(each.key, b"")) for each in found]
-        about = f"The {len(found)} archived images nearest to it, model {bundle.digest[:12]}."
+        about = f"The nearest {counted(len(found), 'image')} of the archive, model {bundle.digest[:12]}."
         write_gallery(html, tiles, title=f"Nearest to {what}", about=about)
 
 
@@ -55,7 +55,7 @@ def shown(guard: Guard, archive: Archive, model: str, found: list[Neighbour]) ->
     """Leave out what a restricted policy flags, and say how many that are."""
     kept_back = guard.kept_back(archive, model, [each.key for each in found])
     if kept_back:
-        progress_output().print(f"{len(kept_back)} images are kept back: a restricted policy flags them")
+        progress_output().print(f"kept back, for a restricted policy flags them: {counted(len(kept_back), 'image')}")
     return [each for each in found if each.key not in kept_back]
 
 
@@ -66,16 +66,15 @@ def _of_image(file: Path | None, encoder: LocalEncoder, bundle: Bundle) -> NDArr
 
 
 def _print(found: list[Neighbour], output_format: str) -> None:
-    console = output()
     if output_format == "jsonl":
         for each in found:
             fields = {**dataclasses.asdict(each), "time": _rfc3339(each.time)}
-            console.print(json.dumps(fields, ensure_ascii=False), markup=False)
+            print_json(fields)
         return
     table = plain_table("cosine", "event", "source", "time", "record")
     for each in found:
         table.add_row(f"{each.cosine:.3f}", each.event_id, each.source, _rfc3339(each.time), each.key)
-    console.print(table, markup=False)
+    output().print(table)
 
 
 def _thumbnails(archive: Archive, model: str, found: list[Neighbour]) -> dict[str, bytes]:
@@ -95,7 +94,7 @@ def _tile(each: Neighbour, originals: Originals, small: bytes) -> Tile:
             each.event_id, thumbnail(originals.fetch(each.key, each.content, each.reference), THUMBNAIL_SIDE), lines
         )
     except (OriginalGone, RecordFault) as gone:
-        progress_output().print(str(gone), markup=False)
+        progress_output().print(str(gone))
         if small:
             return Tile(each.event_id, small, (*lines, ("the archive's thumbnail: the image is gone", None)))
         return Tile(each.event_id, None, (*lines, ("no picture: it is gone", None)))

@@ -19,6 +19,7 @@ from pipeline.commands.extras import models_extra
 from pipeline.commands.publish import named_set
 from pipeline.commands.scanned import scanned
 from pipeline.commands.times import since_of
+from pipeline.counted import counted
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
@@ -85,7 +86,7 @@ def archive_summary(before: PolicySet, after: PolicySet, since: str = "7d") -> l
         f"{found.queue(each.policy_id).value:.1f} flags a day"
         for each in changes
     ]
-    return [f"of {found.images} images archived since {since}:", *(lines or ["no flag changes"])]
+    return [f"of {counted(found.images, 'image')} archived since {since}:", *(lines or ["no flag changes"])]
 
 
 class _Judging:

@@ -1,11 +1,9 @@
 """What a back-test found, as one JSON object."""
 
-import json
-import math
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.commands.console import output
+from pipeline.commands.console import print_json
 from pipeline.evaluate.agreement import Agreement, Judged
 from pipeline.evaluate.backtest import Backtest, PolicyChange
 from pipeline.evaluate.intervals import Interval
@@ -32,7 +30,7 @@ class BacktestJson:
 
     def close(self) -> None:
         """Print the object."""
-        output().print_json(json.dumps(self._fields))
+        print_json(self._fields, indent=2)
 
 
 def _scaled(each: PolicyChange, sample: int, images: int) -> dict[str, Any]:
@@ -67,6 +65,5 @@ def _agreement(each: Agreement) -> dict[str, Any]:
     }
 
 
-def _ends(value: Interval) -> dict[str, float | None]:
-    ends = {"value": value.value, "lower": value.lower, "upper": value.upper}
-    return {name: None if math.isnan(number) else number for name, number in ends.items()}
+def _ends(value: Interval) -> dict[str, float]:
+    return {"value": value.value, "lower": value.lower, "upper": value.upper}

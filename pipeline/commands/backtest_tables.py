@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from pipeline.commands.console import interval, output, plain_table
+from pipeline.counted import counted
 from pipeline.evaluate.agreement import Agreement
 from pipeline.evaluate.backtest import Backtest
 from pipeline.evaluate.intervals import Interval
@@ -23,7 +24,7 @@ class BacktestTables:
             counts = (each.newly_flagged, each.newly_cleared, each.after)
             table.add_row(each.policy_id, *(_count(scaled(count, found.images, images)) for count in counts))
         console = output()
-        console.print(f"of a sample of {found.images} of {images} images, with 95 % intervals:")
+        console.print(f"of a sample of {found.images} of {counted(images, 'image')}, with 95 % intervals:")
         console.print(table)
 
     def whole(self, found: Backtest, agreed: Sequence[Agreement]) -> None:
@@ -46,7 +47,7 @@ def _print_changes(found: Backtest) -> None:
         a_day = f"{queue.value:.1f}" if math.isnan(queue.lower) else interval(queue)
         table.add_row(each.policy_id, *map(str, counts), a_day)
     console.print(table)
-    console.print(f"{found.images} images of {len(found.days)} days")
+    console.print(f"{counted(found.images, 'image')} of {counted(len(found.days), 'day')}")
 
 
 def _print_examples(found: Backtest) -> None:
@@ -58,11 +59,11 @@ def _print_examples(found: Backtest) -> None:
         ):
             if examples:
                 told = ", ".join(f"{example.event_id} ({example.margin:+.2f})" for example in examples)
-                console.print(f"{each.policy_id}, {what}, nearest to the threshold: {told}", markup=False)
+                console.print(f"{each.policy_id}, {what}, nearest to the threshold: {told}")
             for name, values in sorted(by.items()):
                 told = ", ".join(f"{value} {count}" for value, count in values.most_common(MOST_VALUES))
                 more = f" and {len(values) - MOST_VALUES} more" if len(values) > MOST_VALUES else ""
-                console.print(f"{each.policy_id}, {what}, by {name}: {told}{more}", markup=False)
+                console.print(f"{each.policy_id}, {what}, by {name}: {told}{more}")
 
 
 def _print_agreement(agreed: Sequence[Agreement]) -> None:

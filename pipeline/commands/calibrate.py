@@ -16,6 +16,7 @@ from pipeline.commands.archive import open_archive
 from pipeline.commands.console import output, progress_output
 from pipeline.commands.extras import models_extra
 from pipeline.commands.in_process import InProcess
+from pipeline.counted import counted, plural
 from pipeline.errors import UsageError
 from pipeline.evaluate.calibrate import labels_of, queue_threshold
 from pipeline.evaluate.certify import Certified, Labels, candidates, certify, sorted_by_answer
@@ -155,8 +156,11 @@ def _to_precision(folder: Path, chosen: _Chosen, source: _Given, base_rate: floa
     found = certify(given, target.precision, target.confidence, grid)
     once = given.once()
     if not isinstance(found, Certified):
-        console.print(f"`{chosen.policy.id}`: no threshold has {target}: {found.reason}", markup=False)
-        console.print(f"at least {found.missing} more labels of flagged images, all right, would show one")
+        console.print(f"`{chosen.policy.id}`: no threshold has {target}: {found.reason}")
+        console.print(
+            f"at least {found.missing} more {plural(found.missing, 'label')} of flagged images, all right, "
+            "would show one"
+        )
         return 1
     evidence = Evidence(
         labels=len(once.scores),
@@ -176,9 +180,9 @@ def _to_precision(folder: Path, chosen: _Chosen, source: _Given, base_rate: floa
     curve = curve_file(fitted.curve) if fitted else None
     saved = file.model_copy(update={"probability": curve}).save(folder)
     console.print(
-        f"`{chosen.policy.id}`: threshold {found.threshold:.4f} has {target}: {found.hits} of {found.flags} labels "
-        f"over it are right, of {evidence.labels} of different images; written to {saved}",
-        markup=False,
+        f"`{chosen.policy.id}`: threshold {found.threshold:.4f} has {target}: {found.hits} of "
+        f"{counted(found.flags, 'label')} over it are right, of {evidence.labels} of different images; "
+        f"written to {saved}"
     )
     return 0
 
@@ -234,9 +238,8 @@ def _to_queue(folder: Path, chosen: _Chosen, images: Path | None, per_day: float
     evidence = Evidence(labels=0, right=0, flags=flags, hits=0, images_per_day=per_day)
     saved = chosen.file(threshold, evidence, data=data, data_file=None).save(folder)
     output().print(
-        f"`{chosen.policy.id}`: threshold {threshold:.4f} flags {flags} of {len(scores)} images, {chosen.target}; "
-        f"provisional until there are labels; written to {saved}",
-        markup=False,
+        f"`{chosen.policy.id}`: threshold {threshold:.4f} flags {flags} of {counted(len(scores), 'image')}, "
+        f"{chosen.target}; provisional until there are labels; written to {saved}"
     )
     return 0
 
@@ -267,6 +270,6 @@ def _scores_of_stream(chosen: _Chosen, per_day: float | None) -> tuple[NDArray[n
         raise UsageError(
             f"`{settings.topic_embeddings}` spans {days * 24:.1f} hours, too few to know a day by; give `--per-day N`"
         )
-    progress_output().print(f"{len(rows)} embeddings of {days:.1f} days")
+    progress_output().print(f"{counted(len(rows), 'embedding')} of {days:.1f} days")
     place = chosen.policy_set.policies.index(chosen.policy)
     return Judge(bank).judge(np.stack(rows)).raw[:, place], per_day or len(rows) / days

@@ -1,15 +1,15 @@
 """`watchword models compare`: what another model would change."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pipeline.commands.access import note_access
-from pipeline.commands.console import output, plain_table, progress_output, require_format, share
+from pipeline.commands.console import output, plain_table, print_json, progress_output, require_format, share
+from pipeline.counted import counted
 from pipeline.emit.gallery import Tile, write_gallery
 from pipeline.emit.page import THUMBNAIL_SIDE
 from pipeline.encode.bundle import Bundle
-from pipeline.errors import UsageError
+from pipeline.errors import RecordFault, UsageError
 from pipeline.evaluate.labelled import Confusion, read_labels, read_policy_labels
 from pipeline.ingest.decode import thumbnail
 from pipeline.ingest.folder import list_files
@@ -43,10 +43,10 @@ def run_compare(
         files = list(labels)
     policy_set = load_policy_set(policies)
     note_access(policy_set.policies, "models compare")
-    progress_output().print(f"judging {len(files)} files with both models")
+    progress_output().print(f"judging {counted(len(files), 'file')} with both models")
     found = compare_models(Bundle.load(old), Bundle.load(new), files, policy_set, labels, about)
     if output_format == "json":
-        output().print(json.dumps(_fields(found), default=str), markup=False)
+        print_json(_fields(found))
     else:
         _print_table(found)
     if html is not None:
@@ -72,7 +72,7 @@ def _print_table(found: Comparison) -> None:
     for change in found.changes:
         if change.retune:
             console.print(f"{change.policy_id} must be tuned again: {change.retune}")
-    console.print(f"{found.images} images, {found.unreadable} unreadable")
+    console.print(f"{counted(found.images, 'image')}, {found.unreadable} unreadable")
 
 
 def _both(change: PolicyChange, name: str) -> str:
@@ -114,13 +114,18 @@ def _tiles(found: Comparison) -> list[Tile]:
         for file in files
         if file not in found.kept_back
     ]
-    return [
-        Tile(str(file), thumbnail(file.read_bytes(), THUMBNAIL_SIDE), ((f"{policy}: {what}", None),))
-        for policy, what, file in flips[:MOST_TILES]
-    ]
+    return [Tile(str(file), _small(file), ((f"{policy}: {what}", None),)) for policy, what, file in flips[:MOST_TILES]]
+
+
+def _small(file: Path) -> bytes | None:
+    try:
+        return thumbnail(file.read_bytes(), THUMBNAIL_SIDE)
+    except (OSError, RecordFault):
+        return None  # it was read a moment ago
 
 
 def _about(found: Comparison) -> str:
     flips = sum(len(change.newly_flagged) + len(change.newly_cleared) for change in found.changes)
     shown = f" The first {MOST_TILES} are shown." if flips > MOST_TILES else ""
-    return f"{flips} of {found.images * len(found.changes)} verdicts, once every threshold was fitted again.{shown}"
+    verdicts = counted(found.images * len(found.changes), "verdict")
+    return f"{flips} of {verdicts}, once every threshold was fitted again.{shown}"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.archive.dataset import Archive, vectors_of
 from pipeline.commands.console import progress_output
 from pipeline.commands.deciding import read_decisions
+from pipeline.counted import counted
 from pipeline.errors import UsageError
 from pipeline.evaluate.decided import Decided
 from pipeline.events.decisions import Decision
@@ -38,9 +39,13 @@ def read_decided(
             rows.setdefault((row["source"], row["event_id"]), []).append(one)
     found = [decided for each in given if (decided := _decided(each, rows.get((each.source, each.event_id), ())))]
     if given and not found and since is None:
-        raise UsageError(f"{len(given)} decisions, but `{archive.address}` has no embedding of what they are about")
+        raise UsageError(
+            f"{counted(len(given), 'decision')}, but `{archive.address}` has no embedding of what was decided about"
+        )
     if len(found) < len(given) and since is None:
-        progress_output().print(f"{len(given) - len(found)} of {len(given)} decisions are of images not archived")
+        progress_output().print(
+            f"not archived: the images of {len(given) - len(found)} of {counted(len(given), 'decision')}"
+        )
     return found
 
 

@@ -13,14 +13,17 @@ from pipeline.broker.producer import Message
 from pipeline.broker.publisher import Publisher
 from pipeline.broker.reader import read_topics
 from pipeline.broker.topics import ensure_topics
-from pipeline.commands.console import interval, output, plain_table, progress_output
+from pipeline.commands.console import interval, output, plain_table, print_line, progress_output
+from pipeline.commands.read import outcome_fields
 from pipeline.commands.times import since_of
+from pipeline.counted import counted
 from pipeline.emit.decisions import decision_record
 from pipeline.errors import UsageError
 from pipeline.evaluate.decided import Standing, decisions, latest, standings
 from pipeline.events.decisions import Decision, Ruling
 from pipeline.settings import Settings, load_settings
 from pipeline.stream.topics import connection_of, decision_topic
+from pipeline.visible import safe_json
 
 
 def run_add(given: Iterable[Mapping[str, Any]]) -> int:
@@ -41,7 +44,9 @@ def send(settings: Settings, given: Sequence[Decision]) -> int:
     known = {each.about: each.time for each in read_decisions(settings)}
     new = [each for each in given if each.about not in known or each.time >= known[each.about]]
     if len(new) < len(given):
-        progress_output().print(f"{len(given) - len(new)} decisions left out: later ones about the same are there")
+        progress_output().print(
+            f"{counted(len(given) - len(new), 'decision')} left out: later ones about the same are there"
+        )
     with Publisher(connection, max_record_bytes=topic.max_message_bytes) as publisher:
         for decision in new:
             record = decision_record(decision)
@@ -61,9 +66,11 @@ def read_decisions(settings: Settings, since: str | None = None) -> list[Decisio
 def rows_of(file: Path) -> Iterator[dict[str, Any]]:
     """Yield the objects of a JSON Lines file, or of standard input for `-`. Raises `UsageError` with the line."""
     try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text()
+        text = (sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()).decode()
     except OSError as error:
         raise UsageError(f"`{file}`: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"`{file}`: not UTF-8 at byte {error.start}") from error
     # Not `splitlines`, which also splits at characters that JSON leaves as they are.
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
@@ -72,6 +79,8 @@ def rows_of(file: Path) -> Iterator[dict[str, Any]]:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise UsageError(f"{file}:{number}:{error.colno}: not JSON: {error.msg}") from error
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{file}:{number}:1: a number too long, or nested too deeply") from error
         if not isinstance(row, dict):
             raise UsageError(
                 f"{file}:{number}:1: expected an object, such as `watchword decisions show --format jsonl`"
@@ -84,7 +93,7 @@ def run_show(since: str | None, output_format: str) -> None:
     found = read_decisions(load_settings(Settings), since)
     if output_format == "jsonl":
         for each in found:
-            sys.stdout.write(each.model_dump_json(exclude_none=True) + "\n")
+            print_line(safe_json(each.model_dump_json(exclude_none=True)))
         return
     table = plain_table("policy", *(ruling.value for ruling in Ruling), "precision", "recall")
     for standing in standings(found):
@@ -93,7 +102,14 @@ def run_show(since: str | None, output_format: str) -> None:
     output().print(table)
 
 
+def ever_flagged(standing: Standing) -> bool:
+    """Tell whether people decided about any flag of the policy: without one, it may never have been in force."""
+    return any(standing.rulings[ruling] for ruling in Ruling if ruling.flagged)
+
+
 def _recall(standing: Standing) -> str:
+    if not ever_flagged(standing):
+        return "–"
     if standing.recall is None:
         return "no audit"
     return interval(standing.recall.interval) if standing.recall.interval else "unknown"
@@ -106,8 +122,8 @@ def _flags(wanted: set[str]) -> dict[str, dict[str, Any]]:
     settings = load_settings(Settings)
     found: dict[str, dict[str, Any]] = {}
     for record in read_topics(connection_of(settings), [settings.topic_flags]):
-        fields = json.loads(record.value or b"")
-        if fields["flag_id"] in wanted:
+        fields = outcome_fields(record)
+        if fields.get("flag_id") in wanted:
             found[fields["flag_id"]] = fields
     return found
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.commands.extras import models_extra
+from pipeline.counted import counted
 from pipeline.errors import UsageError
 
 app = typer.Typer(help="What people decide about images, and what it says of policies.", no_args_is_help=True)
@@ -47,7 +48,7 @@ def add(
     else:
         rows = [{**common, "flag_id": each} for each in flag or ()]
         rows += [{**common, "event_id": each, "source": source, "policy": policy} for each in event or ()]
-    typer.echo(f"{run_add(rows)} decisions")
+    typer.echo(counted(run_add(rows), "decision"))
 
 
 @app.command()

@@ -1,11 +1,12 @@
 """`watchword models evaluate`: what bundles can and cannot do."""
 
+import json
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
 from pipeline.commands.access import note_access
-from pipeline.commands.console import progress_output, require_format
+from pipeline.commands.console import Lines, output, print_json, progress_output, require_format
 from pipeline.encode.bundle import Bundle
 from pipeline.judge.load import load_policy_set
 from pipeline.models.captions import BUNDLED_PARAPHRASES, BUNDLED_TABLE, Captions
@@ -49,7 +50,11 @@ def run_evaluate(
         whole = card.with_name(card.name.removesuffix(".md").removesuffix(".json"))
         whole.with_name(f"{whole.name}.md").write_text(to_markdown(found))
         whole.with_name(f"{whole.name}.json").write_text(to_json(found) + "\n")
-    print(FORMATS[output_format](found))  # noqa: T201 -- Markdown and JSON as they are: a console would wrap them
+    text = FORMATS[output_format](found)
+    if output_format == "json":
+        print_json(json.loads(text), indent=2)
+    else:
+        output().print(Lines(text))
 
 
 def _texts(table: Path | None, captions: Path | None) -> dict[str, tuple[str, ...]]:

@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 from pipeline.commands.console import output
 from pipeline.commands.in_process import InProcess
+from pipeline.counted import counted
 from pipeline.errors import UsageError
 from pipeline.evaluate.examples import Tried, examples_of, tried
 from pipeline.ingest.folder import read_events
@@ -22,9 +23,9 @@ def run_examples(folder: Path, *, only: str | None, junit: Path | None) -> int:
         if not each.passed:
             place = each.example.position
             where = f"{each.example.written_in}:{place.line}:{place.column}"
-            console.print(f"{where}: `{each.example.policy_id}`, `{each.example.name}`: {each.line()}", markup=False)
+            console.print(f"{where}: `{each.example.policy_id}`, `{each.example.name}`: {each.line()}")
     failed = sum(not each.passed for each in results)
-    console.print(f"{len(results)} examples, {failed} failed")
+    console.print(f"{counted(len(results), 'example')}, {failed} failed")
     if junit is not None:
         write_junit(junit, results, time.monotonic() - started)
     return int(failed > 0)

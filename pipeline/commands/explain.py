@@ -1,6 +1,7 @@
 """`watchword explain`: why an image was flagged, and proof that it was so."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from pipeline.commands.archive import open_archive
 from pipeline.commands.console import output, plain_table, progress_output
 from pipeline.commands.in_process import InProcess
 from pipeline.commands.publish import named_set
+from pipeline.commands.read import outcome_fields
+from pipeline.counted import counted
 from pipeline.errors import PolicyError, UsageError
 from pipeline.evaluate.explain import Explanation, explain
 from pipeline.events.policies import PolicySet
@@ -40,22 +43,36 @@ def run_explain(flag: str, policies: Path | None) -> int:
 
 def _flag(name: str) -> dict[str, Any]:
     """Return the fields of a flag: of a file, of standard input, or by its id from the flags' topic."""
-    if name == "-" or Path(name).is_file():
-        text = sys.stdin.read() if name == "-" else Path(name).read_text()
-        try:
-            found: dict[str, Any] = json.loads(text)
-            if {"flag_id", "policy", "event", "origin", "image"} <= found.keys():
-                return found
-        except (ValueError, AttributeError):
-            pass
+    if name == "-" or os.path.isfile(name):  # noqa: PTH113 -- a path's `is_file` raises for a name that is too long
+        found: dict[str, Any] = _read(name)
+        if _is_flag(found):
+            return found
         raise UsageError(f"`{name}`: not one flag event as JSON, as `watchword read flags` prints them")
     settings = load_settings(Settings)
     records = read_topics(connection_of(settings), [settings.topic_flags])
     for record in track(records, "looking for the flag", console=progress_output(), transient=True):
-        fields: dict[str, Any] = json.loads(record.value or b"")
-        if fields["flag_id"] == name:
+        fields = outcome_fields(record)
+        if fields.get("flag_id") == name:
             return fields
     raise UsageError(f"no flag `{name}` on `{settings.topic_flags}`; give its event as a file, or `-`")
+
+
+def _read(name: str) -> Any:
+    try:
+        return json.loads(sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _is_flag(found: Any) -> bool:
+    """Tell whether this has what is read of a flag event before its proof."""
+    try:
+        texts = (found["flag_id"], found["policy_set_digest"], found["model_digest"], found["policy"]["id"])
+        about = (found["event"]["id"], found["event"]["source"], found["origin"]["topic"])
+        places = (found["origin"]["partition"], found["origin"]["offset"])
+    except (KeyError, TypeError):
+        return False
+    return all(isinstance(each, str) for each in (*texts, *about)) and all(isinstance(each, int) for each in places)
 
 
 def _policy_set(digest: str, policies: Path | None) -> PolicySet:
@@ -88,8 +105,7 @@ def _print(fields: dict[str, Any], found: Explanation) -> None:
     event = fields["event"]
     console.print(
         f"`{event['id']}` of `{event['source']}` was flagged by `{found.policy_id}`: "
-        f"score {found.score:.3f}, threshold {found.threshold:.3f}",
-        markup=False,
+        f"score {found.score:.3f}, threshold {found.threshold:.3f}"
     )
     table = plain_table("", "text", "cosine", "share")
     pro = [each for each in found.contributions if each.side == "prompt"]
@@ -98,8 +114,8 @@ def _print(fields: dict[str, Any], found: Explanation) -> None:
         table.add_row(each.side, each.text, f"{each.similarity:.3f}", f"{each.share:.0%}")
     console.print(table)
     if len(con) > MOST_AGAINST:
-        console.print(f"and {len(con) - MOST_AGAINST} texts further away")
+        console.print(f"and {counted(len(con) - MOST_AGAINST, 'text')} further away")
     if found.proved:
         console.print("proved: made again from the archived embedding, it is the same flag")
     for difference in found.differences:
-        console.print(f"differs: {difference}", markup=False)
+        console.print(f"differs: {difference}")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipeline.commands.console import output, progress_output, require_new_folder
 from pipeline.commands.extras import models_extra
+from pipeline.counted import counted
 from pipeline.errors import RecordFault, UsageError
 from pipeline.events.images import ImageLimits, PixelSpec
 from pipeline.ingest.decode import decode
@@ -26,11 +27,11 @@ def run_import(source: str, folder: Path, images: list[Path], *, revision: str |
     files = _readable(list_files(images))
     progress.print(f"loading `{source}`")
     model = load_source(source, revision)
-    progress.print(f"exporting both towers, then comparing with transformers on {len(files)} images")
+    progress.print(f"exporting both towers, then comparing with transformers on {counted(len(files), 'image')}")
     manifest, parity = import_bundle(model, folder, files, name=name or Path(source).name)
     output().print(
-        f"{parity.images} images: least cosine {parity.image_cosine_min:.7f}; "
-        f"{parity.texts} texts: the same tokens, least cosine {parity.text_cosine_min:.7f}"
+        f"{counted(parity.images, 'image')}: least cosine {parity.image_cosine_min:.7f}; "
+        f"{counted(parity.texts, 'text')}: the same tokens, least cosine {parity.text_cosine_min:.7f}"
     )
     output().print(f"`{folder}`: model {manifest.digest}")
 

@@ -10,8 +10,10 @@ from pipeline.commands.console import progress_output
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
+from pipeline.events.outcomes import DeadLetter
 from pipeline.events.policies import PolicySet, PromptBank
 from pipeline.events.records import Record
+from pipeline.ingest.folder import as_unreadable
 from pipeline.judge.score import Judge
 from pipeline.settings import Settings, load_settings
 from pipeline.stream.build import build_decoder
@@ -40,4 +42,5 @@ class InProcess:
             batch_size=settings.batch_size,
             threads=os.cpu_count() or 1,
         )
-        yield from track(found, "judging", total=len(given), console=progress_output(), transient=True)
+        for outcome in track(found, "judging", total=len(given), console=progress_output(), transient=True):
+            yield as_unreadable(outcome) if isinstance(outcome, DeadLetter) else outcome

@@ -17,6 +17,7 @@ from pipeline.commands.deciding import send
 from pipeline.commands.originals import open_originals
 from pipeline.commands.publish import judging_set, named_set
 from pipeline.commands.times import since_of
+from pipeline.counted import counted
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
@@ -125,7 +126,8 @@ def _about(strata: list[Stratum], since: str, precision: float) -> str:
     drawn, images = sum(len(each.drawn) for each in strata), sum(len(each.members) for each in strata)
     flips = sum(len(each.members) for each in strata if each.kind in (Kind.NEWLY_FLAGGED, Kind.NEWLY_CLEARED))
     edit = f"; the edit flips {flips}" if flips else ""
-    return f"{drawn} of {images} images since {since}{edit}. A threshold is wanted with precision {precision:g}."
+    sample = f"{drawn} of {counted(images, 'image')} since {since}"
+    return f"{sample}{edit}. A threshold is wanted with precision {precision:g}."
 
 
 def _serve(session: LabellingSession, port: int, title: str, about: str) -> None:
@@ -139,10 +141,10 @@ def _serve(session: LabellingSession, port: int, title: str, about: str) -> None
 def _close(settings: Settings, session: LabellingSession) -> None:
     console, found = output(), session.decisions()
     for name, text in figures(session.findings()):
-        console.print(f"{name}: {text}", markup=False)
+        console.print(f"{name}: {text}")
     if not found:
         console.print("nothing was decided")
         return
     send(settings, found)
     unsure = session.count(Answer.UNSURE)
-    console.print(f"{len(found)} decisions sent, and written to {session.file}; unsure about {unsure}", markup=False)
+    console.print(f"{counted(len(found), 'decision')} sent, and written to {session.file}; unsure about {unsure}")

@@ -1,13 +1,14 @@
 """`watchword policies lint`: what a CLIP will get wrong about a folder of policies."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from pipeline.commands.console import output, require_format
+from pipeline.commands.console import Lines, output, require_format
+from pipeline.counted import counted
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
@@ -17,6 +18,7 @@ from pipeline.judge.lint.run import lint
 from pipeline.judge.load import PolicyFolder, read_folder
 from pipeline.judge.rules import RULES, Level
 from pipeline.settings import Settings, load_settings
+from pipeline.visible import json_text
 
 FORMATS = ("text", "json", "sarif", "github")
 
@@ -25,7 +27,7 @@ def run_lint(folder: Path, output_format: str) -> int:
     """Print what is found; return 1 when any of it is an error or a warning, else 0."""
     require_format(output_format, FORMATS)
     found = findings_of(read_folder(folder))
-    output().print(_FORMATTERS[output_format](found), markup=False)
+    output().print(Lines(_FORMATTERS[output_format](found)))
     return int(any(each.about.level != "note" for each in found))
 
 
@@ -40,13 +42,13 @@ def as_text(findings: Sequence[Finding]) -> str:
     """Return every finding as a compiler would show it, and how many there are."""
     counts = Counter(each.about.level for each in findings)
     levels: tuple[Level, ...] = ("error", "warning", "note")
-    total = ", ".join(f"{counts[level]} {level}s" for level in levels if counts[level])
+    total = ", ".join(counted(counts[level], level) for level in levels if counts[level])
     return "\n\n".join([*(each.shown for each in findings), total or "nothing found"])
 
 
 def as_json(findings: Sequence[Finding]) -> str:
     """Return a list of objects."""
-    return json.dumps([_fields(each) for each in findings], indent=2, ensure_ascii=False)
+    return json_text([_fields(each) for each in findings], indent=2)
 
 
 def as_sarif(findings: Sequence[Finding]) -> str:
@@ -74,15 +76,16 @@ def as_sarif(findings: Sequence[Finding]) -> str:
         "version": "2.1.0",
         "runs": [{"tool": {"driver": {"name": "watchword policies lint", "rules": rules}}, "results": results}],
     }
-    return json.dumps(log, indent=2, ensure_ascii=False)
+    return json_text(log, indent=2)
 
 
 def as_github(findings: Sequence[Finding]) -> str:
     """Return workflow commands that annotate lines of a pull request on GitHub."""
     kinds: dict[Level, str] = {"error": "error", "warning": "warning", "note": "notice"}
     return "\n".join(
-        f"::{kinds[each.about.level]} file={each.path},line={each.position.line},col={each.position.column},"
-        f"title={each.rule}::{_escaped(f'{each.message}: {each.about.why}; {each.about.advice}')}"
+        f"::{kinds[each.about.level]} file={_property(each.path)},line={each.position.line},"
+        f"col={each.position.column},title={_property(each.rule)}"
+        f"::{_escaped(f'{each.message}: {each.about.why}; {each.about.advice}')}"
         for each in findings
     )
 
@@ -107,8 +110,12 @@ def _fields(each: Finding) -> dict[str, Any]:
 def _location(each: Finding) -> dict[str, Any]:
     start = each.position
     region = {"startLine": start.line, "startColumn": start.column, "endColumn": start.column + start.width}
-    return {"artifactLocation": {"uri": each.path.as_posix()}, "region": region}
+    return {"artifactLocation": {"uri": quote(bytes(each.path))}, "region": region}
 
 
 def _escaped(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(value: object) -> str:
+    return _escaped(str(value)).replace(":", "%3A").replace(",", "%2C")

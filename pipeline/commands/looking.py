@@ -44,6 +44,8 @@ def classify(
     """
     Say which of a few labels fits an image best; one of them always does, so this is no moderation.
 
+    Policies are not asked: pictures that a restricted policy would keep back are shown.
+
     Exit codes: 0 done, 2 an error or a file that could not be read.
 
     Example: `watchword classify samples/images/revolver --labels "a revolver,a stapler,a hand drill"`
@@ -68,6 +70,8 @@ def search(
 ) -> None:
     """
     Find the images nearest to a sentence, or to an image: among files, or in the archive.
+
+    In the archive, what a restricted policy flags is left out; of files, policies are not asked.
 
     Exit codes: 0 done, 2 an error or a file that could not be read.
 

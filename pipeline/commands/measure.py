@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.commands.access import note_access
 from pipeline.commands.console import output, plain_table, share
 from pipeline.commands.in_process import InProcess
 from pipeline.errors import UsageError
@@ -24,6 +25,7 @@ def run_measure(folder: Path, data: Path, split: str) -> None:
         "policy", "positives", "AP contrast", "AP similarity", "threshold", "suggested", "precision", "recall"
     )
     policy_set = load_policy_set(folder)
+    note_access(policy_set.policies, "policies measure")
     thresholds = {policy.id: policy.threshold for policy in policy_set.policies}
     for each in measure_policies(policy_set, data, split):
         table.add_row(

@@ -1,14 +1,21 @@
 """`watchword models parity` and `quantise`: what an engine changes, for people and for scripts."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.commands.access import note_access
-from pipeline.commands.console import output, plain_table, progress_output, require_format, require_new_folder
+from pipeline.commands.console import (
+    output,
+    plain_table,
+    print_json,
+    progress_output,
+    require_format,
+    require_new_folder,
+)
 from pipeline.commands.extras import models_extra
+from pipeline.counted import counted, plural
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.triton import TritonEncoder
 from pipeline.errors import EncoderFault, UsageError
@@ -45,7 +52,7 @@ def run_parity(
     refusals = found.refusals(limits)
     if output_format == "json":
         fields = {**asdict(found), "flip_rates": found.flip_rates(), "refusals": refusals}
-        output().print(json.dumps(fields, default=str), markup=False)
+        print_json(fields)
     else:
         print_table(found)
         for line in refusals or ["the candidate may be used"]:
@@ -62,7 +69,9 @@ def run_quantise(source: Path, folder: Path, images: list[Path], policies: Path,
     files = list_files(images)
     if len(files) < LEAST_FILES:
         raise UsageError("name two images at least: half of them fix the scales, the other half is judged")
-    progress_output().print(f"int8 of `{source}`: scales from {len(files[::2])} files, checked on {len(files[1::2])}")
+    progress_output().print(
+        f"int8 of `{source}`: scales from {counted(len(files[::2]), 'file')}, checked on {len(files[1::2])}"
+    )
     evidence = Evidence(files[::2], files[1::2], load_policy_set(policies), limits)
     manifest, found = write_engine_bundle(Bundle.load(source), folder, "int8", evidence, small_texts=True)
     print_table(found)
@@ -82,7 +91,6 @@ def _served(bundle: Bundle, url: str | None) -> Iterator[TritonEncoder | None]:
         batch_size=BATCH,
         slots=1,
         shared_memory="off",
-        region_prefix="watchword-parity",
         on_error=lambda _: None,
     )
     try:
@@ -101,16 +109,16 @@ def print_table(found: Parity) -> None:
     console.print(table)
     for flip in found.flips[:MOST_FLIPS]:
         scores = f"{flip.reference_score:.3f} -> {flip.candidate_score:.3f}"
-        console.print(f"{flip.policy_id}: {flip.file}: {scores}, threshold {flip.threshold:.3f}", markup=False)
+        console.print(f"{flip.policy_id}: {flip.file}: {scores}, threshold {flip.threshold:.3f}")
     if len(found.flips) > MOST_FLIPS:
-        console.print(f"and {len(found.flips) - MOST_FLIPS} more flips")
+        console.print(f"and {len(found.flips) - MOST_FLIPS} more {plural(len(found.flips) - MOST_FLIPS, 'flip')}")
     console.print(
-        f"{found.images} images, {found.unreadable} unreadable; cosine min {found.cosine_min:.4f}, "
+        f"{counted(found.images, 'image')}, {found.unreadable} unreadable; cosine min {found.cosine_min:.4f}, "
         f"p1 {found.cosine_p1:.4f}, median {found.cosine_median:.4f}; texts min {found.text_cosine_min:.4f}; "
         f"from batch to batch {found.batch_difference:.1e}"
     )
     if found.unfit:
         console.print(
-            f"thresholds of {len(found.unfit)} of {len(found.policies)} policies were fitted for another model: "
-            "a policy that flags nothing cannot flip, so judge with `--policies` fitted for this one as well"
+            f"thresholds of {len(found.unfit)} of {counted(len(found.policies), 'policy')} were fitted for another "
+            "model: a policy that flags nothing cannot flip, so judge with `--policies` fitted for this one as well"
         )

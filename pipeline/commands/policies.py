@@ -21,13 +21,14 @@ def check(folder: Annotated[Path, typer.Argument(help="Folder of policy files.")
 
     Example: `watchword policies check policies`
     """
+    from pipeline.commands.console import output
     from pipeline.judge.load import load_policy_set
 
-    policy_set = load_policy_set(folder)
+    policy_set, console = load_policy_set(folder), output()
     for policy in policy_set.policies:
         note = " (provisional)" if policy.provisional else ""
-        typer.echo(f"{policy.id:28}{policy.mode.value:9}{policy.score.value:11} {policy.threshold:8.3f}{note}")
-    typer.echo(f"policy set {policy_set.digest}")
+        console.print(f"{policy.id:28}{policy.mode.value:9}{policy.score.value:11} {policy.threshold:8.3f}{note}")
+    console.print(f"policy set {policy_set.digest}")
 
 
 @app.command()

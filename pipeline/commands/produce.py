@@ -5,6 +5,7 @@ import mimetypes
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,12 +15,15 @@ from pipeline.broker.producer import Message
 from pipeline.broker.publisher import Publisher
 from pipeline.broker.topics import ensure_topics
 from pipeline.commands.console import progress_output
+from pipeline.counted import counted
 from pipeline.errors import UsageError
 from pipeline.evaluate.labelled import read_labels
 from pipeline.ingest.event import event_headers
-from pipeline.ingest.folder import list_files
+from pipeline.ingest.folder import fault_of, file_id, has_image_signature, list_files
 from pipeline.settings import Settings, load_settings
 from pipeline.stream.topics import connection_of, topics_of
+
+MOST_NAMED = 3
 
 
 def run_produce(
@@ -31,31 +35,73 @@ def run_produce(
     repeat: int,
     rate: float | None,
     references: bool,
-) -> None:
-    """Send every file `repeat` times. Raises `UsageError`, and `BrokerFault` when something was not stored."""
-    settings = load_settings(Settings)
-    files = _labelled(labels, split) if labels else [(file, {}) for file in list_files(paths)]
-    if not files:
-        raise UsageError("no files to send")
+) -> int:
+    """
+    Send every image `repeat` times; returns 0, or 2 when a file cannot be read.
+
+    Raises `UsageError`, and `BrokerFault` when something was not stored.
+    """
+    settings, console = load_settings(Settings), progress_output()
+    found = _Found(_labelled(labels, split), [], {}) if labels else _found(paths)
+    if found.others:
+        named = ", ".join(f"`{file}`" for file in found.others[:MOST_NAMED])
+        more = f" and {len(found.others) - MOST_NAMED} more" if len(found.others) > MOST_NAMED else ""
+        console.print(f"skipped {counted(len(found.others), 'file')} that begin as no image does: {named}{more}")
+    for file, fault in found.faults.items():
+        console.print(f"`{file}`: {fault}")
+    if not found.files:
+        raise UsageError("no images to send")
     connection = connection_of(settings)
     ensure_topics(connection, topics_of(settings))
-    total = len(files) * repeat
-    console = progress_output()
+    total, sent = len(found.files) * repeat, 0
     with (
         Publisher(connection, max_record_bytes=settings.max_record_bytes) as publisher,
         Progress(TextColumn("sending"), BarColumn(), MofNCompleteColumn(), console=console, transient=True) as progress,
     ):
         task = progress.add_task("send", total=total)
         for place in _paced(total, rate):
-            file, extensions = files[place % len(files)]
-            event_id = str(file) if repeat == 1 else f"{file}#{place // len(files)}"
-            value, kind = _content(file, references=references)
+            file, extensions = found.files[place % len(found.files)]
+            event_id = file_id(file) if repeat == 1 else f"{file_id(file)}#{place // len(found.files)}"
+            progress.advance(task)
+            try:
+                value, kind = _content(file, references=references)
+            except OSError as error:
+                found.faults[file] = fault_of(error)
+                console.print(f"`{file}`: {fault_of(error)}")
+                continue
             publisher.send(
                 image_message(settings.topic_images, event_id, value, kind, source=source, extensions=extensions)
             )
-            progress.advance(task)
+            sent += 1
         publisher.flush()
-    console.print(f"sent {total} records to {settings.topic_images}")
+    console.print(f"sent {counted(sent, 'record')} to {settings.topic_images}")
+    return 2 if found.faults else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Files to send with their attributes, files in folders that are no images, and those that cannot be read."""
+
+    files: list[tuple[Path, dict[str, str]]]
+    others: list[Path]
+    faults: dict[Path, str]
+
+
+def _found(paths: list[Path]) -> _Found:
+    """Return what is named as it is, and what folders have by how it begins."""
+    found = _Found([], [], {})
+    for path in paths:
+        for file in list_files([path]):
+            try:
+                sent = has_image_signature(file) or file == path
+            except OSError as error:
+                found.faults[file] = fault_of(error)
+                continue
+            if sent:
+                found.files.append((file, {}))
+            else:
+                found.others.append(file)
+    return found
 
 
 def _labelled(labels: Path, split: str | None) -> list[tuple[Path, dict[str, str]]]:

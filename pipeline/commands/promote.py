@@ -1,6 +1,5 @@
 """`watchword policies promote`: what shadows said beside what is in force, and one of them put in its place."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from pipeline.broker.reader import read_topics
 from pipeline.commands.access import note_access
 from pipeline.commands.console import interval, output, plain_table, progress_output
 from pipeline.commands.publish import Control, run_publish
+from pipeline.commands.read import outcome_fields
 from pipeline.errors import UsageError
 from pipeline.evaluate.shadow import ShadowCount, count_shadows
 from pipeline.events.policies import Mode, Policy, PolicySet
@@ -20,6 +20,7 @@ from pipeline.judge.policy import compose
 from pipeline.judge.shadow import SUFFIX, union
 from pipeline.settings import Settings, load_settings
 from pipeline.stream.topics import connection_of
+from pipeline.visible import one_line
 
 
 def run_promote(folder: Path, policy_id: str | None, *, against: str | None, note: str, yes: bool) -> int:
@@ -43,7 +44,9 @@ def run_promote(folder: Path, policy_id: str | None, *, against: str | None, not
     written = _written(folder, policy_id)
     if written.file.mode is Mode.SHADOW:
         if not yes:
-            typer.confirm(f"Write `mode: enforce` into {written.resolved.document.path}?", abort=True, err=True)
+            typer.confirm(
+                f"Write `mode: enforce` into {one_line(written.resolved.document.path)}?", abort=True, err=True
+            )
         _enforce(written)
         console.print(f"{written.resolved.document.path}: `mode: enforce`")
     if settings.policy_source == "folder":
@@ -94,7 +97,8 @@ def _shadows(policy_set: PolicySet, policy_id: str | None, against: str | None) 
 
 def _verdicts(settings: Settings) -> Iterator[dict[str, Any]]:
     for record in read_topics(connection_of(settings), [settings.topic_verdicts]):
-        yield json.loads(record.value or b"")
+        if fields := outcome_fields(record):
+            yield fields
 
 
 def _print(counts: list[ShadowCount]) -> None:
@@ -109,7 +113,7 @@ def _print(counts: list[ShadowCount]) -> None:
     for each in counts:
         for kind, ids in (("newly flagged", each.examples_flagged), ("newly cleared", each.examples_cleared)):
             if ids:
-                console.print(f"{each.shadow}, {kind}, the surest: {', '.join(ids)}", markup=False)
+                console.print(f"{each.shadow}, {kind}, the surest: {', '.join(ids)}")
 
 
 def _written(folder: Path, policy_id: str) -> Written:

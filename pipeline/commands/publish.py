@@ -1,6 +1,5 @@
 """`watchword policies publish`, `history`, `diff`, `rollback`: what is in force, and how it comes to be."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,9 +8,10 @@ from rich.console import Console
 
 from pipeline.broker.topics import ensure_topics
 from pipeline.commands.access import note_access, user_name
-from pipeline.commands.console import output, plain_table, progress_output, require_format
+from pipeline.commands.console import Lines, output, plain_table, print_json, progress_output, require_format
 from pipeline.commands.examples import tried_examples
 from pipeline.commands.lint import findings_of
+from pipeline.counted import counted
 from pipeline.errors import PolicyError, UsageError
 from pipeline.events.policies import PolicySet
 from pipeline.events.releases import Release
@@ -21,6 +21,7 @@ from pipeline.judge.shadow import beside, without_shadows
 from pipeline.settings import POLICY_SET_BYTES, Settings, load_settings
 from pipeline.stream.published import Proposal, Published, publish, read_published, release_fields
 from pipeline.stream.topics import connection_of, policy_topic
+from pipeline.visible import one_line
 
 
 class Control:
@@ -45,7 +46,7 @@ class Control:
         try:
             return self.published.policy_set(current.digest)
         except PolicyError as error:
-            progress_output().print(f"what is in force cannot be compared with: {error}", markup=False)
+            progress_output().print(Lines(f"what is in force cannot be compared with: {error}"))
             return None
 
     def require_in_force(self) -> PolicySet:
@@ -103,7 +104,7 @@ def run_rollback(name: str | None, *, note: str, author: str | None, yes: bool) 
     control, console = Control(), progress_output()
     current = control.published.current
     if current is None:
-        raise UsageError("nothing is published yet")
+        raise UsageError("nothing published yet; `watchword policies publish` does that")
     if name is None and current.canary is not None:
         target = current  # without its canary
     else:
@@ -122,7 +123,10 @@ def run_history(output_format: str) -> None:
     require_format(output_format, ("table", "json"))
     published = Control().published
     if output_format == "json":
-        output().print(json.dumps([release_fields(each) for each in published.history()], indent=2), markup=False)
+        print_json([release_fields(each) for each in published.history()], indent=2)
+        return
+    if not published.history():
+        output().print("nothing published yet; `watchword policies publish` does that")
         return
     table = plain_table("version", "parent", "set", "canary", "time (UTC)", "author", "note")
     for each in published.history():
@@ -135,7 +139,7 @@ def run_history(output_format: str) -> None:
 def run_diff(before: str, after: str) -> int:
     """Print what `after` means differently from `before`; return 1 when anything does."""
     changes = differences(named_set(before), named_set(after))
-    output().print(as_text(changes) if changes else "no difference", markup=False)
+    output().print(Lines(as_text(changes) if changes else "no difference"))
     return int(bool(changes))
 
 
@@ -162,7 +166,7 @@ def as_text(changes: Sequence[Change]) -> str:
     lines = []
     for each in changes:
         lines.append(f"{marks[each.kind]} {each.policy_id} ({each.kind})")
-        lines += [f"    {detail}" for detail in each.details]
+        lines += [f"    {one_line(detail)}" for detail in each.details]
     return "\n".join(lines)
 
 
@@ -170,19 +174,21 @@ def _checked(policies: PolicyFolder, console: Console) -> bool:
     """Lint a folder and try its examples; say what is wrong and return False when it must not be published."""
     errors = [each for each in findings_of(policies) if each.about.level == "error"]
     for each in errors:
-        console.print(each.shown, markup=False)
+        console.print(Lines(each.shown))
     failed = [each for each in tried_examples(policies) if not each.passed]
     for tried in failed:
-        console.print(f"`{tried.example.policy_id}`, `{tried.example.name}`: {tried.line()}", markup=False)
+        console.print(f"`{tried.example.policy_id}`, `{tried.example.name}`: {tried.line()}")
     if errors or failed:
-        console.print(f"not published: {len(errors)} errors of lint, {len(failed)} examples failed")
+        console.print(
+            f"not published: {counted(len(errors), 'error of lint')}, {counted(len(failed), 'example')} failed"
+        )
     return not errors and not failed
 
 
 def _show(changes: Sequence[Change], control: Control, console: Console, share: float | None) -> None:
     what = f"for {share:.0%} of the images" if share is not None else "for all images"
     console.print(f"in force: version {control.version}" if control.version else "nothing is in force yet")
-    console.print(f"{as_text(changes) or 'no difference'}\n{what}", markup=False)
+    console.print(Lines(f"{as_text(changes) or 'no difference'}\n{what}"))
 
 
 def _look_back(live: PolicySet, edited: PolicySet, console: Console) -> None:
@@ -193,13 +199,13 @@ def _look_back(live: PolicySet, edited: PolicySet, console: Console) -> None:
         return  # an install without the archive
     note_access((*live.policies, *edited.policies), "policies publish")
     for line in archive_summary(without_shadows(live), edited):
-        console.print(line, markup=False)
+        console.print(line)
 
 
 def _say(release: Release, console: Console) -> None:
     canary = f", {release.canary.digest[:12]} for {release.canary.share:.0%} of the images" if release.canary else ""
     console.print(f"version {release.version} is in force: policy set {release.digest[:12]}{canary}")
-    output().print(json.dumps(release_fields(release)), markup=False)
+    print_json(release_fields(release))
 
 
 def _before(published: Published, current: Release) -> Release:

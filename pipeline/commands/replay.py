@@ -1,8 +1,6 @@
 """`watchword replay`: a labelled stream judged, measured, and compared with what was."""
 
 import dataclasses
-import json
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.commands.access import note_access
-from pipeline.commands.console import interval, output, plain_table, require_format
+from pipeline.commands.console import interval, output, plain_table, print_json, require_format
 from pipeline.commands.in_process import InProcess
 from pipeline.commands.replay_kafka import replay_through_kafka
 from pipeline.commands.replay_page import write_replay_page
@@ -23,7 +21,9 @@ from pipeline.evaluate.policy_result import PolicyResult, curve, results, slices
 from pipeline.evaluate.replay import Replayed, collect
 from pipeline.ingest.folder import read_events
 from pipeline.judge.load import load_policy_set
+from pipeline.private import write_private
 from pipeline.settings import Settings, load_settings
+from pipeline.visible import json_text
 
 Results = dict[str, PolicyResult]
 
@@ -71,13 +71,13 @@ def _report(
     whole = results(replayed)
     parts = {attribute: slices(replayed, attribute) for attribute in slice_by}
     if output_format == "json":
-        output().print_json(json.dumps(_fields(replayed, whole, parts, compared)))
+        print_json(_fields(replayed, whole, parts, compared), indent=2)
     else:
         _print_tables(replayed, whole, parts, compared)
     if html is not None:
         write_replay_page(html, replayed, whole, compared)
     if save is not None:
-        save.write_text(Baseline.of(replayed).model_dump_json() + "\n")
+        write_private(save, json_text(Baseline.of(replayed).model_dump()) + "\n")
     return int(any(each.worse for each in compared))
 
 
@@ -108,10 +108,12 @@ def _print_tables(
     _print_results(whole)
     for attribute, values in parts.items():
         for value, part in values.items():
-            console.print(f"\n{attribute} = {value}", markup=False)
+            console.print()
+            console.print(f"{attribute} = {value}")
             _print_results(part)
     if compared:
-        console.print("\nagainst the baseline")
+        console.print()
+        console.print("against the baseline")
         table = plain_table("policy", "images", "misses", "p", "false alarms", "p", "precision", "")
         for each in compared:
             table.add_row(
@@ -126,9 +128,9 @@ def _print_tables(
             )
         console.print(table)
     for event_id, reason in replayed.unjudged:
-        console.print(f"`{event_id}` cannot be judged: {reason}", markup=False)
+        console.print(f"`{event_id}` cannot be judged: {reason}")
     if replayed.unlabelled:
-        console.print(f"no labels for {', '.join(replayed.unlabelled)}", markup=False)
+        console.print(f"no labels for {', '.join(replayed.unlabelled)}")
 
 
 def _print_results(found: Results) -> None:
@@ -156,36 +158,25 @@ def _fields(
         }
         for place, policy in enumerate(replayed.policies)
     }
-    return _plain(
-        {
-            "policy_set_digest": replayed.policy_set_digest,
-            "model_digest": replayed.model_digest,
-            "images": len(replayed.images),
-            "unjudged": [{"id": event_id, "reason": reason} for event_id, reason in replayed.unjudged],
-            "unlabelled": list(replayed.unlabelled),
-            "policies": policies,
-            "slices": {
-                attribute: {
-                    value: {policy_id: _result_fields(each) for policy_id, each in part.items()}
-                    for value, part in values.items()
-                }
-                for attribute, values in parts.items()
-            },
-            "baseline": [{**dataclasses.asdict(each), "worse": each.worse} for each in compared],
-        }
-    )
+    return {
+        "policy_set_digest": replayed.policy_set_digest,
+        "model_digest": replayed.model_digest,
+        "images": len(replayed.images),
+        "unjudged": [{"id": event_id, "reason": reason} for event_id, reason in replayed.unjudged],
+        "unlabelled": list(replayed.unlabelled),
+        "policies": policies,
+        "slices": {
+            attribute: {
+                value: {policy_id: _result_fields(each) for policy_id, each in part.items()}
+                for value, part in values.items()
+            }
+            for attribute, values in parts.items()
+        },
+        "baseline": [{**dataclasses.asdict(each), "worse": each.worse} for each in compared],
+    }
 
 
 def _result_fields(result: PolicyResult) -> dict[str, Any]:
     fields = {**dataclasses.asdict(result), "calibration_error": result.calibration_error}
     del fields["policy_id"]
     return fields
-
-
-def _plain(value: Any) -> Any:
-    """Return a value in which what is not a number is null, as JSON wants it."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

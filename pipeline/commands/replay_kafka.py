@@ -15,6 +15,7 @@ from pipeline.broker.reader import read_topics
 from pipeline.broker.topics import committed_and_end, delete_topics, ensure_topics
 from pipeline.commands.console import progress_output
 from pipeline.commands.workers import WorkerProcess
+from pipeline.counted import counted
 from pipeline.encode.bundle import Bundle
 from pipeline.errors import UsageError
 from pipeline.evaluate.labelled_stream import LabelledStream
@@ -27,6 +28,7 @@ from pipeline.judge.load import load_policy_set
 from pipeline.judge.model_change import for_model
 from pipeline.settings import PREFIX, Settings, load_settings
 from pipeline.stream.topics import connection_of, topics_of
+from pipeline.visible import encodable
 
 PAUSE_S = 0.3
 PATIENCE_S = 120.0
@@ -37,7 +39,9 @@ def replay_through_kafka(stream: LabelledStream, policies: Path | None) -> Repla
     """Judge a labelled stream by a worker of its own on the broker and Triton of the settings."""
     repeated = len(stream.images) - len({image.id for image in stream.images})
     if repeated:
-        raise UsageError(f"{repeated} images have the id of another; through Kafka they are told apart by it")
+        raise UsageError(
+            f"{counted(repeated, 'image')} with the id of another; through Kafka images are told apart by it"
+        )
     folder = policies or load_settings(Settings).policies
     policy_set = for_model(load_policy_set(folder), Bundle.load(load_settings(Settings).model).lineage)
     with _topics_of_its_own() as (settings, environment), tempfile.TemporaryDirectory() as scratch:
@@ -50,9 +54,9 @@ def replay_through_kafka(stream: LabelledStream, policies: Path | None) -> Repla
         finally:
             worker.kill()
         outcomes = _outcomes(settings, policy_set)
-    if missing := [image.id for image in stream.images if image.id not in outcomes]:
-        raise UsageError(f"{len(missing)} images have no outcome, `{missing[0]}` among them")
-    return collect(stream, [outcomes[image.id] for image in stream.images])
+    if missing := [image.id for image in stream.images if encodable(image.id) not in outcomes]:
+        raise UsageError(f"no outcome of {counted(len(missing), 'image')}, `{missing[0]}` among them")
+    return collect(stream, [outcomes[encodable(image.id)] for image in stream.images])
 
 
 @contextmanager
@@ -77,7 +81,7 @@ def _send(stream: LabelledStream, settings: Settings) -> None:
     events = [image.event for image in stream.images]
     with Publisher(connection_of(settings), max_record_bytes=settings.max_record_bytes) as publisher:
         for event, record in zip(events, read_events(events, max_bytes=settings.max_image_bytes), strict=True):
-            publisher.send(Message(settings.topic_images, event.id.encode(), record.value, record.headers))
+            publisher.send(Message(settings.topic_images, encodable(event.id).encode(), record.value, record.headers))
 
 
 def _wait(worker: WorkerProcess, settings: Settings, count: int) -> None:

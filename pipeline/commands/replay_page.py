@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.commands.console import interval
+from pipeline.counted import counted
 from pipeline.emit.page import THUMBNAIL_SIDE, jpeg_address
 from pipeline.emit.replay_report import ErrorCard, Section, write_replay_report
 from pipeline.evaluate.baseline import Comparison
@@ -25,7 +26,7 @@ def write_replay_page(
         for place, policy in enumerate(replayed.policies)
     ]
     sections.sort(key=lambda each: not each.worse)
-    notes = [f"{len(replayed.unjudged)} images could not be judged."] if replayed.unjudged else []
+    notes = [f"{counted(len(replayed.unjudged), 'image')} could not be judged."] if replayed.unjudged else []
     if replayed.unlabelled:
         notes.append(f"No labels for {', '.join(replayed.unlabelled)}.")
     write_replay_report(

@@ -8,15 +8,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pipeline.commands.access import note_access
 from pipeline.commands.console import output, plain_table, progress_output, require_format
+from pipeline.counted import counted
 from pipeline.emit.jsonlines import JsonLinesSink
 from pipeline.emit.page import THUMBNAIL_SIDE
-from pipeline.emit.report import Card, by_interest, dead_letter_card, verdict_card, write_report
+from pipeline.emit.report import About, Card, by_interest, dead_letter_card, verdict_card, write_report
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
+from pipeline.errors import RecordFault
 from pipeline.events.outcomes import DeadLetter, Verdict
 from pipeline.ingest.decode import thumbnail
-from pipeline.ingest.folder import list_files, read_files
+from pipeline.ingest.folder import as_unreadable, list_files, read_files
 from pipeline.judge.load import load_policy_set
 from pipeline.judge.model_change import for_model, stale_policies
 from pipeline.judge.score import Judge
@@ -62,12 +64,14 @@ def run_scan(
     ) as progress:
         task = progress.add_task("scan", total=len(files))
         for outcome in outcomes:
-            tally.note(outcome)
+            tally.note(as_unreadable(outcome) if isinstance(outcome, DeadLetter) else outcome)
             progress.advance(task)
     if output_format == "table":
         tally.print_table()
     if html is not None:
-        write_report(html, tally.cards(), images=len(files), policy_set=policy_set.digest, model=bundle.digest)
+        where = ", ".join(map(str, paths))
+        about = About(where, images=len(files), policy_set=policy_set.digest, model=bundle.digest)
+        write_report(html, tally.cards(), about)
     return tally.exit_code()
 
 
@@ -109,7 +113,7 @@ class _Tally:
                     table.add_row(*row)
             console.print(table)
         unjudged = f", {self._unjudged} could not be judged" if self._unjudged else ""
-        console.print(f"{self._judged + self._unjudged} files, {self._flagged} flagged{unjudged}")
+        console.print(f"{counted(self._judged + self._unjudged, 'file')}, {self._flagged} flagged{unjudged}")
 
     def exit_code(self) -> int:
         if self._flagged:
@@ -133,4 +137,11 @@ def _card(outcome: Verdict | DeadLetter) -> Card:
     content = outcome.image.event.content
     assert isinstance(content, bytes)  # a scan reads files, never references
     shown = not any(policy.restricted and flagged for policy, _, flagged in outcome.answers())
-    return verdict_card(outcome, thumbnail(content, THUMBNAIL_SIDE) if shown else None)
+    return verdict_card(outcome, _small(content) if shown else None)
+
+
+def _small(content: bytes) -> bytes | None:
+    try:
+        return thumbnail(content, THUMBNAIL_SIDE)
+    except RecordFault:
+        return None  # it is judged all the same

@@ -1,7 +1,6 @@
 """`watchword sweep`: the worst example in, everything like it out, and a policy that watches for more."""
 
 import hashlib
-import json
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,11 @@ from ruamel.yaml import YAML
 from pipeline.archive.search import Neighbour, nearest
 from pipeline.commands.archive import open_archive
 from pipeline.commands.archive_search import shown
-from pipeline.commands.console import output, plain_table, progress_output, require_format
+from pipeline.commands.console import output, plain_table, print_json, progress_output, require_format
 from pipeline.commands.guard import Guard
 from pipeline.commands.originals import open_originals
 from pipeline.commands.times import since_of
+from pipeline.counted import counted, plural
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.errors import OriginalGone, PolicyError, RecordFault, UsageError
@@ -59,15 +59,17 @@ def run_sweep(
     groups = grouped(found, _hashes(settings, found))
     _print(groups, output_format)
     console = progress_output()
-    console.print(f"{len(found)} images in {len(groups)} groups of copies are like {len(files)} given ones")
+    console.print(
+        f"found {counted(len(found), 'image')} in {counted(len(groups), 'group of copies')}, "
+        f"like {len(files)} given {plural(len(files), 'image')}"
+    )
     if any(len(each) == top and each[-1].cosine >= least for each in nearest_of):
         console.print(f"`--top {top}` was reached, so there may be more: give a larger one")
     if policy_id is not None:
         written = _write_policy(folder, policy_id, words, vectors, files, least, encoder)
         console.print(
             f"{written}: a shadow policy, provisional; see what it would flag with "
-            f"`watchword policies backtest {folder}`, and label it with `watchword policies label {policy_id}`",
-            markup=False,
+            f"`watchword policies backtest {folder}`, and label it with `watchword policies label {policy_id}`"
         )
 
 
@@ -83,22 +85,21 @@ def _hashes(settings: Settings, found: list[Neighbour]) -> dict[str, NDArray[np.
             except (OriginalGone, RecordFault):
                 gone += 1
     if gone:
-        progress_output().print(f"{gone} images are gone: copies of them are known by their bytes alone")
+        progress_output().print(f"{counted(gone, 'image')} gone: copies of these are known by their bytes alone")
     return hashes
 
 
 def _print(groups: list[Group], output_format: str) -> None:
-    console = output()
     if output_format == "jsonl":
         for group in groups:
-            console.print(json.dumps(_fields(group), ensure_ascii=False), markup=False)
+            print_json(_fields(group))
         return
     table = plain_table("cosine", "copies", "sources", "events")
     for group in groups:
         named = ", ".join(each.event_id for each in group.images[:MOST_NAMED])
         more = f" and {len(group.images) - MOST_NAMED} more" if len(group.images) > MOST_NAMED else ""
         table.add_row(f"{group.cosine:.3f}", str(len(group.images)), ", ".join(group.sources), named + more)
-    console.print(table, markup=False)
+    output().print(table)
 
 
 def _fields(group: Group) -> dict[str, Any]:
@@ -155,5 +156,5 @@ def _policy(policy_id: str, words: str | None, images: int, least: float, encode
         "action": "review",
         "owner": "trust-and-safety",
         "mode": "shadow",
-        "rationale": f"Written by a sweep from {images} images.",
+        "rationale": f"Written by a sweep from {counted(images, 'image')}.",
     }

@@ -20,12 +20,12 @@ def time_of(text: str | None, option: str) -> datetime | None:
 
 def since_of(text: str) -> datetime:
     """Return the time that `7d`, `12h`, `2w` ago or a date means. Raises `UsageError`."""
-    found = re.fullmatch(r"(\d+)([hdw])", text)
-    if found:
-        return datetime.now(UTC) - timedelta(days=int(found[1]) * _UNITS[found[2]])
+    found = re.fullmatch(r"([0-9]{1,6})([hdw])", text)
     try:
+        if found:
+            return datetime.now(UTC) - timedelta(days=int(found[1]) * _UNITS[found[2]])
         return _utc(text)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise UsageError(f"`--since {text}`: such as `7d`, `12h`, `2w` or `2026-11-14`") from error
 
 

@@ -11,6 +11,7 @@ from rich.progress import track
 
 from pipeline.broker.reader import read_range
 from pipeline.commands.console import progress_output
+from pipeline.counted import counted
 from pipeline.errors import RecordFault, UsageError
 from pipeline.evaluate.labelled_stream import LabelledImage, LabelledStream, policy_ids, read_probability
 from pipeline.events.records import Record, Reference
@@ -34,13 +35,13 @@ def topic_stream(topic: str, labels: Path, since: datetime | None, until: dateti
     with TemporaryDirectory(prefix="watchword-replay-") as folder:
         records = read_range(connection_of(load_settings(Settings)), topic, since, until)
         found: dict[str, LabelledImage] = {}
-        for record in track(records, f"reading {topic}", console=console, transient=True):
+        for record in track(records, "reading the topic", console=console, transient=True):
             image = _image(record, rows, Path(folder) / f"{len(found)}")
             if image is not None:
                 found.setdefault(image.id, image)
         if not found:
-            raise UsageError(f"`{topic}`: none of the {len(rows)} labelled events is there in that time")
-        console.print(f"{len(found)} of {len(rows)} labelled events are in `{topic}`")
+            raise UsageError(f"`{topic}`: none of {counted(len(rows), 'event')} with labels is there in that time")
+        console.print(f"in `{topic}`: {len(found)} of {counted(len(rows), 'event')} with labels")
         yield LabelledStream(
             tuple(found.values()), frozenset(policy for row in rows.values() for policy in policy_ids(row["policies"]))
         )
@@ -49,12 +50,15 @@ def topic_stream(topic: str, labels: Path, since: datetime | None, until: dateti
 def _rows(labels: Path) -> dict[str, dict[str, str]]:
     if not labels.is_file():
         raise UsageError(f"`{labels}`: not found; a topic's labels are a CSV with `id` and `policies`")
-    with labels.open(newline="") as lines:
-        reader = csv.DictReader(lines)
-        missing = {"id", "policies"} - set(reader.fieldnames or ())
-        if missing:
-            raise UsageError(f"{labels}:1:1: no column {', '.join(f'`{name}`' for name in sorted(missing))}")
-        return {row["id"]: {**row, "line": str(number)} for number, row in enumerate(reader, 2)}
+    try:
+        with labels.open(newline="", encoding="utf-8-sig") as lines:
+            reader = csv.DictReader(lines)
+            missing = {"id", "policies"} - set(reader.fieldnames or ())
+            if missing:
+                raise UsageError(f"{labels}:1:1: no column {', '.join(f'`{name}`' for name in sorted(missing))}")
+            return {row["id"]: {**row, "line": str(number)} for number, row in enumerate(reader, 2)}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"`{labels}`: no CSV in UTF-8 that can be read: {error}") from error
 
 
 def _image(record: Record, rows: dict[str, dict[str, str]], path: Path) -> LabelledImage | None:

@@ -9,6 +9,7 @@ import structlog
 
 from pipeline.broker.table import TableReader
 from pipeline.broker.topics import ensure_topics
+from pipeline.commands.deciding import ever_flagged
 from pipeline.errors import BrokerFault
 from pipeline.evaluate.decided import decisions, latest, standings
 from pipeline.events.decisions import Decision, Ruling
@@ -63,5 +64,5 @@ def show(metrics: DecisionMetrics, known: list[Decision]) -> None:
         precision, recall = standing.precision, standing.recall.interval if standing.recall else None
         if not math.isnan(precision.value):
             metrics.show("precision", standing.policy_id, precision.value, precision.lower, precision.upper)
-        if recall is not None:
+        if recall is not None and ever_flagged(standing):
             metrics.show("recall", standing.policy_id, recall.value, recall.lower, recall.upper)

@@ -1,22 +1,22 @@
 """`watchword classify` and `watchword search`: what one tries first with a CLIP."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from rich.progress import track
 
-from pipeline.commands.console import output, plain_table, progress_output, require_format
+from pipeline.commands.console import output, plain_table, print_json, progress_output, require_format
+from pipeline.counted import counted
 from pipeline.emit.gallery import Tile, write_gallery
 from pipeline.emit.page import THUMBNAIL_SIDE
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
-from pipeline.errors import UsageError
+from pipeline.errors import RecordFault, UsageError
 from pipeline.evaluate.embed import Embedded, embed_files
 from pipeline.evaluate.zero_shot import label_probabilities, label_vectors, nearest
 from pipeline.ingest.decode import thumbnail
-from pipeline.ingest.folder import list_files
+from pipeline.ingest.folder import list_files, unreadable_reason
 from pipeline.judge.schema import DEFAULT_TEMPLATES
 from pipeline.settings import Settings, load_settings
 
@@ -39,7 +39,7 @@ def run_classify(
     rows = [(each.file, lines) for each, lines in zip(found, best, strict=True)]
     _show(rows, "label", "probability", output_format)
     if html is not None:
-        about = f"{len(found)} images among {len(names)} labels, model {model_in_use.bundle.digest[:12]}."
+        about = f"{counted(len(found), 'image')} among {len(names)} labels, model {model_in_use.bundle.digest[:12]}."
         write_gallery(html, _tiles(rows), title=f"Which of: {', '.join(names)}", about=about)
     return 2 if unreadable else 0
 
@@ -55,7 +55,7 @@ def run_search(
     rows = [(found[place].file, [(text, cosine)]) for place, cosine in hits]
     _show(rows, "text", "cosine", output_format)
     if html is not None:
-        about = f"The nearest {len(hits)} of {len(found)} images, model {model_in_use.bundle.digest[:12]}."
+        about = f"The nearest {len(hits)} of {counted(len(found), 'image')}, model {model_in_use.bundle.digest[:12]}."
         write_gallery(html, _tiles(rows), title=f"Nearest to “{text}”", about=about)
     return 2 if unreadable else 0
 
@@ -74,15 +74,19 @@ class _Model:
 
     def embed(self, paths: list[Path], doing: str) -> tuple[list[Embedded], int]:
         """Embed what can be read, say what cannot, and return how many that were."""
-        files, console = list_files(paths), progress_output()
-        found, unreadable = list[Embedded](), 0
+        console, found = progress_output(), list[Embedded]()
+        listed = list_files(paths)
+        faults = {file: fault for file in listed if (fault := unreadable_reason(file))}
+        for file, fault in faults.items():
+            console.print(f"`{file}`: {fault}")
+        files, unreadable = [file for file in listed if file not in faults], len(faults)
         each = embed_files(files, self.encoder, self.bundle.pixels, self.settings.image_limits)
         for outcome in track(each, doing, total=len(files), console=console, transient=True):
             if isinstance(outcome, Embedded):
                 found.append(outcome)
             else:
                 unreadable += 1
-                console.print(f"`{outcome.file}`: {outcome.reason}", highlight=False)
+                console.print(f"`{outcome.file}`: {outcome.reason}")
         if not found:
             raise UsageError("there is no image to look at")
         return found, unreadable
@@ -96,17 +100,23 @@ def _labels(labels: str) -> list[str]:
 
 
 def _show(rows: Sequence[Row], what: str, value: str, output_format: str) -> None:
-    console = output()
     if output_format == "jsonl":
         for file, lines in rows:
-            console.print(json.dumps({"path": str(file), f"{what}s": dict(lines)}, ensure_ascii=False), markup=False)
+            print_json({"path": str(file), f"{what}s": dict(lines)})
         return
     table = plain_table("path", what, value)
     for file, lines in rows:
         for text, number in lines:
             table.add_row(str(file), text, f"{number:.3f}")
-    console.print(table, markup=False)
+    output().print(table)
 
 
 def _tiles(rows: Sequence[Row]) -> list[Tile]:
-    return [Tile(str(file), thumbnail(file.read_bytes(), THUMBNAIL_SIDE), tuple(lines)) for file, lines in rows]
+    return [Tile(str(file), _small(file), tuple(lines)) for file, lines in rows]
+
+
+def _small(file: Path) -> bytes | None:
+    try:
+        return thumbnail(file.read_bytes(), THUMBNAIL_SIDE)
+    except (OSError, RecordFault):
+        return None  # it was read a moment ago

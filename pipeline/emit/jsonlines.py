@@ -1,10 +1,10 @@
 """Outcomes of a scan as JSON lines."""
 
-import json
 from typing import Any, TextIO
 
 from pipeline.emit.formats import flag_fields
 from pipeline.events.outcomes import DeadLetter, Verdict
+from pipeline.visible import json_for, json_text
 
 
 class JsonLinesSink:
@@ -20,7 +20,7 @@ class JsonLinesSink:
 
     def emit(self, outcome: Verdict | DeadLetter) -> None:
         """Write one outcome."""
-        self._output.write(json.dumps(_fields(outcome), ensure_ascii=False) + "\n")
+        self._output.write(json_for(self._output.encoding, json_text(_fields(outcome))) + "\n")
         self._output.flush()
 
 

@@ -6,20 +6,27 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from pipeline.counted import counted, plural
+from pipeline.private import write_private
+from pipeline.visible import one_line
 
 # Of a picture on a page, the longer side, in pixels.
 THUMBNAIL_SIDE = 320
 
 
 def write_page(path: Path, template: str, **values: Any) -> None:
-    """Write one of this room's templates, every value in it escaped."""
-    path.write_text(render("pipeline.emit", template, **values))
+    """Write one of this room's templates, every value in it escaped, for its owner alone. Raises `UsageError`."""
+    write_private(path, render("pipeline.emit", template, **values))
 
 
 def render(room: str, template: str, **values: Any) -> str:
-    """Return a room's template, every value in it escaped."""
-    environment = Environment(loader=PackageLoader(room, "."), autoescape=True, undefined=StrictUndefined)
-    environment.filters["breakable"] = breakable
+    """Return a room's template; every value in it is escaped, and its control and hidden characters are shown."""
+    environment = Environment(
+        loader=PackageLoader(room, "."), autoescape=True, undefined=StrictUndefined, finalize=_shown
+    )
+    environment.filters |= {"breakable": breakable, "counted": counted, "plural": plural}
     return environment.get_template(template).render(**values)
 
 
@@ -28,6 +35,10 @@ def jpeg_address(data: bytes) -> str:
     return f"data:image/jpeg;base64,{b64encode(data).decode()}"
 
 
-def breakable(text: str) -> str:
-    """Let a long id or path break after its separators and nowhere else."""
-    return re.sub(r"([/._-])", "\\1\u200b", text)
+def breakable(text: str) -> Markup:
+    """Let a long id or path break after its separators, as text that is copied without the breaks."""
+    return Markup(re.sub(r"([/._-])", r"\1<wbr>", str(escape(one_line(text)))))  # noqa: S704 -- escaped first
+
+
+def _shown(value: Any) -> Any:
+    return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value

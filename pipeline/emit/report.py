@@ -40,27 +40,30 @@ def dead_letter_card(letter: DeadLetter) -> Card:
     return Card(letter.record.origin.topic, None, (), (), f"{letter.reason}: {letter.detail}")
 
 
-def write_report(path: Path, cards: list[Card], *, images: int, policy_set: str, model: str) -> None:
-    """Write the page: flagged images first, then those not judged, then the rest by how near they came."""
+@dataclass(frozen=True, slots=True)
+class About:
+    """A scan: where it looked, how many files there were, and the digests of policy set and model."""
+
+    where: str
+    images: int
+    policy_set: str
+    model: str
+
+
+def write_report(path: Path, cards: list[Card], about: About) -> None:
+    """Write the page: flagged images first, then files not judged, then the rest, each by distance to a threshold."""
     cards = sorted(cards, key=by_interest)
     flagged = sum(bool(card.flags) for card in cards)
     unjudged = sum(card.error is not None for card in cards)
-    write_page(
-        path,
-        TEMPLATE,
-        cards=cards,
-        images=images,
-        flagged=flagged,
-        unjudged=unjudged,
-        policy_set=policy_set,
-        model=model,
-    )
+    write_page(path, TEMPLATE, cards=cards, about=about, flagged=flagged, unjudged=unjudged)
 
 
 def by_interest(card: Card) -> tuple[int, float]:
-    """Sort key: flagged, then not judged, then by how near the strongest score is to its threshold."""
+    """Sort key: flagged, not judged, not flagged; among flagged and not flagged, the least distance to a threshold."""
     rank = 0 if card.flags else 1 if card.error else 2
-    return rank, card.bars[0][2] - card.bars[0][1] if card.bars else 0.0
+    flagging = {policy_id for policy_id, _, _ in card.flags}
+    bars = [bar for bar in card.bars if bar[0] in flagging] or card.bars
+    return rank, min((abs(score - threshold) for _, score, threshold, _ in bars), default=0.0)
 
 
 def _reason(prompts: list[str]) -> str:

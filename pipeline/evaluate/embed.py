@@ -65,9 +65,11 @@ def embed_readable(files: Sequence[Path], tower: ImageTower, spec: PixelSpec) ->
 
 def _decode(file: Path, spec: PixelSpec, limits: ImageLimits) -> tuple[Path, NDArray[np.uint8] | str]:
     """Return the file with its pixels, or with the reason there are none."""
-    with file.open("rb") as content:
-        data = content.read(limits.max_bytes + 1)
     try:
+        with file.open("rb") as content:
+            data = content.read(limits.max_bytes + 1)
         return file, decode(data, spec, limits).pixels
     except RecordFault as fault:
         return file, str(fault)
+    except OSError as error:
+        return file, f"cannot be read: {error.strerror or error}"

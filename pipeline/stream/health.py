@@ -1,52 +1,78 @@
 """`/metrics`, `/healthz` and `/readyz` over HTTP."""
 
-import json
-import threading
-from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import errno
+import ipaddress
+import socket
+from collections.abc import Callable, Collection, Mapping
 
 from pipeline.errors import UsageError
+from pipeline.http_server import BoundedServer, Reply, Request, json_reply, text_reply
 from pipeline.telemetry import METRICS_CONTENT_TYPE, Catalogue
 
-Checks = Callable[[], Mapping[str, bool]]
+Checks = Callable[[], Mapping[str, object]]
+
+# Names that no public name server answers for, so that no web page can lead a browser here by one of its own.
+_LOCAL_SUFFIXES = (".localhost", ".svc", ".cluster.local")
 
 
 class HealthServer:
-    """Answers until closed. `alive` and `ready` name their checks; all true is status 200, else 503."""
+    """
+    Answers until closed.
 
-    def __init__(self, host: str, port: int, metrics: Catalogue, *, alive: Checks, ready: Checks) -> None:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                if self.path == "/metrics":
-                    self._answer(200, METRICS_CONTENT_TYPE, metrics.render())
-                elif self.path in ("/healthz", "/readyz"):
-                    checks = dict(alive() if self.path == "/healthz" else ready())
-                    body = json.dumps(checks).encode() + b"\n"
-                    self._answer(200 if all(checks.values()) else 503, "application/json", body)
-                else:
-                    self._answer(404, "text/plain", b"try /metrics, /healthz or /readyz\n")
+    `alive` and `ready` return checks by name: status 200 when all that are bool are true, else 503; other values are
+    information. A request is answered when its `Host` is an IP address, a name without a dot, this host's, a cluster's
+    own, or one of `allowed_hosts`. Raises `UsageError` when the address cannot be served at.
+    """
 
-            def _answer(self, status: int, kind: str, body: bytes) -> None:
-                self.send_response(status)
-                self.send_header("content-type", kind)
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
-                """Keep probes out of the log."""
-
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        metrics: Catalogue,
+        *,
+        alive: Checks,
+        ready: Checks,
+        allowed_hosts: Collection[str] = (),
+    ) -> None:
+        self._checks = {"/healthz": alive, "/readyz": ready}
+        self._metrics = metrics
+        own = {host, socket.gethostname(), *allowed_hosts}
+        self._own = {name.lower().rstrip(".") for name in own}
         try:
-            self._server = ThreadingHTTPServer((host, port), Handler)
+            self._server = BoundedServer(host, port, self._respond, name="health")
         except OSError as error:
+            fault = "is taken" if error.errno == errno.EADDRINUSE else "cannot be served at"
             raise UsageError(
-                f"`{host}:{port}` for metrics and health is taken: {error.strerror}; set WATCHWORD_HTTP_PORT"
+                f"`{host}:{port}` for metrics and health {fault}: {error.strerror}; set WATCHWORD_HTTP_PORT, and "
+                "WATCHWORD_HTTP_HOST to an address of this host"
             ) from error
-        self.address = f"{host}:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
-        self._thread.start()
+        self.address = self._server.address
 
     def close(self) -> None:
         """Stop answering."""
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
+
+    def _respond(self, request: Request) -> Reply:
+        if request.host and not self._known(request.host_name):
+            return text_reply(421, "this host name is not known here: ask by address")
+        if request.method != "GET":
+            return text_reply(405, "GET only")
+        if request.path == "/metrics":
+            return Reply(200, METRICS_CONTENT_TYPE, self._metrics.render())
+        if request.path not in self._checks:
+            return text_reply(404, "try /metrics, /healthz or /readyz")
+        checks = dict(self._checks[request.path]())
+        return json_reply(checks, 200 if all(each for each in checks.values() if isinstance(each, bool)) else 503)
+
+    def _known(self, name: str | None) -> bool:
+        if name is None:
+            return False
+        return "." not in name or name in self._own or name.endswith(_LOCAL_SUFFIXES) or _is_address(name)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True

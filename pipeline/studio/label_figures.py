@@ -2,6 +2,7 @@
 
 import math
 
+from pipeline.counted import counted, plural
 from pipeline.evaluate.certify import Certified
 from pipeline.evaluate.intervals import Interval
 from pipeline.evaluate.labelling import Change, Findings
@@ -20,20 +21,21 @@ def figures(found: Findings) -> list[tuple[str, str]]:
 
 def _threshold(found: Findings) -> str:
     if isinstance(found.threshold, Certified):
-        threshold = found.threshold
-        return f"{threshold.threshold:.3f} is shown: {threshold.hits} of {threshold.flags} labels over it are right"
+        shown = found.threshold
+        return f"{shown.threshold:.3f} is shown: {shown.hits} of {counted(shown.flags, 'label')} over it are right"
     missing = found.threshold.missing
-    return f"none is shown yet; at least {missing} more labels of flagged images, all right, would"
+    more = f"{missing} more {plural(missing, 'label')} of flagged images"
+    return f"none is shown yet; at least {more}, all right, would show one"
 
 
 def _change(change: Change, what: str) -> str:
     if not change.images:
         return "none"
     if not change.labelled:
-        return f"{change.images} images, none labelled yet"
+        return f"{counted(change.images, 'image')}, none labelled yet"
     right = change.right
     told = f"about {right.value:.0f} ({math.floor(right.lower)} to {math.ceil(right.upper)})"
-    return f"{change.images} images, {told} {what}; {change.labelled} labelled"
+    return f"{counted(change.images, 'image')}, {told} {what}; {change.labelled} labelled"
 
 
 def _share(value: Interval) -> str:

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.counted import counted
 from pipeline.errors import OriginalGone, RecordFault, UsageError
 from pipeline.evaluate.labelling import Findings, Labelling
 from pipeline.evaluate.near_duplicates import HASHED_SIDE, difference_hash, written_hash
 from pipeline.events.decisions import Decision, Ruling
 from pipeline.ingest.decode import rgb, thumbnail
+from pipeline.private import open_private
 
 # Of so few pixels nothing is recognised; the browser blurs them besides.
 BLURRED_SIDE = 8
@@ -128,8 +130,10 @@ class LabellingSession:
             self._shown.append(given)
 
     def undo(self) -> None:
-        """Take the last answer back."""
+        """Take the last answer back, if there is one. Raises `OSError` when that cannot be written."""
         with self._lock:
+            if not self._shown:
+                return
             self._write(self._shown[:-1])
             self._shown = self._shown[:-1]
 
@@ -154,7 +158,7 @@ class LabellingSession:
 
     def _small(self, number: int, side: int) -> bytes:
         if not 0 <= number < len(self.candidates):
-            raise OriginalGone(f"the sample has {len(self.candidates)} images")
+            raise OriginalGone(f"the sample has {counted(len(self.candidates), 'image')}")
         candidate = self.candidates[number]
         if candidate.kept_back:
             raise OriginalGone("not shown: a restricted policy flags it")
@@ -192,5 +196,6 @@ class LabellingSession:
     def _write(self, shown: Sequence["_Shown"]) -> None:
         lines = [each.model_dump_json(exclude_none=True) for each in self._weighted(shown)]
         partial = self.file.with_name(f"{self.file.name}.part")
-        partial.write_text("".join(f"{line}\n" for line in lines))
+        with open_private(partial) as file:
+            file.writelines(f"{line}\n" for line in lines)
         partial.replace(self.file)

@@ -50,7 +50,7 @@ def test_verdicts_through_kafka_and_triton_are_those_in_process(
 
 def test_ids_that_repeat_are_refused(samples: Path) -> None:
     image = read_stream(samples, "val").images[0]
-    with pytest.raises(UsageError, match="1 images have the id of another"):
+    with pytest.raises(UsageError, match="1 image with the id of another"):
         replay_through_kafka(LabelledStream((image, image), image.right), None)
 
 
@@ -82,9 +82,9 @@ def test_a_range_of_a_topic_is_a_labelled_stream(stack: Stack, tmp_path: Path, s
         assert fields["images"] == 8
         assert fields["policies"]["weapons.firearms"]["true_positives"] >= 3
         assert list(fields["slices"]["surface"]) == ["listing"]
-        assert "8 of 9 labelled events" in found.stderr
+        assert "8 of 9 events with labels" in found.stderr
         later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-        assert "none of the 9 labelled events" in str(run(stream, "--labels", str(labels), "--since", later).exception)
+        assert "none of 9 events with labels" in str(run(stream, "--labels", str(labels), "--since", later).exception)
         whole = run(stream, "--labels", str(labels), "--since", "2020-01-01", "--until", later, "--format", "json")
         assert json.loads(whole.stdout)["images"] == 8
         assert "needs `--labels FILE`" in str(run(stream).exception)

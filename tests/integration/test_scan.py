@@ -41,7 +41,7 @@ def test_a_flagged_image_exits_with_1_and_says_why(samples: Path) -> None:
 
 def test_nothing_flagged_exits_with_0(samples: Path) -> None:
     run = watchword("scan", sorted((samples / "images/grand_piano").iterdir())[0])
-    assert (run.returncode, run.stdout.strip()) == (0, "1 files, 0 flagged")
+    assert (run.returncode, run.stdout.strip()) == (0, "1 file, 0 flagged")
 
 
 def test_a_file_that_cannot_be_judged_exits_with_2_and_keeps_its_place(tmp_path: Path, samples: Path) -> None:

@@ -156,7 +156,7 @@ shared.yaml:2:22: error: `no` in `no gun` is not understood [negation]
       = a CLIP does not understand negation: what is negated is looked for (NegBench, Alhamoud et al. 2025)
       = say what is to be seen instead, or put what is fine under `contrast`
 
-1 errors"""
+1 error"""
     )
 
 
@@ -184,3 +184,14 @@ def test_findings_are_told_to_machines(tmp_path: Path) -> None:
     assert (place["region"]["startLine"], place["region"]["startColumn"]) == (3, 11)
     assert result["ruleId"] in {rule["id"] for rule in run["tool"]["driver"]["rules"]}
     assert as_github(findings).startswith(f"::error file={path},line=3,col=11,title=negation::`without` in ")
+
+
+def test_an_annotation_is_one_line_of_its_own_properties_whatever_a_file_is_called(tmp_path: Path) -> None:
+    folder = tmp_path / "a,line=9::b%\n::error file=evil\r"
+    folder.mkdir()
+    text = as_github(found(folder, POLICY.replace("[a revolver]", "[no gun]")))
+    assert text.splitlines() == [text]
+    path, _, rest = text.removeprefix("::error file=").partition(",")
+    assert path.endswith("a%2Cline=9%3A%3Ab%25%0A%3A%3Aerror file=evil%0D/p0.yaml")
+    assert rest.startswith("line=")
+    assert text.count("::") == 2, "before the command, and before its message"
