@@ -1,10 +1,18 @@
-"""A block of POSIX shared memory that leaves no name behind, even when its process is killed."""
+"""Blocks of POSIX shared memory, and a mark by which others know whether their owner still lives."""
 
+import contextlib
+import fcntl
+import os
+import uuid
 from multiprocessing.shared_memory import SharedMemory
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- where POSIX shared memory is on Linux
+PREFIX = "watchword-"
 
 
 class Region:
@@ -34,6 +42,10 @@ class Region:
         """Return a copy of an array at the start of the region."""
         return np.ndarray(shape, dtype, buffer=self._memory.buf).copy()
 
+    def blank(self) -> None:
+        """Fill the region with bytes that read as NaN in every float type, so that what is not written shows."""
+        np.ndarray((self.size_bytes,), np.uint8, buffer=self._memory.buf)[...] = 0xFF
+
     def unlink(self) -> None:
         """Remove the name; mappings stay."""
         if self._linked:
@@ -44,3 +56,68 @@ class Region:
         """Remove the name and this process's mapping."""
         self.unlink()
         self._memory.close()
+
+
+class Ownership:
+    """
+    A token that names one process's regions, and an empty locked file that says that the process lives.
+
+    The kernel drops the lock when the process ends, however it ends. The file lies beside the shared memory, so that
+    only processes which could have made the regions can judge them.
+    """
+
+    def __init__(self) -> None:
+        self.token = uuid.uuid4().hex
+        self._path = _mark(self.token)
+        self._file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def region_name(self) -> str:
+        """Return a name for a region that no other has, in this process or in any."""
+        return f"{PREFIX}{self.token}-{uuid.uuid4().hex}"
+
+    def release(self) -> None:
+        """Say that the regions are given up."""
+        if self._file >= 0:
+            self._path.unlink(missing_ok=True)
+            os.close(self._file)
+            self._file = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def owner_is_gone(region_name: str) -> bool:
+    """
+    Tell whether the process that named a region has ended for certain.
+
+    False for names that are not Watchword's, and for those whose mark is not here: another host's, for one.
+    """
+    token, separator, _ = region_name.removeprefix(PREFIX).partition("-")
+    if not region_name.startswith(PREFIX) or not separator or not token.isalnum():
+        return False
+    try:
+        file = os.open(_mark(token), os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return True
+
+
+def forget_owner(region_name: str) -> None:
+    """Remove the mark of a process that is gone, once none of its regions is left."""
+    token = region_name.removeprefix(PREFIX).partition("-")[0]
+    with contextlib.suppress(OSError):
+        _mark(token).unlink()
+
+
+def _mark(token: str) -> Path:
+    return SHARED_MEMORY / f"{PREFIX}{token}.owner"

@@ -9,7 +9,9 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from pipeline.encode.contract import checked_embeddings
 from pipeline.encode.prompt_bank import TextEncoder
+from pipeline.errors import EncoderFault
 
 log = structlog.get_logger()
 
@@ -53,8 +55,8 @@ class CachedTextEncoder:
             with closing(sqlite3.connect(file, timeout=BUSY_S)) as database, database:
                 database.execute(_TABLE)
                 rows = database.execute("select text, vector from embeddings where model = ?", (self.model_digest,))
-                self._known |= {text: np.frombuffer(vector, "<f4") for text, vector in rows}
-        except (OSError, sqlite3.Error) as error:
+                self._known |= {text: found for text, vector in rows if (found := _unit_vector(vector)) is not None}
+        except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
             log.warning("the text cache is not used", file=str(file), problem=str(error))
             self._file = None
 
@@ -65,3 +67,15 @@ class CachedTextEncoder:
                 database.executemany("insert or replace into embeddings values (?, ?, ?)", rows)
         except sqlite3.Error as error:
             log.warning("the text cache is not written", file=str(file), problem=str(error))
+
+
+def _unit_vector(stored: object) -> NDArray[np.float32] | None:
+    """Return a stored vector, float32 [D]; None for what is damaged, which is encoded again."""
+    if not isinstance(stored, bytes) or not stored or len(stored) % 4:
+        return None
+    found: NDArray[np.float32] = np.frombuffer(stored, "<f4")
+    try:
+        checked_embeddings(found[None], (1, len(found)), "the text cache")
+    except EncoderFault:
+        return None
+    return found

@@ -1,24 +1,27 @@
 """Both towers behind Triton, over gRPC, images in shared memory on one host. The only user of tritonclient."""
 
 import queue
-import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import grpc
 import numpy as np
+import structlog
 import tritonclient.grpc as triton
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
 from pipeline.encode.bundle import Bundle
-from pipeline.encode.shared_memory import Region
+from pipeline.encode.contract import IMAGE_MODEL, TEXT_MODEL, checked_embeddings, serving_version
+from pipeline.encode.shared_memory import Ownership, Region, forget_owner, owner_is_gone
 from pipeline.encode.tokenize import TextTokenizer
-from pipeline.errors import BundleError, EncoderFault
+from pipeline.errors import EncoderFault
 
-IMAGE_MODEL, TEXT_MODEL = "clip_image", "clip_text"
+log = structlog.get_logger()
+
 TEXT_BATCH = 32
+FREE_S = 2.0
 
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -27,8 +30,9 @@ class TritonEncoder:
     """
     A bundle's towers behind a Triton server. Calls from several threads are allowed, `slots` at a time.
 
-    Every failure to get an answer is an `EncoderFault`: the same call may succeed later. A server that serves another
-    model than the bundle is a `BundleError`. `answering` says how the last request ended.
+    Requests name the version that is the bundle's digest, and an answer counts once it has the asked shape and type, is
+    finite and of unit length, and the server has said after it that it serves this bundle. Everything else is an
+    `EncoderFault`: the same call may succeed later. `answering` says how the last request ended, `problem` why not.
     """
 
     def __init__(
@@ -40,163 +44,209 @@ class TritonEncoder:
         batch_size: int,
         slots: int,
         shared_memory: str,
-        region_prefix: str,
         on_error: Callable[[str], None],
     ) -> None:
         self.model_digest = bundle.digest
         self.logit_scale = bundle.manifest.logit_scale
+        self.answering = False
+        self.problem = "not asked yet"
+        self._suspect = False
+        self._version = str(serving_version(bundle.digest))
         self._dimension = bundle.manifest.dimension
         self._timeout_s = timeout_s
         self._on_error = on_error
         self._client = triton.InferenceServerClient(url)
         self._tokenize = TextTokenizer(bundle)
-        self._lock = threading.Lock()
-        self._share = shared_memory
-        self.answering = False
-        self._local = url.rpartition(":")[0] in _LOCAL_HOSTS
-        image_bytes = 3 * bundle.manifest.image_size**2
-        names = [f"{region_prefix}-{slot}" for slot in range(slots)]
-        sizes = batch_size * image_bytes, batch_size * self._dimension * 4
+        local = url.rpartition(":")[0] in _LOCAL_HOSTS
+        self._share = shared_memory == "on" or (shared_memory == "auto" and local)
+        self._insist = shared_memory == "on"
+        self._ownership = Ownership() if self._share else None
+        sizes = batch_size * 3 * bundle.manifest.image_size**2, batch_size * self._dimension * 4
         self._slots: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
-        for name in names:
-            self._slots.put(_Slot(name, *sizes))
+        for _ in range(slots):
+            self._slots.put(_Slot(self._ownership, *sizes))
 
     def check(self) -> None:
-        """Ask whether the server serves this bundle. Raises `EncoderFault` (not ready) or `BundleError` (another)."""
+        """Raise `EncoderFault` unless the server is ready with this bundle."""
         for model in (IMAGE_MODEL, TEXT_MODEL):
-            config = self._ask(partial(self._client.get_model_config, model, client_timeout=self._timeout_s))
-            served = config.config.parameters["model_digest"].string_value
-            if served != self.model_digest:
-                raise BundleError(
-                    f"Triton's `{model}` serves model {served[:12] or 'without a digest'}…, this worker was given "
-                    f"{self.model_digest[:12]}…; point both at one bundle (WATCHWORD_MODEL)"
-                )
-            if not self._ask(partial(self._client.is_model_ready, model, client_timeout=self._timeout_s)):
-                raise EncoderFault(f"Triton's `{model}` is not ready")
+            self._confirm(model)
+            if not self._ask(
+                partial(self._client.is_model_ready, model, self._version, client_timeout=self._timeout_s)
+            ):
+                raise self._fault("not_ready", f"Triton's `{model}` is not ready")
+        if not self._suspect:
+            self._believed()
+
+    def free_abandoned_regions(self) -> int:
+        """Have the server unmap the regions of workers that were killed, and return their number."""
+        if not self._share:
+            return 0
+        status = self._ask(partial(self._client.get_system_shared_memory_status, client_timeout=self._timeout_s))
+        abandoned = [name for name in status.regions if owner_is_gone(name)]
+        for name in abandoned:
+            self._ask(partial(self._client.unregister_system_shared_memory, name, client_timeout=FREE_S))
+        for name in abandoned:
+            forget_owner(name)
+        return len(abandoned)
 
     def encode_images(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map uint8 [N, H, W, 3], RGB, to float32 [N, D], unit length; N at most the batch size."""
         slot = self._slots.get()
         try:
-            if self._share == "off" or (self._share == "auto" and not self._local):
-                return self._infer(IMAGE_MODEL, "images", "UINT8", images, "image_embeds")
-            return self._infer_shared(slot, images)
+            found = self._infer_shared(slot, images) if self._share else self._infer_images(images)
         finally:
             self._slots.put(slot)
+        return self._checked(IMAGE_MODEL, found, len(images))
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Map N texts to float32 [N, D], unit length."""
         input_ids = self._tokenize(texts)
         batches = [input_ids[i : i + TEXT_BATCH] for i in range(0, len(input_ids), TEXT_BATCH)]
-        return np.concatenate(
-            [self._infer(TEXT_MODEL, "input_ids", "INT64", batch, "text_embeds") for batch in batches]
-        )
+        return np.concatenate([self._encode_ids(batch) for batch in batches])
 
     def close(self) -> None:
         """Close the connection and give shared memory back."""
         while not self._slots.empty():
             self._slots.get().close(self._client)
         self._client.close()
+        if self._ownership is not None:
+            self._ownership.release()
+
+    def _checked(self, model: str, found: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+        """Return an answer that has passed every check: what it holds, and then who gave it."""
+        try:
+            embeddings = checked_embeddings(found, (count, self._dimension), f"Triton's `{model}`")
+        except EncoderFault as fault:
+            raise self._bad_answer(str(fault)) from fault
+        self._confirm(model)
+        self._suspect = False
+        self._believed()
+        return embeddings
+
+    def _confirm(self, model: str) -> None:
+        """Raise `EncoderFault` unless the server says that it serves this bundle."""
+        config = self._ask(partial(self._client.get_model_config, model, client_timeout=self._timeout_s))
+        served = config.config.parameters["model_digest"].string_value
+        if served != self.model_digest:
+            raise self._fault(
+                "wrong_model",
+                f"Triton's `{model}` serves model {served[:12] or 'without a digest'}…, this worker was given "
+                f"{self.model_digest[:12]}…; point both at one bundle (WATCHWORD_MODEL)",
+            )
+
+    def _encode_ids(self, batch: NDArray[np.int64]) -> NDArray[np.float32]:
+        found = self._infer(TEXT_MODEL, "input_ids", "INT64", batch, "text_embeds")
+        return self._checked(TEXT_MODEL, found, len(batch))
+
+    def _infer_images(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self._infer(IMAGE_MODEL, "images", "UINT8", images, "image_embeds")
 
     def _infer(self, model: str, name: str, dtype: str, values: NDArray[Any], output: str) -> NDArray[np.float32]:
         given = triton.InferInput(name, list(values.shape), dtype)
         given.set_data_from_numpy(np.ascontiguousarray(values))
-        wanted = [triton.InferRequestedOutput(output)]
-        answer = self._ask(
-            lambda: self._client.infer(model, [given], outputs=wanted, client_timeout=self._timeout_s)
-        ).as_numpy(output)
-        if answer is None or answer.shape != (len(values), self._dimension):
-            raise EncoderFault(f"Triton's `{model}` answered {None if answer is None else answer.shape}")
-        return np.asarray(answer, dtype=np.float32)
+        answer = self._request(model, given, triton.InferRequestedOutput(output)).as_numpy(output)
+        if answer is None:
+            raise self._bad_answer(f"Triton's `{model}` answered without `{output}`")
+        return np.asarray(answer)
 
     def _infer_shared(self, slot: "_Slot", images: NDArray[np.uint8]) -> NDArray[np.float32]:
         try:
             self._ask(lambda: slot.ensure(self._client))
         except EncoderFault as fault:
             # On this host by address, yet without a common /dev/shm: a container's port, for one.
-            if self._share == "on" or "shared memory" not in str(fault):
+            if self._insist or "shared memory" not in str(fault):
                 raise
-            self._share = "off"
-            return self._infer(IMAGE_MODEL, "images", "UINT8", images, "image_embeds")
+            self._share = False
+            return self._infer_images(images)
         given = triton.InferInput("images", list(images.shape), "UINT8")
         given.set_shared_memory(slot.images.name, slot.images.write(images))
+        slot.embeds.blank()
         wanted = triton.InferRequestedOutput("image_embeds")
         shape = len(images), self._dimension
         wanted.set_shared_memory(slot.embeds.name, shape[0] * shape[1] * 4)
         try:
-            self._ask(
-                lambda: self._client.infer(IMAGE_MODEL, [given], outputs=[wanted], client_timeout=self._timeout_s)
-            )
+            told = self._request(IMAGE_MODEL, given, wanted).get_output("image_embeds")
+            if told is None or tuple(told.shape) != shape or told.datatype != "FP32":
+                answered = None if told is None else f"{told.datatype} {list(told.shape)}"
+                raise self._bad_answer(f"Triton's `{IMAGE_MODEL}` answered {answered}, not FP32 {list(shape)}")
         except EncoderFault:
             # A server that restarted has forgotten the regions, and one that timed out may still write to them.
-            slot.drop()
+            slot.close(self._client)
             raise
-        return slot.embeds.read(shape, np.float32)
+        found: NDArray[np.float32] = slot.embeds.read(shape, np.float32)
+        return found
+
+    def _request(self, model: str, given: Any, wanted: Any) -> Any:
+        answer = self._ask(
+            lambda: self._client.infer(model, [given], self._version, outputs=[wanted], client_timeout=self._timeout_s)
+        )
+        by = answer.get_response()
+        if (by.model_name, by.model_version) != (model, self._version):
+            raise self._fault("wrong_model", f"Triton answered by `{by.model_name}` version {by.model_version}")
+        return answer
 
     def _ask(self, call: Callable[[], Any]) -> Any:
         try:
-            answer = call()
+            return call()
         except InferenceServerException as error:
-            self.answering = False
             kind = (error.status() or "unknown").removeprefix("StatusCode.").lower()
-            self._on_error(kind)
-            raise EncoderFault(f"Triton: {kind}: {error.message()}") from error
+            raise self._fault(kind, f"Triton: {kind}: {error.message()}") from error
         except grpc.RpcError as error:
-            self.answering = False
-            self._on_error("rpc")
-            raise EncoderFault(f"Triton: {error}") from error
-        self.answering = True
-        return answer
+            raise self._fault("rpc", f"Triton: {error}") from error
+
+    def _bad_answer(self, message: str) -> EncoderFault:
+        """Note that the model answers what cannot be: until an answer is good again, its being there says nothing."""
+        self._suspect = True
+        return self._fault("bad_answer", message)
+
+    def _believed(self) -> None:
+        self.answering, self.problem = True, ""
+
+    def _fault(self, kind: str, message: str) -> EncoderFault:
+        self.answering, self.problem = False, message
+        self._on_error(kind)
+        return EncoderFault(message)
 
 
 class _Slot:
     """The two regions of one request in flight, registered with the server when first used."""
 
-    def __init__(self, name: str, images_bytes: int, embeds_bytes: int) -> None:
-        self._name = name
+    def __init__(self, ownership: Ownership | None, images_bytes: int, embeds_bytes: int) -> None:
+        self._ownership = ownership
         self._sizes = images_bytes, embeds_bytes
-        self._regions: tuple[Region, Region] | None = None
+        self._regions: tuple[Region, ...] = ()
 
     @property
     def images(self) -> Region:
-        assert self._regions is not None
         return self._regions[0]
 
     @property
     def embeds(self) -> Region:
-        assert self._regions is not None
         return self._regions[1]
 
     def ensure(self, client: Any) -> None:
         """Create the regions and register them; the name in the file system is gone once the server has mapped it."""
-        if self._regions is not None:
+        if self._regions:
             return
-        regions = Region(f"{self._name}-images", self._sizes[0]), Region(f"{self._name}-embeds", self._sizes[1])
+        assert self._ownership is not None
+        regions = tuple(Region(self._ownership.region_name(), size) for size in self._sizes)
         try:
             for region in regions:
-                client.unregister_system_shared_memory(region.name)
                 client.register_system_shared_memory(region.name, region.key, region.size_bytes)
         except InferenceServerException:
-            for region in regions:
-                region.close()
+            self._regions = regions
+            self.close(client)
             raise
         for region in regions:
             region.unlink()
         self._regions = regions
 
-    def drop(self) -> None:
-        """Forget the regions; the next use makes new ones."""
-        if self._regions is not None:
-            for region in self._regions:
-                region.close()
-        self._regions = None
-
     def close(self, client: Any) -> None:
-        if self._regions is None:
-            return
+        """Give the regions up; the next use makes new ones under new names."""
         for region in self._regions:
             try:
-                client.unregister_system_shared_memory(region.name, client_timeout=1.0)
-            except InferenceServerException:
-                continue  # the server is gone, and its mapping with it
-        self.drop()
+                client.unregister_system_shared_memory(region.name, client_timeout=FREE_S)
+            except (InferenceServerException, grpc.RpcError):
+                log.debug("region not given back", region=region.name)  # the server is gone, and its mapping with it
+            region.close()
+        self._regions = ()

@@ -13,6 +13,9 @@ import psutil
 
 from pipeline.errors import StackError
 
+# Handed on to every process that a part starts.
+MARK = "STACK_PART_RECORD"
+
 
 class BackgroundProcess:
     """One process of the stack: known by its id and start time, so that a reused id is not mistaken for it."""
@@ -36,9 +39,13 @@ class BackgroundProcess:
         self, command: Sequence[str | Path], environment: Mapping[str, str | None], folder: Path
     ) -> psutil.Process:
         """Start it in a session of its own, its output in `log`; a variable that is None is not handed on."""
+        self.end_orphans()
+        environment = {**environment, MARK: str(self._record)}
         whole = {name: value for name, value in {**os.environ, **environment}.items() if value is not None}
         for place in (self.log, self._record):
-            place.parent.mkdir(parents=True, exist_ok=True)
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # What a broker keeps, images among it, is for whoever started it alone.
+        folder.chmod(0o700)
         with self.log.open("ab") as output:
             child = subprocess.Popen(  # noqa: S603 -- the command is this package's own
                 [str(word) for word in command],
@@ -61,18 +68,42 @@ class BackgroundProcess:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGTERM)
             _, left = psutil.wait_procs(family, timeout=timeout_s)
-            for survivor in left:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    survivor.kill()
-            psutil.wait_procs(left, timeout=5.0)
+            _kill(left)
+        self.end_orphans()
         self._record.unlink(missing_ok=True)
         return process is not None
+
+    def end_orphans(self) -> int:
+        """
+        End by force what a process that was killed has left behind, and return the number of processes.
+
+        They are known by a variable of their environment that names this part's own record.
+        """
+        if not self._record.exists() or self.find() is not None:
+            return 0
+        orphans = [process for process in psutil.process_iter() if _mark_of(process) == str(self._record)]
+        _kill(orphans)
+        return len(orphans)
 
     def tail(self, lines: int = 15) -> str:
         """Return the end of its output."""
         if not self.log.exists():
             return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _mark_of(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get(MARK)
+    except (psutil.Error, OSError):
+        return None
+
+
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=5.0)
 
 
 def require_free_port(part: str, port: int, setting: str) -> None:

@@ -1,5 +1,8 @@
 """One contract, two encoders: in this process, and behind the real Triton."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -12,13 +15,13 @@ from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import TextEncoder, build_prompt_bank
 from pipeline.encode.triton import TritonEncoder
-from pipeline.errors import BundleError, EncoderFault
+from pipeline.errors import EncoderFault
 from pipeline.events.images import ImageLimits
 from pipeline.ingest.decode import decode
 from pipeline.judge.load import load_policy_set
 from pipeline.judge.score import Judge
 from pipeline.stream.ports import ImageEncoder
-from tests.support.stream import Stack
+from tests.support.stream import REPOSITORY, Stack
 
 pytestmark = pytest.mark.integration
 
@@ -35,7 +38,6 @@ def behind_triton(bundle: Bundle, url: str, shared_memory: str, errors: list[str
         batch_size=32,
         slots=2,
         shared_memory=shared_memory,
-        region_prefix=f"test-{shared_memory}",
         on_error=(errors if errors is not None else []).append,
     )
 
@@ -101,9 +103,50 @@ def test_a_server_that_is_not_there_is_a_fault_to_try_again(bundle: Bundle, pixe
 def test_a_server_with_another_model_is_refused(bundle: Bundle, stack: Stack) -> None:
     other = Bundle(bundle.folder, bundle.manifest.model_copy(update={"name": "other"}))
     encoder = behind_triton(other, stack.triton_url, "off")
-    with pytest.raises(BundleError, match="point both at one bundle"):
+    with pytest.raises(EncoderFault, match="point both at one bundle"):
         encoder.check()
     encoder.close()
+
+
+@pytest.mark.parametrize("shared_memory", ["on", "off"])
+def test_a_server_with_another_model_has_no_answer(
+    bundle: Bundle, stack: Stack, pixels: NDArray[np.uint8], shared_memory: str
+) -> None:
+    """Requests name the version that the digest gives, so that even an encoder that never checked is refused."""
+    other = Bundle(bundle.folder, bundle.manifest.model_copy(update={"name": "other"}))
+    encoder = behind_triton(other, stack.triton_url, shared_memory)
+    with pytest.raises(EncoderFault, match="version"):
+        encoder.encode_images(pixels[:2])
+    assert not encoder.answering
+    encoder.close()
+
+
+def test_two_encoders_on_one_server_never_see_each_others_images(
+    bundle: Bundle, stack: Stack, pixels: NDArray[np.uint8]
+) -> None:
+    """Regions have names of their own, so one that ends while the other works takes nothing away."""
+    first, second = behind_triton(bundle, stack.triton_url, "on"), behind_triton(bundle, stack.triton_url, "on")
+    wanted = first.encode_images(pixels[:4])
+    second.encode_images(pixels[8:12])
+    np.testing.assert_array_equal(first.encode_images(pixels[:4]), wanted)
+    second.close()
+    np.testing.assert_array_equal(first.encode_images(pixels[:4]), wanted)
+    first.close()
+
+
+def test_regions_of_a_worker_that_was_killed_are_freed_and_those_of_the_living_are_not(
+    bundle: Bundle, stack: Stack, pixels: NDArray[np.uint8]
+) -> None:
+    living = behind_triton(bundle, stack.triton_url, "on")
+    living.encode_images(pixels[:1])
+    command = [sys.executable, "-m", "tests.support.killed_encoder", stack.triton_url]
+    killed = subprocess.run(command, cwd=REPOSITORY, check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert living.free_abandoned_regions() == 2
+    assert living.free_abandoned_regions() == 0
+    wanted = living.encode_images(pixels[:1])
+    assert np.isfinite(wanted).all()
+    living.close()
 
 
 def test_no_shared_memory_is_left_behind(bundle: Bundle, stack: Stack, pixels: NDArray[np.uint8]) -> None:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.encode.bundle import Bundle
+from pipeline.encode.contract import serving_version
 from pipeline.encode.local import LocalEncoder
 from pipeline.errors import UsageError
 from pipeline.evaluate.labelled import read_labels
@@ -149,7 +150,8 @@ def test_half_precision_has_unit_length_and_judges_alike(bundle: Bundle, evidenc
 def test_an_onnx_repository_holds_the_graphs_themselves(bundle: Bundle, evidence: Evidence, tmp_path: Path) -> None:
     build_repository(bundle, tmp_path / "models", Plan("onnx", "fp32", Serving(PROFILE)), evidence, lambda _: None)
     for model, tower in (("clip_image", bundle.image_tower), ("clip_text", bundle.text_tower)):
-        assert (tmp_path / f"models/{model}/1/model.onnx").read_bytes() == tower.read_bytes()
+        served = tmp_path / f"models/{model}/{serving_version(bundle.digest)}/model.onnx"
+        assert served.read_bytes() == tower.read_bytes()
         assert parsed((tmp_path / f"models/{model}/config.pbtxt").read_text()).platform == "onnxruntime_onnx"
 
 

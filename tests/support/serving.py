@@ -37,7 +37,6 @@ def served(
             batch_size=batch_size,
             slots=1,
             shared_memory=shared_memory,
-            region_prefix=f"watchword-{grpc}",
             on_error=lambda _: None,
         )
         encoder.check()

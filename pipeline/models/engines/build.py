@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.encode.bundle import Bundle
+from pipeline.encode.contract import IMAGE_MODEL
 from pipeline.errors import UsageError
 from pipeline.models.engines.engine_bundle import Evidence, write_engine_bundle
 from pipeline.models.engines.half import write_cast_first
 from pipeline.models.engines.parity import Parity, compare
 from pipeline.models.engines.repository import (
     BUNDLE_FOLDER,
-    IMAGE_MODEL,
     PYTHON_MODEL,
     Serving,
     copy_bundle,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.encode.bundle import MANIFEST, Bundle
+from pipeline.encode.contract import IMAGE_MODEL, TEXT_MODEL, serving_version
 from pipeline.models.engines.tensorrt import BatchProfile
 from pipeline.models.engines.triton_config import (
     FP32,
@@ -23,7 +24,6 @@ from pipeline.models.engines.triton_config import (
 
 Backend = Literal["python", "onnxruntime_onnx", "tensorrt_plan"]
 
-IMAGE_MODEL, TEXT_MODEL = "clip_image", "clip_text"
 # The bundle lies in a folder of the image model that Triton does not take for a version.
 BUNDLE_FOLDER = "bundle"
 PYTHON_MODEL = Path(__file__).parent / "backend" / "model.py"
@@ -84,9 +84,9 @@ def python_parameters(tower: str, bundle_path: str) -> dict[str, str]:
 
 
 def write_model(repository: Path, config: ModelConfig, file: Path) -> None:
-    """Write one model, `file` as its version 1 under the name its backend looks for."""
+    """Write one model, `file` under the name its backend looks for, as the version that its digest gives it."""
     name = {"onnxruntime_onnx": "model.onnx", "tensorrt_plan": "model.plan"}.get(config.platform or "", "model.py")
-    version = repository / config.name / "1"
+    version = repository / config.name / str(serving_version(config.parameters["model_digest"].string_value))
     version.mkdir(parents=True)
     shutil.copy(file, version / name)
     if (weights := file.with_suffix(".weights")).exists():

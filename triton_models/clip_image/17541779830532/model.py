@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,34 @@ import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
 
 
+# A server that was killed leaves this process behind, deaf to SIGTERM: it looks for its parent so often.
+PARENT_S = 1.0
+
+
+def end_with(parent):
+    """End this process soon after its parent."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_S)
+    os._exit(1)
+
+
+# A server that was killed leaves this process behind, deaf to SIGTERM: it looks for its parent so often.
+PARENT_S = 1.0
+
+
+def end_with(parent):
+    """End this process soon after its parent."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_S)
+    os._exit(1)
+
+
 class TritonPythonModel:
     """Triton's interface: `initialize` once an instance, then `execute` for each dynamic batch of requests."""
 
     def initialize(self, args):
-        """Open the tower. Refuses a bundle whose digest is not the one that `config.pbtxt` names."""
+        """Open the tower. Refuses a bundle whose digest is not the one that `config.pbtxt` and the version name."""
+        threading.Thread(target=end_with, args=(os.getppid(),), name="end-with-server", daemon=True).start()
         config = json.loads(args["model_config"])
         parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
         folder = Path(os.environ.get("WATCHWORD_MODEL") or Path(args["model_repository"]) / parameters["bundle"])
@@ -24,6 +49,14 @@ class TritonPythonModel:
         if digest != parameters["model_digest"]:
             raise pb_utils.TritonModelException(
                 f"{folder} is model {digest}, config.pbtxt names {parameters['model_digest']}: put the one it names there"
+            )
+        if int(args["model_version"]) != int(digest[:12], 16):
+            raise pb_utils.TritonModelException(
+                f"version {args['model_version']} is not that of model {digest}: its folder is {int(digest[:12], 16)}"
+            )
+        if int(args["model_version"]) != int(digest[:12], 16):
+            raise pb_utils.TritonModelException(
+                f"version {args['model_version']} is not that of model {digest}: its folder is {int(digest[:12], 16)}"
             )
         tower = folder / manifest[parameters["tower"]]
         if hashlib.sha256(tower.read_bytes()).hexdigest() != manifest["files"][tower.name]:
