@@ -1,5 +1,5 @@
 """`python -m pipeline` is `watchword`."""
 
-from pipeline.cli import main
+from pipeline.entry import main
 
 main()

@@ -4,14 +4,26 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
+import structlog
 import typer
 
 from pipeline.commands import archive, decisions, looking, models, policies, stack
-from pipeline.errors import DeadLetterLimit, InstanceTaken, UsageError, WatchwordError
+from pipeline.errors import DeadLetterLimit, InstanceTaken, PositionLost, UsageError, WatchwordError
+from pipeline.visible import visible
 
-EXIT_USAGE = 2
-EXIT_DEAD_LETTER_LIMIT = 3
-EXIT_FENCED = 4
+# The most specific first: the first that matches decides.
+EXIT_CODES: tuple[tuple[type[WatchwordError], int], ...] = (
+    (UsageError, 2),
+    (DeadLetterLimit, 3),
+    (InstanceTaken, 4),
+    (PositionLost, 5),
+    (WatchwordError, 1),
+)
+_ADVICE: dict[type[WatchwordError], str] = {
+    InstanceTaken: "another worker runs under this WATCHWORD_INSTANCE_ID; give each worker its own",
+    PositionLost: "the group's committed position lies past the end of the log, so that going on would skip or repeat "
+    "records; docs/delivery.md, `A position past the end`, says how to find out which, and how to set it",
+}
 
 app = typer.Typer(
     name="watchword",
@@ -28,8 +40,20 @@ app.add_typer(archive.app, name="archive")
 app.add_typer(decisions.app, name="decisions")
 
 
+def _print_version(asked: bool) -> None:  # noqa: FBT001 -- the option's value
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"watchword {version('watchword')}")
+        raise typer.Exit
+
+
 @app.callback()
-def prepare() -> None:
+def prepare(
+    version: Annotated[  # noqa: ARG001 -- answered before any command runs
+        bool, typer.Option("--version", "-V", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
     """Moderate images on a stream by policies written as text."""
     from pipeline.telemetry import log_for_people
 
@@ -45,17 +69,33 @@ def run() -> None:
     work and leaves.
 
     Exit codes: 0 stopped, 2 a setting or policy is wrong, 3 too many dead letters, 4 another worker has this
-    WATCHWORD_INSTANCE_ID.
+    WATCHWORD_INSTANCE_ID, 5 the committed position is past the end of the log, 1 anything else.
 
     Example: `WATCHWORD_INSTANCE_ID=worker-1 WATCHWORD_POLICIES=policies watchword run`
     """
-    from pipeline.settings import Settings, load_settings
-    from pipeline.stream.build import run_worker
+    from pipeline.settings import Settings, load_settings, logging_asked
     from pipeline.telemetry import configure_logging
 
-    settings = load_settings(Settings)
-    configure_logging(settings.log_format, settings.log_level)
-    run_worker(settings)
+    configure_logging(*logging_asked())
+    from pipeline.stream.build import run_worker
+
+    run_worker(load_settings(Settings))
+
+
+@app.command()
+def lag(
+    format: Annotated[str, typer.Option(help="`table` or `json`.")] = "table",  # noqa: A002 -- the option's name
+) -> None:
+    """
+    Say how many records wait, by partition, whether a worker runs or not.
+
+    Asked of the broker: what the group has committed against where the input topic ends.
+
+    Example: `watchword lag --format json | jq .records`
+    """
+    from pipeline.commands.lag import show_lag
+
+    show_lag(format)
 
 
 @app.command()
@@ -143,24 +183,46 @@ def produce(
     """
     Send images to the input topic as CloudEvents.
 
+    Of folders, files are sent that begin as an image does; a file that is named is sent whatever it is.
+
+    Exit codes: 0 sent, 2 an error or a file that could not be read.
+
     Examples: `watchword produce photo.jpg` · `watchword produce samples --labels samples/labels.csv --split val`
     """
     from pipeline.commands.produce import run_produce
 
-    run_produce(paths, labels=labels, split=split, source=source, repeat=repeat, rate=rate, references=references)
+    code = run_produce(
+        paths, labels=labels, split=split, source=source, repeat=repeat, rate=rate, references=references
+    )
+    raise typer.Exit(code)
 
 
 @app.command()
-def read(kind: Annotated[str, typer.Argument(help="`flags`, `verdicts` or `dead-letters`.")]) -> None:
+def read(
+    kind: Annotated[str, typer.Argument(help="`flags`, `verdicts` or `dead-letters`.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more until Ctrl-C.")] = False,
+    since: Annotated[
+        str | None, typer.Option(help="Only outcomes since then: `1h`, `2d`, a day or a time; `0h` is now.")
+    ] = None,
+    policy: Annotated[str | None, typer.Option(help="Only flags of this policy, or verdicts that it flags.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Stop after this many.")] = None,
+) -> None:
     """
-    Print what a stream has put out so far, one JSON object a line.
+    Print the outcomes of a stream so far, one JSON object a line.
 
-    Example: `watchword read flags | jq -r '[.event.id, .policy.id, .score] | @tsv'`
+    Examples: `watchword read flags | jq -r '[.event.id, .policy.id, .score] | @tsv'` ·
+    `watchword read flags --follow --since 0h --policy weapons.firearms`
     """
-    from pipeline.commands.read import read_outcomes
+    from contextlib import closing, nullcontext, suppress
+    from itertools import islice
 
-    for line in read_outcomes(kind):
-        typer.echo(line)
+    from pipeline.commands.console import print_line
+    from pipeline.commands.read import Asked, read_outcomes
+
+    interrupted = suppress(KeyboardInterrupt) if follow else nullcontext()
+    with interrupted, closing(read_outcomes(Asked(kind, policy, since, follow))) as outcomes:
+        for line in islice(outcomes, limit):
+            print_line(line)
 
 
 @app.command()
@@ -196,30 +258,37 @@ def reference(page: Annotated[str, typer.Argument(help="`settings` or `metrics`.
 @app.command()
 def settings() -> None:
     """Show every setting as it is in force, secrets masked, as JSON."""
-    import json
-
+    from pipeline.commands.console import print_json
     from pipeline.settings import Settings, load_settings
 
-    typer.echo(json.dumps(load_settings(Settings).shown(), indent=2))
+    print_json(load_settings(Settings).shown(), indent=2)
 
 
 def main() -> None:
-    """Run the command; errors of the tree become a message on stderr and an exit code."""
+    """Run the command; errors become a message on stderr, or a worker's last log event, and an exit code."""
+    from pipeline.telemetry import logs_events
+
     try:
         app(prog_name="watchword")
-    except UsageError as error:
-        _stop(error, EXIT_USAGE)
-    except DeadLetterLimit as error:
-        _stop(error, EXIT_DEAD_LETTER_LIMIT)
-    except InstanceTaken as error:
-        _stop(f"another worker runs under this WATCHWORD_INSTANCE_ID; give each worker its own ({error})", EXIT_FENCED)
     except WatchwordError as error:
-        _stop(error, 1)
+        code = next(code for kind, code in EXIT_CODES if isinstance(error, kind))
+        _tell(error, code)
+        sys.exit(code)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except Exception:
+        if not logs_events():
+            raise
+        structlog.get_logger().critical("crashed", exit_code=1, exc_info=True)
+        sys.exit(1)
 
 
-def _stop(error: object, code: int) -> None:
-    typer.echo(f"watchword: {error}", err=True)
-    sys.exit(code)
+def _tell(error: WatchwordError, code: int) -> None:
+    from pipeline.telemetry import logs_events
+
+    message = f"{_ADVICE[type(error)]} ({error})" if type(error) in _ADVICE else str(error)
+    if logs_events():
+        structlog.get_logger().critical("stopped", error=type(error).__name__, message=message, exit_code=code)
+    else:
+        typer.echo(f"watchword: {visible(message)}", err=True)

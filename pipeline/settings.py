@@ -1,12 +1,16 @@
 """Every setting, once. The environment is read here and nowhere else."""
 
+import difflib
+import os
+import re
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from pipeline.errors import UsageError
 from pipeline.events.images import ImageLimits
@@ -51,7 +55,7 @@ class Settings(BaseSettings):
     session_timeout_s: float = Field(10.0, gt=0, description="A worker not heard of for so long loses its partitions.")
     transaction_timeout_s: float = Field(10.0, gt=0, description="The broker aborts a transaction open for so long.")
     commit_timeout_s: float = Field(
-        15.0, gt=0, description="A commit without an answer for so long has an unknown outcome: start afresh."
+        15.0, ge=1, description="A commit without an answer for so long has an unknown outcome: start afresh."
     )
     # Flow
     chunk_max_records: int = Field(256, gt=0, description="At most so many records in a chunk.")
@@ -84,12 +88,30 @@ class Settings(BaseSettings):
     # Images
     max_image_bytes: int = Field(10 << 20, gt=0, description="Larger images are dead-lettered `too_large`.")
     max_image_pixels: int = Field(50_000_000, gt=0, description="More pixels are dead-lettered `too_many_pixels`.")
-    max_image_dimension: int = Field(20_000, gt=0, description="So is a longer side.")
+    max_image_dimension: int = Field(
+        20_000,
+        gt=0,
+        description="Images with a longer side than this, in pixels, are dead-lettered `too_many_pixels`.",
+    )
+    decode_memory_bytes: int = Field(
+        290 << 20,
+        ge=64 << 20,
+        description="Memory that decoding one image may take; images that need more are dead-lettered `too_costly`.",
+    )
+    decode_cpu_s: float = Field(
+        0.9, gt=0, description="CPU seconds that decoding one image may take, else it is dead-lettered `too_costly`."
+    )
     # References
     file_roots: tuple[Path, ...] = Field((), description="Folders `file:` references may point into, as a JSON list.")
     http_references: bool = Field(default=True, description="Whether `http:` and `https:` references are fetched.")
-    fetch_timeout_s: float = Field(10.0, gt=0, description="Deadline of one fetch, from name look-up to last byte.")
+    fetch_timeout_s: float = Field(
+        10.0,
+        gt=0,
+        description="Deadline of one reference, from name look-up to last byte, over all its tries and redirects.",
+    )
     fetch_tries: int = Field(3, gt=0, description="Tries before a reference is dead-lettered `fetch_failed`.")
+    fetch_threads: int = Field(16, gt=0, description="References fetched at a time.")
+    fetch_ports: tuple[int, ...] = Field((80, 443), description="Ports that references may name, as a JSON list.")
     fetch_redirects: int = Field(3, ge=0, description="Redirects followed, each checked like the first address.")
     fetch_allow_loopback: bool = Field(default=False, description="For tests only: allow references to this host.")
     # Dead letters
@@ -99,6 +121,10 @@ class Settings(BaseSettings):
     dead_letter_window_s: float = Field(60.0, gt=0, description="Length of that window.")
     dead_letter_minimum: int = Field(50, ge=0, description="Fewer dead letters in the window never stop the worker.")
     allow_dead_letters: bool = Field(default=False, description="Override: dead-letter any share. Unset it when done.")
+    # Outputs
+    output_compression: Literal["none", "gzip", "lz4", "zstd"] = Field(
+        "gzip", description="Compression of output topics. Every Kafka client reads `none` and `gzip`."
+    )
     # Archive
     access_log: Path | None = Field(
         None, description="File to which every look at what a restricted policy says is appended, beside the log."
@@ -116,13 +142,22 @@ class Settings(BaseSettings):
     # Operation
     http_host: str = Field("127.0.0.1", description="Where `/metrics`, `/healthz` and `/readyz` listen.")
     http_port: int = Field(9464, ge=0, le=65535, description="Their port; 0 takes a free one.")
+    http_allowed_hosts: tuple[str, ...] = Field(
+        (), description="Further names of this host that requests to it may carry, as a JSON list."
+    )
     log_format: Literal["auto", "json", "console"] = Field("auto", description="`auto`: JSON when not on a terminal.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
 
     @property
     def image_limits(self) -> ImageLimits:
         """The limits of one image."""
-        return ImageLimits(self.max_image_bytes, self.max_image_pixels, self.max_image_dimension)
+        return ImageLimits(
+            self.max_image_bytes,
+            self.max_image_pixels,
+            self.max_image_dimension,
+            self.decode_memory_bytes,
+            self.decode_cpu_s,
+        )
 
     @property
     def max_record_bytes(self) -> int:
@@ -159,10 +194,39 @@ SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
 def load_settings(kind: type[SettingsT]) -> SettingsT:
-    """Read the environment. Raises `UsageError` that names each variable at fault."""
+    """Read the environment. Raises `UsageError` that names each variable at fault, unknown ones among them."""
+    prefix = kind.model_config["env_prefix"]
+    lines = list(_unknown_variables())
     try:
-        return kind()
+        settings = kind()
+    except SettingsError as error:
+        lines.append(f"{error}: {error.__cause__}")
     except ValidationError as error:
-        prefix = kind.model_config["env_prefix"]
-        lines = [f"{prefix}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
-        raise UsageError("settings: " + "; ".join(lines)) from error
+        lines += [f"{prefix}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+    if lines:
+        raise UsageError("settings: " + "; ".join(lines))
+    return settings
+
+
+def logging_asked() -> tuple[str, str]:
+    """Return the log's format and level as far as they are valid: they must be known before any setting can fail."""
+    asked = []
+    for name in ("log_format", "log_level"):
+        field = Settings.model_fields[name]
+        value = os.environ.get(f"{PREFIX}{name.upper()}", "")
+        asked.append(value if value in get_args(field.annotation) else str(field.default))
+    return asked[0], asked[1]
+
+
+def _unknown_variables() -> Iterator[str]:
+    known = {f"{kind.model_config['env_prefix']}{name.upper()}" for kind in _KINDS for name in kind.model_fields}
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known and not _SERVICE_LINK.search(name):
+            near = difflib.get_close_matches(name.upper(), known, n=1)
+            yield f"{name} is no setting" + (f", did you mean {near[0]}?" if near else "; docs/settings.md lists them")
+
+
+# Kubernetes sets these for every service of a namespace, one called `watchword` among them.
+_SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT)|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$")
+
+_KINDS: tuple[type[BaseSettings], ...] = (Settings, StackSettings)

@@ -154,7 +154,17 @@ class Metrics(Catalogue):
         # Rebalances of the consumer group that this worker saw.
         self.rebalances = self._counter("rebalances", "Times the assignment was taken anew.")
         # Records of assigned partitions that this worker has not committed yet.
-        self.lag_records = self._gauge("consumer_lag_records", "Records not yet committed.", ("partition",))
+        self.lag_records = self._gauge(
+            "consumer_lag_records", "Records between the committed offset and the end.", ("partition",)
+        )
+        # Time without a commit while there is something to commit: 0 on a quiet stream, rising on one that is stuck.
+        self.stalled_seconds = self._gauge(
+            "seconds_without_progress", "Seconds since the last commit while there was something to commit."
+        )
+        # Records that retention removed before they were read: nobody has judged them.
+        self.records_missed = self._counter(
+            "records_missed", "Records removed by retention before this group had read them."
+        )
         # Raw scores by policy: a drifting distribution shows before flags do.
         self.scores = self._bulk_histogram("score", "Raw scores of committed verdicts.", SCORE_BUCKETS, "policy")
         # Set to 1; labels name the build, the model and the policy set in force, and that of a canary beside it.
@@ -207,11 +217,20 @@ def log_for_people() -> None:
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr), cache_logger_on_first_use=False)
 
 
+def logs_events() -> bool:
+    """Tell whether what is logged are events of a worker, for machines or people to follow."""
+    return any(isinstance(h.formatter, structlog.stdlib.ProcessorFormatter) for h in logging.getLogger().handlers)
+
+
 def configure_logging(log_format: str, level: str) -> None:
     """Send logs to stderr: JSON lines, or for people when `auto` finds a terminal."""
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+        structlog.processors.JSONRenderer()
+        if as_json
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -231,7 +250,8 @@ def configure_logging(log_format: str, level: str) -> None:
     # The client logs every reconnect at error and every state at info; what matters reaches us as exceptions.
     logging.getLogger("kafka").setLevel(logging.ERROR)
     logging.getLogger("kafka.net").setLevel(logging.CRITICAL)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for name in ("httpx", "httpcore"):  # at debug they log credentials
+        logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -54,14 +54,14 @@ _MAPPED: tuple[tuple[tuple[type[Exception], ...], type[Exception]], ...] = (
             kafka_errors.InvalidSessionTimeoutError,
             kafka_errors.InvalidTopicError,
             kafka_errors.UnsupportedVersionError,
-            # Too large for the dead-letter topic, whole: only a person can raise its limit.
-            kafka_errors.MessageSizeTooLargeError,
-            kafka_errors.RecordListTooLargeError,
         ),
         UsageError,
     ),
     (
         (
+            # A topic's limit was lowered: it is asked for again before the next try.
+            kafka_errors.MessageSizeTooLargeError,
+            kafka_errors.RecordListTooLargeError,
             kafka_errors.IllegalGenerationError,
             kafka_errors.UnknownMemberIdError,
             kafka_errors.RebalanceInProgressError,
@@ -82,7 +82,9 @@ _MAPPED: tuple[tuple[tuple[type[Exception], ...], type[Exception]], ...] = (
 
 
 def translate(error: Exception) -> Exception:
-    """Return our error for one of the client's."""
+    """Return our error for one of the client's; a plain one that only wraps another is taken for that."""
+    if type(error) is kafka_errors.KafkaError and isinstance(error.__cause__, kafka_errors.KafkaError):
+        return translate(error.__cause__)
     for kinds, ours in _MAPPED:
         if isinstance(error, kinds):
             return ours(f"kafka: {type(error).__name__}: {error}")

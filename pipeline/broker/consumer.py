@@ -2,18 +2,27 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from kafka import KafkaConsumer
-from kafka.errors import IllegalStateError
+from kafka.errors import (
+    IllegalStateError,
+    LogTruncationError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 from kafka.structs import ConsumerGroupMetadata, MemberState, OffsetAndMetadata, TopicPartition
 
 from pipeline.broker.connection import Connection, translated
-from pipeline.errors import BrokerFault, InstanceTaken
+from pipeline.broker.lenient import Unreadable, read_leniently
+from pipeline.errors import BrokerFault, InstanceTaken, PositionLost
 from pipeline.events.records import Origin, Record
+
+log = structlog.get_logger()
 
 # A member in good standing whose client sends no heartbeat for so long has been fenced.
 SILENCE_S = 2.0
@@ -21,6 +30,12 @@ SILENCE_S = 2.0
 # How long a call stays for a join that is on its way, in polls of so long.
 JOIN_S = 3.0
 JOIN_POLL_MS = 200
+
+# New partitions are seen when metadata is asked for again.
+METADATA_MAX_AGE_MS = 5000
+
+# A position past the end that stays so this long is lost; a topic made again, or a new leader, shows one for a moment.
+PAST_END_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +79,11 @@ class GroupConsumer:
         session_timeout_s: float,
         max_record_bytes: int,
         isolation_level: str = "read_committed",
+        on_missed: Callable[[int], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topic = topic
+        self._on_missed = on_missed
         self._clock = clock
         self._session_timeout_s = session_timeout_s
         self._options: dict[str, Any] = {
@@ -76,7 +93,8 @@ class GroupConsumer:
             "group_instance_id": instance_id,
             "enable_auto_commit": False,
             "isolation_level": isolation_level,
-            "auto_offset_reset": "earliest",
+            "auto_offset_reset": "none",
+            "metadata_max_age_ms": METADATA_MAX_AGE_MS,
             "session_timeout_ms": int(session_timeout_s * 1000),
             "heartbeat_interval_ms": int(session_timeout_s * 1000 / 4),
             "max_partition_fetch_bytes": max(4 << 20, max_record_bytes),
@@ -90,6 +108,7 @@ class GroupConsumer:
         self._next: dict[TopicPartition, int] = {}
         self._held: deque[Record] = deque()
         self._silent_since: float | None = None
+        self._past_end_since: float | None = None
         self.moved = True
 
     @property
@@ -125,7 +144,8 @@ class GroupConsumer:
         Seek every assigned partition to what is committed, waiting for transactions that are still open.
 
         Returns those positions by partition and clears `moved`; None when there is no assignment yet or it changed
-        meanwhile: call again. A partition without a commit starts at its beginning.
+        meanwhile: call again. A partition without a commit starts at its beginning. What retention has removed before
+        it was read is logged and counted. Raises `PositionLost` for a position past the end of the log.
         """
         membership = self.membership()
         self._held.clear()
@@ -134,12 +154,9 @@ class GroupConsumer:
             # While it joins, a member may have its new generation and still its old assignment.
             if not assigned or membership.generation_id < 0 or membership.state != MemberState.STABLE:
                 return None
-            positions = {}
-            for place in sorted(assigned):
-                committed = self._consumer.committed(place, timeout_ms=int(timeout_s * 1000))
-                if committed is None:
-                    committed = self._consumer.beginning_offsets([place])[place]
-                positions[place] = committed
+            positions = self._positions(sorted(assigned), int(timeout_s * 1000))
+            if positions is None:
+                return None
             try:
                 for place, offset in positions.items():
                     self._consumer.seek(place, offset)
@@ -151,6 +168,35 @@ class GroupConsumer:
         self._next = positions
         self.moved = False
         return {place.partition: offset for place, offset in positions.items()}
+
+    def _positions(self, assigned: Sequence[TopicPartition], timeout_ms: int) -> dict[TopicPartition, int] | None:
+        """Return where each partition is to be read from; None while one of them is past the end, for now."""
+        starts = self._consumer.beginning_offsets(assigned, timeout_ms=timeout_ms)
+        ends = self._consumer.end_offsets(assigned, timeout_ms=timeout_ms)
+        committed = {place: self._consumer.committed(place, timeout_ms=timeout_ms) for place in assigned}
+        past = {place: offset for place, offset in committed.items() if offset is not None and offset > ends[place]}
+        if past:
+            self._note_past_end(past, ends)
+            return None
+        self._past_end_since = None
+        for place, offset in committed.items():
+            if offset is None:
+                log.info("no_committed_position", partition=place.partition, reading_from=starts[place])
+            elif offset < starts[place]:
+                self._note_missed(place, offset, starts[place])
+        return {place: max(starts[place], committed[place] or 0) for place in assigned}
+
+    def _note_past_end(self, past: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> None:
+        now = self._clock()
+        self._past_end_since = now if self._past_end_since is None else self._past_end_since
+        told = ", ".join(f"partition {p.partition}: committed {past[p]}, the log ends at {ends[p]}" for p in past)
+        log.warning("position_past_end", positions=told)
+        if now - self._past_end_since >= PAST_END_S:
+            raise PositionLost(f"`{self._topic}`: {told}")
+
+    def _note_missed(self, place: TopicPartition, committed: int, start: int) -> None:
+        log.error("records_missed", partition=place.partition, committed=committed, log_starts_at=start)
+        self._on_missed(start - committed)
 
     def commit(self, ends: Mapping[int, int]) -> None:
         """
@@ -166,10 +212,15 @@ class GroupConsumer:
         """Return the group's metadata as of now."""
         return self._consumer.group_metadata()
 
-    def lag(self) -> dict[int, int]:
-        """Return, by partition, how many records stand between what was polled and the last known end."""
-        ends = {place: self._consumer.highwater(place) for place in self._next if self._is_assigned(place)}
-        return {place.partition: max(0, end - self._next[place]) for place, end in ends.items() if end is not None}
+    def reached(self) -> dict[int, int]:
+        """Return, by partition, the offset before which nothing is left to hand out, markers of transactions passed."""
+        held = {record.origin.partition for record in self._held}
+        with translated():
+            return {
+                place.partition: self._consumer.position(place, timeout_ms=0) or 0
+                for place in self._next
+                if place.partition not in held and self._is_assigned(place)
+            }
 
     def close(self, timeout_s: float) -> None:
         """Leave; a static member's partitions stay its own until the session ends."""
@@ -178,7 +229,7 @@ class GroupConsumer:
 
     def _join(self) -> KafkaConsumer:
         with translated():
-            return KafkaConsumer(self._topic, **self._options)
+            return read_leniently(KafkaConsumer(self._topic, **self._options))
 
     @contextmanager
     def _fencing(self) -> Iterator[None]:
@@ -225,6 +276,11 @@ class GroupConsumer:
         polled = self._client_poll(timeout_s, max_records)
         if self._lost(self.membership()):
             return False
+        for place, records in polled.items():
+            if records and records[0].offset < self._next.get(place, 0):
+                log.error("records_before_position", partition=place.partition, offset=records[0].offset)
+                self.moved = True
+                return False
         self._held.extend(to_record(found) for records in polled.values() for found in records)
         return bool(self._held)
 
@@ -237,11 +293,22 @@ class GroupConsumer:
         join that new metadata asked for when the poll ends first: the member is then neither in the group nor on its
         way, without a heartbeat or an error, unless the join is asked for again.
         """
-        polled: dict[Any, list[Any]] = self._consumer.poll(int(timeout_s * 1000), max_records=max_records)
+        polled = self._positioned_poll(int(timeout_s * 1000), max_records)
         deadline = self._clock() + JOIN_S
         while not polled and self._joining() and self._clock() < deadline:
             self._consumer._coordinator.request_rejoin()  # noqa: SLF001
-            polled = self._consumer.poll(JOIN_POLL_MS, max_records=max_records)
+            polled = self._positioned_poll(JOIN_POLL_MS, max_records)
+        return polled
+
+    def _positioned_poll(self, timeout_ms: int, max_records: int) -> dict[Any, list[Any]]:
+        """Poll; a position that the log does not have, or that was not sought yet, is for `rewind` to settle."""
+        try:
+            polled: dict[Any, list[Any]] = self._consumer.poll(timeout_ms, max_records=max_records)
+        except (OffsetOutOfRangeError, NoOffsetForPartitionError, LogTruncationError) as error:
+            if not self.moved:
+                log.warning("position_not_in_log", problem=repr(error))
+            self.moved = True
+            return {}
         return polled
 
     def _joining(self) -> bool:
@@ -293,10 +360,12 @@ def _identity(membership: ConsumerGroupMetadata) -> tuple[int, str]:
 
 def to_record(found: Any) -> Record:
     """Return one of the client's records as ours."""
+    unreadable = found.value.problem if isinstance(found.value, Unreadable) else None
     return Record(
         origin=Origin(found.topic, found.partition, found.offset),
         key=found.key,
-        value=found.value,
+        value=found.value if unreadable is None else bytes(found.value),
         headers=tuple((name, value) for name, value in found.headers),
         timestamp_ms=found.timestamp,
+        unreadable=unreadable,
     )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
@@ -14,11 +15,17 @@ from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartiti
 
 from pipeline.broker.connection import Connection, translate, translated
 from pipeline.broker.consumer import Span
-from pipeline.errors import BrokerFault, CommitAborted, UsageError, WatchwordError
+from pipeline.errors import BrokerFault, CommitAborted, CommitOverdue, UsageError, WatchwordError
 from pipeline.events.records import Headers
 
 ResultT = TypeVar("ResultT")
 
+# Records wait for each other up to this size; the broker holds a topic's limit against the whole batch.
+LARGEST_BATCH_BYTES = 256 << 10
+# A transaction that failed after so much of its time is taken to be too large for the time it has.
+SLOW_SHARE = 0.5
+# One request may take this share of a commit's deadline.
+REQUEST_SHARE = 0.9
 # What ending a producer may take: nobody waits for it.
 CLOSE_S = 5.0
 
@@ -33,6 +40,11 @@ class Message:
     headers: Headers = ()
     partition: int | None = None
     timestamp_ms: int | None = None
+
+
+def transactional_id(group_id: str, instance_id: str) -> str:
+    """Return the id of a worker's transactions: no two workers of two groups have one, whatever they are called."""
+    return f"{quote(group_id, safe='')}/{instance_id}"
 
 
 def send_message(producer: KafkaProducer, message: Message) -> FutureRecordMetadata:
@@ -63,26 +75,35 @@ class TransactionalProducer:
         connection: Connection,
         *,
         instance_id: str,
+        transactional_id: str,
         transaction_timeout_s: float,
         commit_timeout_s: float,
         max_record_bytes: int,
+        max_batch_bytes: int = LARGEST_BATCH_BYTES,
+        compression: str = "gzip",
     ) -> None:
         self._commit_timeout_s = commit_timeout_s
+        self._slow_s = SLOW_SHARE * min(transaction_timeout_s, commit_timeout_s)
         self._options: dict[str, Any] = {
             **connection.client_options(),
             "client_id": instance_id,
-            "transactional_id": instance_id,
+            "transactional_id": transactional_id,
             "transaction_timeout_ms": int(transaction_timeout_s * 1000),
             "delivery_timeout_ms": int(commit_timeout_s * 1000),
-            "request_timeout_ms": int(commit_timeout_s * 1000) - 1000,
+            "request_timeout_ms": int(commit_timeout_s * 1000 * REQUEST_SHARE),
             "max_block_ms": int(commit_timeout_s * 1000),
             "max_request_size": max_record_bytes + (1 << 20),
-            "batch_size": 256 << 10,
+            "batch_size": min(LARGEST_BATCH_BYTES, max_batch_bytes),
             "linger_ms": 20,  # a transaction is flushed once it is whole
-            "compression_type": "lz4",
+            "compression_type": None if compression == "none" else compression,
             "allow_auto_create_topics": False,
         }
         self._producer: KafkaProducer | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a producer that is whole."""
+        return self._producer is not None
 
     def recover(self) -> None:
         """
@@ -112,13 +133,14 @@ class TransactionalProducer:
         Send `messages` and the end of `spans` of `topic` in one transaction.
 
         Raises `CommitAborted` when it did not, or may not have, committed: call `recover` and read again from what is
-        committed. Refused because the member was replaced in its group, it is aborted like any other: whether it
-        replaced itself or another worker did is for the member to find out.
+        committed; `CommitOverdue` when that was for want of time. Refused because the member was replaced in its group,
+        it is aborted like any other: whether it replaced itself or another worker did is for the member to find out.
         """
         producer = self._producer
         if producer is None:
             raise CommitAborted("there is no producer; recover first")
         offsets = {TopicPartition(topic, span.partition): OffsetAndMetadata(span.end, "", -1) for span in spans}
+        started = time.monotonic()
         try:
             self._in_time(lambda: self._transact(producer, messages, offsets, membership))
         except UsageError:
@@ -126,7 +148,8 @@ class TransactionalProducer:
             raise
         except WatchwordError as error:
             self._give_up(producer)
-            raise CommitAborted(str(error)) from error
+            kind = CommitOverdue if time.monotonic() - started > self._slow_s else CommitAborted
+            raise kind(str(error)) from error
 
     def close(self) -> None:
         """Close without waiting for anything."""

@@ -5,14 +5,18 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+import structlog
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.structs import TopicPartition
 
 from pipeline.broker.connection import Connection, translated
 from pipeline.broker.consumer import to_record
+from pipeline.broker.lenient import read_leniently
 from pipeline.broker.producer import Message, send_message
 from pipeline.errors import BrokerFault
 from pipeline.events.records import Record
+
+log = structlog.get_logger()
 
 POLL_MS = 1000
 # Reading to the end may not take longer; what is written here is small and rare.
@@ -20,20 +24,34 @@ PATIENCE_POLLS = 30
 ANSWER_S = 30.0
 
 
+# A topic that was deleted and made again is noticed when metadata is asked for again.
+METADATA_MAX_AGE_MS = 2000
+
+
 class TableReader:
-    """Reads what is committed to a topic, from its beginning on. Used by one thread at a time."""
+    """
+    Reads what is committed to a topic, from its beginning on. Used by one thread at a time.
+
+    A topic that was made again is read from its start: `began_again` says so of the last call of `news`, and what was
+    read before is no longer there.
+    """
 
     def __init__(self, connection: Connection, topic: str) -> None:
         self._place = TopicPartition(topic, 0)
         self._read: list[Record] = []
+        self._topic_id: object = None
+        self.began_again = False
         with translated():
-            self._consumer = KafkaConsumer(
-                **connection.client_options(),
-                enable_auto_commit=False,
-                isolation_level="read_committed",
-                auto_offset_reset="earliest",
-                max_partition_fetch_bytes=16 << 20,
-                allow_auto_create_topics=False,
+            self._consumer = read_leniently(
+                KafkaConsumer(
+                    **connection.client_options(),
+                    enable_auto_commit=False,
+                    isolation_level="read_committed",
+                    auto_offset_reset="earliest",
+                    max_partition_fetch_bytes=16 << 20,
+                    metadata_max_age_ms=METADATA_MAX_AGE_MS,
+                    allow_auto_create_topics=False,
+                )
             )
             self._consumer.assign([self._place])
             self._consumer.seek_to_beginning(self._place)
@@ -42,15 +60,27 @@ class TableReader:
         """Return what was committed since the last call, up to where the topic ends now. Raises `BrokerFault`."""
         with translated():
             end = self._consumer.end_offsets([self._place])[self._place]
+            self._begin_again_if_made_again(end)
             silent = 0
             while (self._consumer.position(self._place) or 0) < end:
                 polled = self._consumer.poll(timeout_ms=POLL_MS)
                 silent = 0 if polled else silent + 1
                 if silent > PATIENCE_POLLS:
                     raise BrokerFault(f"`{self._place.topic}` cannot be read to its end, which is at {end}")
-                self._read += [to_record(each) for records in polled.values() for each in records]
+                read = [to_record(each) for records in polled.values() for each in records]
+                self._read += [record for record in read if _readable(record)]
         found, self._read = self._read, []
         return found
+
+    def _begin_again_if_made_again(self, end: int) -> None:
+        topic_id = self._consumer._manager.cluster.topic_id(self._place.topic)  # noqa: SLF001 -- asked for nowhere else
+        other = self._topic_id is not None and topic_id is not None and topic_id != self._topic_id
+        self.began_again = other or end < (self._consumer.position(self._place) or 0)
+        self._topic_id = topic_id or self._topic_id
+        if self.began_again:
+            log.warning("topic_made_again", topic=self._place.topic)
+            self._read.clear()
+            self._consumer.seek_to_beginning(self._place)
 
     def close(self) -> None:
         """Close without waiting."""
@@ -61,6 +91,12 @@ class TableReader:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def _readable(record: Record) -> bool:
+    if record.unreadable is not None:
+        log.error("record_left_out", origin=str(record.origin), problem=record.unreadable)
+    return record.unreadable is None
 
 
 class TableWriter:

@@ -75,18 +75,24 @@ def delete_topics(connection: Connection, names: Sequence[str]) -> None:
             admin.close()
 
 
+def admitted_by(connection: Connection, topics: Sequence[str]) -> dict[str, int]:
+    """Return the largest record batch that each topic admits, in bytes. Raises `BrokerFault`."""
+    with translated():
+        admin = KafkaAdminClient(**connection.options())
+        try:
+            return {topic: _admitted(admin, topic) for topic in topics}
+        finally:
+            admin.close()
+
+
 def require_room(connection: Connection, *, source: str, target: str, envelope_bytes: int) -> int:
     """
     Return the largest record `target` admits, once it is known to hold any record of `source` in an envelope.
 
     Raises `UsageError` when it does not: a record that is allowed in could then not be dead-lettered whole.
     """
-    with translated():
-        admin = KafkaAdminClient(**connection.options())
-        try:
-            comes, goes = (_admitted(admin, name) for name in (source, target))
-        finally:
-            admin.close()
+    found = admitted_by(connection, [source, target])
+    comes, goes = found[source], found[target]
     if goes < comes + envelope_bytes:
         raise UsageError(
             f"topic `{target}` admits records of {goes} bytes, but `{source}` lets {comes} in, and {envelope_bytes} "

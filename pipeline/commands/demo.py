@@ -20,11 +20,12 @@ from pipeline.broker.publisher import Publisher
 from pipeline.broker.reader import read_topics
 from pipeline.broker.topics import committed_and_end, ensure_topics
 from pipeline.commands.broken_images import broken_images
-from pipeline.commands.console import output, plain_table
+from pipeline.commands.console import Lines, output, plain_table
 from pipeline.commands.produce import image_message
 from pipeline.commands.workers import WorkerProcess
 from pipeline.errors import WatchwordError
 from pipeline.evaluate.audit import Audit, audit
+from pipeline.evaluate.content_audit import ContentAudit, audit_content
 from pipeline.evaluate.labelled import LabelledFile, read_labels, read_policy_labels
 from pipeline.events.records import Record
 from pipeline.judge.load import load_policy_set
@@ -45,6 +46,7 @@ class _Outcome:
     """What the topics hold once the demo's stream has been worked off."""
 
     audit: Audit
+    content: ContentAudit
     verdicts: list[dict[str, Any]]
     flags: list[dict[str, Any]]
     reasons: Counter[str]
@@ -66,6 +68,9 @@ def run_demo(samples: Path, *, keep: bool) -> None:
         if not keep:
             down(ours, _say)
     output().print(f"demo: {outcome.audit.summary()}")
+    output().print(f"demo: {outcome.content.summary()}")
+    if outcome.content.wrong:
+        raise DemoError("verdicts are not what their images give: " + "; ".join(outcome.content.wrong[:5]))
     if not outcome.audit.adds_up:
         raise DemoError(f"the stream does not add up: {outcome.audit}")
 
@@ -147,9 +152,12 @@ def _read(connection: Connection, settings: Settings) -> _Outcome:
 
     verdicts, flags = records(settings.topic_verdicts), records(settings.topic_flags)
     letters = records(settings.topic_dead_letters)
-    counted = audit(records(settings.topic_images), verdicts, records(settings.topic_embeddings), flags, letters)
+    images = records(settings.topic_images)
+    counted = audit(images, verdicts, records(settings.topic_embeddings), flags, letters)
+    _say("comparing every verdict with an in-process scan of the same bytes")
+    content = audit_content(images, verdicts, flags, letters, settings)
     reasons = Counter(dict(letter.headers)["watchword-reason"].decode() for letter in letters)
-    return _Outcome(counted, [_json(each) for each in verdicts], [_json(each) for each in flags], reasons)
+    return _Outcome(counted, content, [_json(each) for each in verdicts], [_json(each) for each in flags], reasons)
 
 
 def _json(record: Record) -> dict[str, Any]:
@@ -159,7 +167,7 @@ def _json(record: Record) -> dict[str, Any]:
 
 def _show(outcome: _Outcome, seconds: float, samples: Path, settings: Settings) -> None:
     console = output()
-    console.print("\nA few flag events, whole:\n")
+    console.print(Lines("\nA few flag events, whole:\n"))
     for fields in outcome.flags[:SHOWN_FLAGS]:
         console.print_json(json.dumps(fields, ensure_ascii=False))
     categories = {
@@ -173,9 +181,10 @@ def _show(outcome: _Outcome, seconds: float, samples: Path, settings: Settings) 
         right = sum(file in wanted for file in flagged)
         cells = (len(flagged), right, _ratio(right, len(flagged)), len(wanted), _ratio(right, len(wanted)))
         table.add_row(policy.id, *map(str, cells))
-    console.print("\nEach policy on the `test` photographs:\n")
+    console.print(Lines("\nEach policy on the `test` photographs:\n"))
     console.print(table)
-    console.print("\nDead letters by reason: " + ", ".join(f"{k} {n}" for k, n in sorted(outcome.reasons.items())))
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(outcome.reasons.items()))
+    console.print(Lines(f"\nDead letters by reason: {reasons}"))
     rate = outcome.audit.records / seconds
     console.print(f"{outcome.audit.records} records in {seconds:.1f} s, start of the workers included: {rate:.0f}/s")
 

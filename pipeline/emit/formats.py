@@ -1,27 +1,18 @@
 """Outcomes as they stand on the wire: CloudEvents in binary mode. The contract is docs/events.asyncapi.yaml."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
 import orjson
 
+from pipeline.emit.encoded import Encoded, rfc3339
 from pipeline.events.calibration import Calibration
-from pipeline.events.outcomes import FLAG_NAMESPACE, DeadLetter, FlagEvent, Raise, Verdict
+from pipeline.events.outcomes import FLAG_NAMESPACE, FlagEvent, Raise, Verdict
 from pipeline.events.records import Headers, Reference
 
 SOURCE = "watchword"
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """One outcome ready for a topic."""
-
-    key: bytes
-    value: bytes
-    headers: Headers
 
 
 def flag_record(verdict: Verdict, flag: FlagEvent) -> Encoded:
@@ -68,23 +59,6 @@ def embedding_record(verdict: Verdict) -> Encoded:
     return Encoded(event.id.encode(), value, (*headers, *told, *small))
 
 
-def dead_letter_record(letter: DeadLetter) -> Encoded:
-    """Return the record whole, its own headers first, with where it came from and why it is here."""
-    record = letter.record
-    reason = {
-        "watchword-reason": letter.reason.value,
-        "watchword-detail": letter.detail[:1000],
-        "watchword-topic": record.origin.topic,
-        "watchword-partition": str(record.origin.partition),
-        "watchword-offset": str(record.origin.offset),
-        "watchword-time": rfc3339(letter.time),
-        "watchword-absent": ",".join(n for n, part in (("key", record.key), ("value", record.value)) if part is None),
-    }
-    headers = tuple((name, value or b"") for name, value in record.headers)
-    added = tuple((name, text.encode()) for name, text in reason.items())
-    return Encoded(record.key or b"", record.value or b"", (*headers, *added))
-
-
 def flag_fields(verdict: Verdict, flag: FlagEvent) -> dict[str, Any]:
     """Return the fields of a flag event."""
     policy = flag.policy
@@ -109,11 +83,6 @@ def flag_fields(verdict: Verdict, flag: FlagEvent) -> dict[str, Any]:
             {"kind": each.kind, "prompt": each.prompt, "similarity": each.similarity} for each in flag.similarities
         ],
     }
-
-
-def rfc3339(time: datetime) -> str:
-    """Return a time as RFC 3339 in UTC with milliseconds."""
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _kept_back(verdict: Verdict) -> bool:

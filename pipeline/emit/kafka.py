@@ -1,11 +1,15 @@
 """The transactional sink: a chunk's outcomes and its input offsets in one transaction."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from pipeline.broker.consumer import Polled
 from pipeline.broker.producer import Message, TransactionalProducer
-from pipeline.emit.formats import Encoded, dead_letter_record, embedding_record, flag_record, verdict_record
+from pipeline.emit.dead_letters import dead_letter_record
+from pipeline.emit.encoded import Encoded
+from pipeline.emit.formats import embedding_record, flag_record, verdict_record
+from pipeline.errors import DeadLetterReason
 from pipeline.events.outcomes import DeadLetter, Verdict
 
 
@@ -18,37 +22,85 @@ class OutputTopics:
     embeddings: str
     dead_letters: str
 
+    def names(self) -> tuple[str, ...]:
+        """Return every one of them."""
+        return self.flags, self.verdicts, self.embeddings, self.dead_letters
+
 
 class KafkaSink:
-    """Emits to the four topics, exactly once for readers at `read_committed`."""
+    """
+    Emits to the four topics, exactly once for readers at `read_committed`.
 
-    def __init__(self, producer: TransactionalProducer, topics: OutputTopics, *, input_topic: str) -> None:
+    `admitted` returns the largest record that each topic admits, in bytes; it may raise `BrokerFault`. An image whose
+    verdict, flags or embedding would not fit becomes a dead letter, so that no record stops the stream.
+    """
+
+    def __init__(
+        self,
+        producer: TransactionalProducer,
+        topics: OutputTopics,
+        *,
+        input_topic: str,
+        admitted: Callable[[], dict[str, int]],
+    ) -> None:
         self._producer = producer
         self._topics = topics
         self._input_topic = input_topic
+        self._ask_admitted = admitted
+        self._admitted: dict[str, int] = {}
 
     def recover(self) -> None:
         """Have a working producer and no transaction left open. Raises `BrokerFault`: try again."""
+        if not self._producer.ready:
+            self._admitted = self._ask_admitted()
         self._producer.recover()
 
-    def emit(self, polled: Polled, verdicts: Sequence[Verdict], dead_letters: Sequence[DeadLetter]) -> None:
-        """Commit everything a chunk causes. Raises `CommitAborted` when nothing of it is known to be committed."""
-        messages = list(self._messages(verdicts, dead_letters))
+    def emit(
+        self, polled: Polled, verdicts: Sequence[Verdict], dead_letters: Sequence[DeadLetter]
+    ) -> Sequence[DeadLetter]:
+        """
+        Commit everything a chunk causes, and return the dead letters that took the place of verdicts.
+
+        Raises `CommitAborted` when nothing of it is known to be committed.
+        """
+        messages: list[Message] = []
+        refused: list[DeadLetter] = []
+        for verdict in verdicts:
+            outputs = self._outputs(verdict)
+            if problem := self._too_large(outputs):
+                refused.append(_refusal(polled, verdict, problem))
+            else:
+                messages += outputs
+        for letter in (*dead_letters, *refused):
+            topic = self._topics.dead_letters
+            messages.append(_message(topic, dead_letter_record(letter, self._admitted[topic])))
         self._producer.commit(messages, self._input_topic, polled.spans, polled.membership)
+        return refused
 
     def close(self) -> None:
         """Close without waiting."""
         self._producer.close()
 
-    def _messages(self, verdicts: Sequence[Verdict], dead_letters: Sequence[DeadLetter]) -> Iterator[Message]:
+    def _outputs(self, verdict: Verdict) -> list[Message]:
         topics = self._topics
-        for verdict in verdicts:
-            yield _message(topics.verdicts, verdict_record(verdict))
-            yield _message(topics.embeddings, embedding_record(verdict))
-            for flag in verdict.flags:
-                yield _message(topics.flags, flag_record(verdict, flag))
-        for letter in dead_letters:
-            yield _message(topics.dead_letters, dead_letter_record(letter))
+        return [
+            _message(topics.verdicts, verdict_record(verdict)),
+            _message(topics.embeddings, embedding_record(verdict)),
+            *(_message(topics.flags, flag_record(verdict, flag)) for flag in verdict.flags),
+        ]
+
+    def _too_large(self, outputs: Sequence[Message]) -> str | None:
+        for message in outputs:
+            size = Encoded(message.key or b"", message.value or b"", message.headers).size_bytes
+            if size > self._admitted[message.topic]:
+                return f"its record of {size} bytes for `{message.topic}`, which admits {self._admitted[message.topic]}"
+        return None
+
+
+def _refusal(polled: Polled, verdict: Verdict, problem: str) -> DeadLetter:
+    origin = verdict.image.event.origin
+    record = next(each for each in polled.records if each.origin == origin)
+    return DeadLetter(record, DeadLetterReason.TOO_LARGE, f"the outcome is too large: {problem}", datetime.now(UTC))
 
 
 def _message(topic: str, encoded: Encoded) -> Message:

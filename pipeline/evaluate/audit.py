@@ -53,8 +53,8 @@ def audit(
     """Compare the records of an input topic with those of the four output topics."""
     came_in = {_place(record) for record in records}
     judged, called_for = _count_verdicts(verdicts)
-    archived = Counter(_header(record, "origin") for record in embeddings)
-    refused = Counter(_dead_letter_place(record) for record in dead_letters)
+    archived = Counter(record_header(record, "origin") for record in embeddings)
+    refused = Counter(dead_letter_place(record) for record in dead_letters)
     ids, emitted = _count_flags(flags)
     outcomes = judged + refused
     to_archive = {"/".join(map(str, place)) for place in judged}
@@ -80,7 +80,7 @@ def _count_verdicts(verdicts: Iterable[Record]) -> tuple[Counter[Place], set[tup
     called_for: set[tuple[Place, str]] = set()
     for record in verdicts:
         fields = json.loads(record.value or b"")
-        place = _origin(fields)
+        place = origin_place(fields)
         judged[place] += 1
         enforced = (each for each in fields["policies"] if each["flagged"] and each["mode"] == "enforce")
         called_for.update((place, each["id"]) for each in enforced)
@@ -94,7 +94,7 @@ def _count_flags(flags: Iterable[Record]) -> tuple[Counter[str], set[tuple[Place
     for record in flags:
         fields = json.loads(record.value or b"")
         ids[fields["flag_id"]] += 1
-        emitted.add((_origin(fields), fields["policy"]["id"]))
+        emitted.add((origin_place(fields), fields["policy"]["id"]))
     return ids, emitted
 
 
@@ -107,15 +107,18 @@ def _place(record: Record) -> Place:
     return record.origin.topic, record.origin.partition, record.origin.offset
 
 
-def _origin(fields: dict[str, Any]) -> Place:
+def origin_place(fields: dict[str, Any]) -> Place:
+    """Return the place of the input record that an output is about."""
     origin = fields["origin"]
     return origin["topic"], origin["partition"], origin["offset"]
 
 
-def _dead_letter_place(record: Record) -> Place:
-    topic, partition, offset = (_header(record, f"watchword-{name}") for name in ("topic", "partition", "offset"))
+def dead_letter_place(record: Record) -> Place:
+    """Return the place of the input record that a dead letter keeps."""
+    topic, partition, offset = (record_header(record, f"watchword-{name}") for name in ("topic", "partition", "offset"))
     return topic, int(partition), int(offset)
 
 
-def _header(record: Record, name: str) -> str:
+def record_header(record: Record, name: str) -> str:
+    """Return the last header of that name. A record may have brought one of its own."""
     return next(value for found, value in reversed(record.headers) if found == name).decode()

@@ -21,13 +21,18 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record as it was read. `timestamp_ms` is the broker's or the producer's, Unix milliseconds."""
+    """
+    One record as it was read. `timestamp_ms` is the broker's or the producer's, Unix milliseconds.
+
+    `unreadable` is the problem of one that the client could not read: its value is then the raw bytes, if any.
+    """
 
     origin: Origin
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
     timestamp_ms: int | None = None
+    unreadable: str | None = None
 
     @property
     def size_bytes(self) -> int:

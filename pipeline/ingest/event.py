@@ -1,15 +1,28 @@
 """A record to the image event it means: CloudEvents' Kafka binding in binary mode, or a bare image."""
 
 import json
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import DeadLetterReason, RecordFault
 from pipeline.events.records import Headers, ImageEvent, Record, Reference
 
+# Outputs repeat these, in topics that admit a mebibyte; JSON may make six bytes of one.
+MAX_ID_BYTES = 1024
+MAX_SOURCE_BYTES = 2048
+MAX_ATTRIBUTES = 64
+MAX_ATTRIBUTES_BYTES = 16 << 10
+MAX_URI_BYTES = 8 << 10
+MAX_REFERENCE_BYTES = 64 << 10
+
 _CORE = ("id", "source", "type", "time", "specversion", "subject", "dataschema", "datacontenttype")
+_SHOWN = 100
+# RFC 3339, section 5.6; a leap second is the second after it.
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+_MICROSECONDS = 7
 
 
 class _ReferenceValue(BaseModel):
@@ -23,8 +36,10 @@ def parse_event(record: Record) -> ImageEvent:
     Read a record as an image event.
 
     Without `ce_` headers the value is an image whose id is topic/partition/offset. Raises `RecordFault` with
-    `bad_event`, `bad_reference` or `empty`.
+    `unreadable`, `bad_event`, `bad_reference` or `empty`.
     """
+    if record.unreadable is not None:
+        raise RecordFault(DeadLetterReason.UNREADABLE, f"the record cannot be read: {record.unreadable}")
     headers = {name.lower(): value or b"" for name, value in record.headers}
     attributes = _attributes(headers)
     if not record.value:
@@ -39,6 +54,11 @@ def parse_event(record: Record) -> ImageEvent:
         attributes={name: value for name, value in attributes.items() if name not in _CORE},
         content=_content(record.value, headers.get("content-type", b"")),
     )
+
+
+def refers(record: Record) -> bool:
+    """Tell whether a record's value says where the image is, instead of being it."""
+    return any(name.lower() == "content-type" and _is_json(value or b"") for name, value in record.headers)
 
 
 def event_headers(
@@ -57,30 +77,67 @@ def event_headers(
     return tuple((name, text.encode()) for name, text in headers.items())
 
 
-def _attributes(headers: dict[str, bytes]) -> dict[str, str]:
+def _attributes(headers: Mapping[str, bytes]) -> dict[str, str]:
+    found = {name[3:]: value for name, value in headers.items() if name.startswith("ce_")}
+    _require_room("ce_id", len(found.get("id", b"")), MAX_ID_BYTES)
+    _require_room("ce_source", len(found.get("source", b"")), MAX_SOURCE_BYTES)
+    extensions = {name: value for name, value in found.items() if name not in _CORE}
+    if len(extensions) > MAX_ATTRIBUTES:
+        detail = f"{len(extensions)} attributes, the limit is {MAX_ATTRIBUTES}"
+        raise RecordFault(DeadLetterReason.BAD_EVENT, detail)
+    size = sum(len(name) + len(value) for name, value in extensions.items())
+    _require_room("the attributes together", size, MAX_ATTRIBUTES_BYTES)
     try:
-        return {name[3:]: value.decode() for name, value in headers.items() if name.startswith("ce_")}
+        return {name: value.decode() for name, value in found.items()}
     except UnicodeDecodeError as error:
-        raise RecordFault(DeadLetterReason.BAD_EVENT, f"a `ce_` header is not UTF-8: {error}") from error
+        raise RecordFault(DeadLetterReason.BAD_EVENT, f"a `ce_` header is not UTF-8: {error.reason}") from error
+
+
+def _require_room(name: str, size: int, limit: int) -> None:
+    if size > limit:
+        raise RecordFault(DeadLetterReason.BAD_EVENT, f"{name}: {size} bytes, the limit is {limit}")
 
 
 def _time(text: str | None, timestamp_ms: int | None) -> datetime | None:
-    if text is None:
-        return None if timestamp_ms is None or timestamp_ms < 0 else datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+    """Return an event's time; a record's own timestamp that no calendar has is as good as none."""
     try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise RecordFault(DeadLetterReason.BAD_EVENT, f"`ce_time` is not an RFC 3339 time: `{text}`") from error
-    if time.tzinfo is None:
-        raise RecordFault(DeadLetterReason.BAD_EVENT, f"`ce_time` has no time zone: `{text}`")
-    return time.astimezone(UTC)
+        if text is not None:
+            return _rfc3339(text)
+        return None if timestamp_ms is None or timestamp_ms < 0 else datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        if text is None:
+            return None
+        detail = f"`ce_time` is not an RFC 3339 time with a zone, from year 1 to 9999 in UTC: `{text[:_SHOWN]}`"
+        raise RecordFault(DeadLetterReason.BAD_EVENT, detail) from error
+
+
+def _rfc3339(text: str) -> datetime:
+    """Return a time in UTC. Raises `ValueError` and `OverflowError`."""
+    found = _RFC3339.fullmatch(text)
+    if found is None:
+        raise ValueError(text)
+    day, minute, second, fraction, zone = found.groups(default="")
+    leap = second == "60"
+    whole = f"{day}T{minute}:{'59' if leap else second}{fraction[:_MICROSECONDS]}{zone.upper()}"
+    return (datetime.fromisoformat(whole) + timedelta(seconds=leap)).astimezone(UTC)
+
+
+def _is_json(content_type: bytes) -> bool:
+    return content_type.split(b";")[0].strip().lower() == b"application/json"
 
 
 def _content(value: bytes, content_type: bytes) -> bytes | Reference:
-    if content_type.split(b";")[0].strip().lower() != b"application/json":
+    if not _is_json(content_type):
         return value
+    if len(value) > MAX_REFERENCE_BYTES:
+        detail = f"a reference of {len(value)} bytes, the limit is {MAX_REFERENCE_BYTES}"
+        raise RecordFault(DeadLetterReason.BAD_REFERENCE, detail)
     try:
-        return Reference(_ReferenceValue.model_validate(json.loads(value)).uri)
-    except (ValueError, ValidationError) as error:
-        detail = 'expected {"uri": "…"}, ' + str(error).splitlines()[0]
+        uri = _ReferenceValue.model_validate(json.loads(value)).uri
+        size = len(uri.encode())
+    except (ValueError, RecursionError, ValidationError) as error:
+        detail = 'expected {"uri": "…"}, ' + (str(error).splitlines() or ["nothing else"])[0]
         raise RecordFault(DeadLetterReason.BAD_REFERENCE, detail) from error
+    if size > MAX_URI_BYTES:
+        raise RecordFault(DeadLetterReason.BAD_REFERENCE, f"a `uri` of {size} bytes, the limit is {MAX_URI_BYTES}")
+    return Reference(uri)

@@ -89,6 +89,7 @@ class Archiver:
         self._pending = _Pending()
         self._stopping = threading.Event()
         self._writes = 0
+        self._pauses = patience.pauses()
 
     def stop(self) -> None:
         """Ask `run` to store what it has and return. Safe in a signal handler."""
@@ -96,15 +97,14 @@ class Archiver:
 
     def run(self) -> None:
         """Archive until stopped. Raises what nothing but a person can mend."""
-        pauses = self._patience.pauses()
+        self._pauses = self._patience.pauses()
         while not self._stopping.is_set():
             try:
                 self._turn()
-                pauses = self._patience.pauses()
             except (DependencyFault, CommitAborted) as fault:
                 self._pending = _Pending()
                 self._source.moved = True
-                pause_s = next(pauses)
+                pause_s = next(self._pauses)
                 log.warning("going back to what is committed", fault=str(fault), pause_s=pause_s)
                 self._stopping.wait(pause_s)
         if self._pending.ends:
@@ -139,6 +139,7 @@ class Archiver:
         started = self._clock()
         added = self._store.add(pending.rows) if pending.rows else 0
         self._source.commit(pending.ends)
+        self._pauses = self._patience.pauses()  # what is read is nothing won: only what is stored is
         self._writes += 1
         seconds = round(self._clock() - started, 2)
         log.info("archived", rows=len(pending.rows), new=added, seconds=seconds)

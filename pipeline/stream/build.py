@@ -1,8 +1,10 @@
 """A worker on the real parts, from settings alone."""
 
-import signal
+import math
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import version
 from typing import TypeVar
 
@@ -10,14 +12,17 @@ import structlog
 from threadpoolctl import threadpool_limits
 
 from pipeline.broker.consumer import GroupConsumer
-from pipeline.broker.producer import TransactionalProducer
-from pipeline.broker.topics import ensure_topics, partitions_of, require_room
+from pipeline.broker.lag import EndWatch
+from pipeline.broker.producer import TransactionalProducer, transactional_id
+from pipeline.broker.topics import admitted_by, ensure_topics, require_room
 from pipeline.emit.kafka import KafkaSink, OutputTopics
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.prompt_bank import TextEncoder
 from pipeline.encode.text_cache import CachedTextEncoder
 from pipeline.encode.triton import TritonEncoder
 from pipeline.errors import DependencyFault
+from pipeline.ingest.decode import decode_here
+from pipeline.ingest.decode_processes import DecodeProcesses
 from pipeline.ingest.fetch import Fetcher, FetchRules
 from pipeline.settings import ENVELOPE_BYTES, Settings
 from pipeline.stream.archiver import Archiver, Store
@@ -30,21 +35,28 @@ from pipeline.stream.patience import Patience
 from pipeline.stream.policy_sources import FolderPolicies, PolicySource, PublishedPolicies
 from pipeline.stream.policy_watch import PolicyWatch
 from pipeline.stream.ports import ImageEncoder, Sink, Source
+from pipeline.stream.progress import ChunkSize
+from pipeline.stream.shutdown import Shutdown
+from pipeline.stream.status import Status
 from pipeline.stream.steps import Decoder
 from pipeline.stream.topics import connection_of, policy_topic, topics_of
-from pipeline.stream.worker import Worker
+from pipeline.stream.watches import ENCODER_S, TURN_S, BrokerWatch, Watch
+from pipeline.stream.worker import STUCK_S, Worker
 from pipeline.telemetry import Metrics
 
 log = structlog.get_logger()
 
+# A broker that takes longer to say where a topic ends does not answer.
+BROKER_TIMEOUT_S = 4.0
+
 AnswerT = TypeVar("AnswerT")
 
 
-def _prepare_topics(settings: Settings) -> int:
-    """Return the largest record the dead-letter topic, and so the producer, admits."""
+def _prepare_topics(settings: Settings) -> None:
+    """Make the topics that are missing. Raises `UsageError` when dead letters have no room in theirs."""
     connection = connection_of(settings)
     ensure_topics(connection, topics_of(settings))
-    return require_room(
+    require_room(
         connection,
         source=settings.topic_images,
         target=settings.topic_dead_letters,
@@ -52,7 +64,7 @@ def _prepare_topics(settings: Settings) -> int:
     )
 
 
-def build_source(settings: Settings) -> GroupConsumer:
+def build_source(settings: Settings, metrics: Metrics) -> GroupConsumer:
     """Return the input topic as this worker's group member reads it."""
     return GroupConsumer(
         connection_of(settings),
@@ -61,6 +73,7 @@ def build_source(settings: Settings) -> GroupConsumer:
         instance_id=settings.instance_id,
         session_timeout_s=settings.session_timeout_s,
         max_record_bytes=settings.max_record_bytes,
+        on_missed=metrics.records_missed.inc,
     )
 
 
@@ -73,19 +86,33 @@ def build_policy_source(settings: Settings) -> PolicySource:
     return PublishedPolicies(connection, settings.topic_policies)
 
 
-def build_sink(settings: Settings, largest_record_bytes: int) -> KafkaSink:
-    """Return the transactional sink of this worker."""
-    producer = TransactionalProducer(
-        connection_of(settings),
-        instance_id=settings.instance_id,
-        transaction_timeout_s=settings.transaction_timeout_s,
-        commit_timeout_s=settings.commit_timeout_s,
-        max_record_bytes=largest_record_bytes,
-    )
-    topics = OutputTopics(
+def output_topics(settings: Settings) -> OutputTopics:
+    """Return the names of the topics that a worker writes."""
+    return OutputTopics(
         settings.topic_flags, settings.topic_verdicts, settings.topic_embeddings, settings.topic_dead_letters
     )
-    return KafkaSink(producer, topics, input_topic=settings.topic_images)
+
+
+def build_sink(settings: Settings) -> KafkaSink:
+    """Return the transactional sink of this worker. Raises `BrokerFault`."""
+    connection, topics = connection_of(settings), output_topics(settings)
+    admitted = admitted_by(connection, topics.names())
+    producer = TransactionalProducer(
+        connection,
+        instance_id=settings.instance_id,
+        transactional_id=transactional_id(settings.group_id, settings.instance_id),
+        transaction_timeout_s=settings.transaction_timeout_s,
+        commit_timeout_s=settings.commit_timeout_s,
+        max_record_bytes=max(admitted.values()),
+        max_batch_bytes=min(admitted.values()),
+        compression=settings.output_compression,
+    )
+    return KafkaSink(
+        producer,
+        topics,
+        input_topic=settings.topic_images,
+        admitted=lambda: admitted_by(connection, topics.names()),
+    )
 
 
 def build_encoder(settings: Settings, bundle: Bundle, metrics: Metrics) -> TritonEncoder:
@@ -97,15 +124,25 @@ def build_encoder(settings: Settings, bundle: Bundle, metrics: Metrics) -> Trito
         batch_size=settings.batch_size,
         slots=settings.requests_in_flight,
         shared_memory=settings.triton_shared_memory,
-        region_prefix=f"watchword-{settings.instance_id}",
         on_error=lambda kind: metrics.encoder_errors.labels(kind).inc(),
     )
 
 
 def build_decoder(settings: Settings, bundle: Bundle) -> Decoder:
-    """Return the decoder for the bundle's pixels, under the configured limits."""
-    return Decoder(
-        bundle.pixels, settings.image_limits, Fetcher(fetch_rules(settings)), thumbnail_side=settings.archive_thumbnails
+    """Return the decoder for the bundle's pixels, in this process, under the configured limits."""
+    decode = partial(
+        decode_here,
+        spec=bundle.pixels,
+        limits=settings.image_limits,
+        thumbnail_side=settings.archive_thumbnails,
+    )
+    return Decoder(decode, Fetcher(fetch_rules(settings)))
+
+
+def build_decode_processes(settings: Settings, bundle: Bundle) -> DecodeProcesses:
+    """Return the processes that decode for a worker, each with limits on CPU and memory."""
+    return DecodeProcesses(
+        settings.decode_threads, bundle.pixels, settings.image_limits, thumbnail_side=settings.archive_thumbnails
     )
 
 
@@ -119,6 +156,7 @@ def fetch_rules(settings: Settings) -> FetchRules:
         tries=settings.fetch_tries,
         redirects=settings.fetch_redirects,
         allow_loopback=settings.fetch_allow_loopback,
+        ports=settings.fetch_ports,
     )
 
 
@@ -148,8 +186,20 @@ def _patience(settings: Settings) -> Patience:
     return Patience(settings.retry_backoff_s, settings.retry_backoff_max_s)
 
 
-def _load_policies(settings: Settings, encoder: TextEncoder, bundle: Bundle, metrics: Metrics) -> PolicyWatch:
-    """Return the watch over the policies, with its first set in force; waits for what it depends on."""
+def _build_policies(
+    settings: Settings, source: PolicySource, encoder: TextEncoder, bundle: Bundle, metrics: Metrics
+) -> PolicyWatch:
+    return PolicyWatch(
+        source,
+        CachedTextEncoder(encoder, settings.text_cache),
+        bundle.lineage,
+        metrics,
+        interval_s=settings.policy_interval_s,
+    )
+
+
+def _noting(bundle: Bundle, metrics: Metrics) -> Callable[[InForce], None]:
+    """Return what tells the metrics about a set that comes in force."""
 
     def note(in_force: InForce) -> None:
         metrics.info.clear()
@@ -159,61 +209,90 @@ def _load_policies(settings: Settings, encoder: TextEncoder, bundle: Bundle, met
                 digest = judge.bank.policy_set.digest
                 metrics.info.labels(version("watchword"), bundle.digest, digest, role).set(1)
 
-    patience = _patience(settings)
-    policies = PolicyWatch(
-        _until_it_answers(lambda: build_policy_source(settings), patience),
-        CachedTextEncoder(encoder, settings.text_cache),
-        bundle.lineage,
-        metrics,
-        interval_s=settings.policy_interval_s,
-    )
-    _until_it_answers(lambda: policies.load(note), patience)
-    return policies
+    return note
 
 
 def run_worker(settings: Settings) -> None:
     """
     Run one worker until SIGTERM or SIGINT.
 
-    Waits for broker and Triton to answer. Raises `UsageError` for what only a person can mend, `PolicyError` with
-    places, `DeadLetterLimit` and `InstanceTaken`.
+    Health and readiness answer from the start; then broker and Triton are waited for. Raises `UsageError` for what only
+    a person can mend, `PolicyError` with places, `DeadLetterLimit`, `InstanceTaken` and `PositionLost`.
     """
+    shutdown = Shutdown(settings.drain_timeout_s)
+    shutdown.install()
     log.info("settings", **settings.shown())
     # A chunk's matrix product is small; the library's other threads would spin for it on cores that decode.
     threadpool_limits(limits=1, user_api="blas")
-    bundle, metrics = Bundle.load(settings.model), Metrics()
-    encoder, patience = build_encoder(settings, bundle, metrics), _patience(settings)
-    _until_it_answers(encoder.check, patience)
-    policies = _load_policies(settings, encoder, bundle, metrics)
-    largest_record_bytes = _until_it_answers(lambda: _prepare_topics(settings), patience)
-    sink = build_sink(settings, largest_record_bytes)
-    _until_it_answers(sink.recover, patience)
-    source = build_source(settings)
-    partitions = len(partitions_of(connection_of(settings), [settings.topic_images]))
-    audit = AuditDraw(time.monotonic, lambda: len(source.partitions) / max(1, partitions))
-    decoder = build_decoder(settings, bundle)
-    flow = _build_flow(settings, decoder, encoder, policies.current, sink, audit, patience, metrics)
-    worker = _build_worker(settings, source, sink, flow, patience, metrics)
-    health = HealthServer(
-        settings.http_host,
-        settings.http_port,
-        metrics,
-        alive=lambda: {"loop": worker.alive(), "policies": policies.watching()},
-        ready=lambda: {"assigned": worker.assigned, "model": encoder.answering, "policies": True},
-    )
-    log.info("worker started", health=health.address, model=bundle.manifest.name)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: worker.stop())
-    policies.start()
-    try:
+    metrics, status = Metrics(), Status()
+    with ExitStack() as closing:
+        health = HealthServer(
+            settings.http_host,
+            settings.http_port,
+            metrics,
+            alive=status.alive,
+            ready=status.ready,
+            allowed_hosts=settings.http_allowed_hosts,
+        )
+        closing.callback(health.close)
+        log.info("health_answers", address=health.address)
+        worker = _assemble(settings, shutdown, status, metrics, closing)
+        shutdown.begin_work()
         worker.run()
-    finally:
-        policies.stop()
-        flow.close()
-        source.close(timeout_s=5.0)
-        sink.close()
-        encoder.close()
-        health.close()
+
+
+def _assemble(settings: Settings, shutdown: Shutdown, status: Status, metrics: Metrics, closing: ExitStack) -> Worker:
+    """Build the worker part by part, waiting for what each depends on; `closing` takes what is to be closed."""
+    bundle, patience = Bundle.load(settings.model), _patience(settings)
+    encoder = build_encoder(settings, bundle, metrics)
+    closing.callback(encoder.close)
+    status.encoder = encoder
+    _until_it_answers(encoder.check, patience)
+    if freed := _until_it_answers(encoder.free_abandoned_regions, patience):
+        log.info("abandoned_regions_freed", regions=freed)
+    encoder_watch = _watch(closing, "encoder-watch", encoder.check, ENCODER_S)
+    policy_source = _until_it_answers(lambda: build_policy_source(settings), patience)
+    policies = _build_policies(settings, policy_source, encoder, bundle, metrics)
+    _until_it_answers(lambda: policies.load(_noting(bundle, metrics)), patience)
+    closing.callback(policies.stop)
+    status.policies = policies
+    _until_it_answers(lambda: _prepare_topics(settings), patience)
+    sink = _until_it_answers(lambda: build_sink(settings), patience)
+    closing.callback(sink.close)
+    _until_it_answers(sink.recover, patience)
+    source = _until_it_answers(lambda: build_source(settings, metrics), patience)
+    closing.callback(source.close, timeout_s=5.0)
+    broker = _broker_watch(settings)
+    status.broker = broker
+    audit = AuditDraw(time.monotonic, lambda: len(source.partitions) / max(1, len(source.partitions), len(broker.ends)))
+    processes = build_decode_processes(settings, bundle)
+    closing.callback(processes.close)
+    decoder = Decoder(processes.decode, Fetcher(fetch_rules(settings)))
+    flow = _build_flow(settings, decoder, encoder, policies.current, sink, audit, patience, metrics)
+    closing.callback(flow.close)
+    worker = _build_worker(settings, source, sink, flow, broker, shutdown, patience, metrics)
+    status.worker = worker
+    encoder_watch.start()
+    _watch(closing, "broker-watch", broker.look, TURN_S).start()
+    closing.callback(broker.close)
+    policies.start()
+    log.info("worker started", model=bundle.manifest.name)
+    return worker
+
+
+def _watch(closing: ExitStack, name: str, action: Callable[[], object], interval_s: float) -> Watch:
+    watch = Watch(name, action, interval_s)
+    closing.callback(watch.stop)
+    return watch
+
+
+def _broker_watch(settings: Settings) -> BrokerWatch:
+    needed = (settings.topic_images, *output_topics(settings).names())
+    return BrokerWatch(
+        EndWatch(connection_of(settings), timeout_s=BROKER_TIMEOUT_S),
+        settings.topic_images,
+        needed,
+    )
 
 
 def _build_flow(
@@ -240,26 +319,41 @@ def _build_flow(
         ),
         audit=audit,
         limits=FlowLimits(
-            settings.chunks_in_work, settings.decode_threads, settings.batch_size, settings.requests_in_flight
+            settings.chunks_in_work,
+            settings.decode_threads,
+            settings.fetch_threads,
+            settings.batch_size,
+            settings.requests_in_flight,
         ),
+        chunk_size=ChunkSize(settings.chunk_max_records, settings.chunk_max_bytes),
         patience=patience,
         metrics=metrics,
     )
 
 
 def _build_worker(
-    settings: Settings, source: Source, sink: Sink, flow: Flow, patience: Patience, metrics: Metrics
+    settings: Settings,
+    source: Source,
+    sink: Sink,
+    flow: Flow,
+    broker: BrokerWatch,
+    shutdown: Shutdown,
+    patience: Patience,
+    metrics: Metrics,
 ) -> Worker:
+    rounds = math.ceil(settings.chunk_max_records / settings.fetch_threads)
     return Worker(
         source,
         sink,
         flow,
-        max_records=settings.chunk_max_records,
-        max_bytes=settings.chunk_max_bytes,
+        ends=lambda: broker.ends,
         rewind_timeout_s=settings.commit_timeout_s,
         drain_timeout_s=settings.drain_timeout_s,
+        # All references of a chunk may be to hosts that are silent until the deadline.
+        chunk_timeout_s=STUCK_S + rounds * settings.fetch_timeout_s,
         patience=patience,
         metrics=metrics,
+        stopping=shutdown.asked,
     )
 
 

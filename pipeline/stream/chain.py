@@ -1,6 +1,8 @@
 """A chain of stages, a thread each, that work on chunks in order and drop what has become stale."""
 
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -43,6 +45,8 @@ class Chain:
         self._epoch = 0
         self._open = False
         self._in_work = 0
+        self._offered: deque[float] = deque()
+        self._waiting = 0
         self._failure: BaseException | None = None
         self._threads = [
             threading.Thread(target=self._run, args=(place,), name=f"stage-{stage.name}", daemon=True)
@@ -69,6 +73,16 @@ class Chain:
         """Chunks that were offered and are neither committed nor dropped."""
         return self._in_work
 
+    @property
+    def waits_for_dependency(self) -> bool:
+        """Whether a dependency's fault is being tried again at this moment."""
+        return self._waiting > 0
+
+    def oldest_s(self) -> float:
+        """Return the age of the oldest chunk in work, in seconds; 0 when there is none."""
+        with self._changed:
+            return time.monotonic() - self._offered[0] if self._offered else 0.0
+
     def waiting(self) -> dict[str, int]:
         """Return how many chunks wait in front of each stage."""
         return {stage.name: queue.qsize() for stage, queue in zip(self._stages, self._queues, strict=True)}
@@ -90,6 +104,7 @@ class Chain:
         """Put a chunk on the chain, at the first stage."""
         with self._changed:
             self._in_work += 1
+            self._offered.append(time.monotonic())
             epoch = self._epoch
         self._queues[0].put((epoch, item))
 
@@ -116,15 +131,23 @@ class Chain:
         Returns None once nobody waits for the answer any more: the epoch ended or the chain is closing.
         """
         pauses = self._patience.pauses()
-        while not self._stale(epoch):
-            try:
-                return dependent()
-            except DependencyFault as fault:
-                pause_s = next(pauses)
-                self._on_retry(type(fault).__name__)
-                log.warning("dependency failed, trying again", fault=str(fault), pause_s=pause_s)
-            with self._changed:
-                self._changed.wait_for(lambda: self._stale(epoch), pause_s)
+        failed = False
+        try:
+            while not self._stale(epoch):
+                try:
+                    return dependent()
+                except DependencyFault as fault:
+                    pause_s = next(pauses)
+                    self._on_retry(type(fault).__name__)
+                    log.warning("dependency failed, trying again", fault=str(fault), pause_s=pause_s)
+                with self._changed:
+                    self._waiting += not failed
+                    failed = True
+                    self._changed.wait_for(lambda: self._stale(epoch), pause_s)
+        finally:
+            if failed:
+                with self._changed:
+                    self._waiting -= 1
         return None
 
     def close(self) -> None:
@@ -160,6 +183,7 @@ class Chain:
     def _leave(self) -> None:
         with self._changed:
             self._in_work -= 1
+            self._offered.popleft()
             self._changed.notify_all()
 
     def _fail(self, stage: Stage, error: BaseException) -> None:

@@ -3,21 +3,22 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
 from pipeline.broker.consumer import Polled
-from pipeline.errors import CommitAborted
+from pipeline.errors import CommitAborted, CommitOverdue
 from pipeline.events.images import DecodedImage
 from pipeline.events.outcomes import DeadLetter, Verdict
 from pipeline.events.policies import Mode
-from pipeline.events.records import Record
+from pipeline.events.records import Origin, Record
+from pipeline.ingest.event import refers
 from pipeline.stream.audit_draw import AuditDraw
 from pipeline.stream.chain import Chain, Stage
 from pipeline.stream.dead_letter_limit import DeadLetterGate
@@ -25,12 +26,16 @@ from pipeline.stream.in_force import CANARY, CURRENT, InForce
 from pipeline.stream.ledger import CommitLedger
 from pipeline.stream.patience import Patience
 from pipeline.stream.ports import ImageEncoder, Sink
+from pipeline.stream.progress import ChunkSize, Progress
 from pipeline.stream.steps import Decoder, stack_pixels
 from pipeline.telemetry import Metrics
 
 log = structlog.get_logger()
 
 ItemT = TypeVar("ItemT")
+
+# None for a record that nobody waits for any more.
+_Outcomes = list[tuple[Origin, DecodedImage | DeadLetter | None]]
 
 # Records one decode task takes: a task each costs more in hand-over between threads than the hand-over is worth.
 DECODE_SLICE = 16
@@ -49,7 +54,7 @@ def batched(items: Sequence[ItemT], size: int) -> Iterator[Sequence[ItemT]]:
 @dataclass(frozen=True, slots=True)
 class _Decoding:
     polled: Polled
-    slices: list[Future[list[DecodedImage | DeadLetter]]]
+    slices: list[Future[_Outcomes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,19 @@ class _Judged:
     roles: list[str]
     dead_letters: list[DeadLetter]
 
+    def without(self, refused: Sequence[DeadLetter]) -> Self:
+        """Return the chunk with dead letters in the place of verdicts."""
+        if not refused:
+            return self
+        gone = {letter.record.origin for letter in refused}
+        kept = [place for place, each in enumerate(self.verdicts) if each.image.event.origin not in gone]
+        return replace(
+            self,
+            verdicts=[self.verdicts[place] for place in kept],
+            roles=[self.roles[place] for place in kept],
+            dead_letters=[*self.dead_letters, *refused],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class FlowLimits:
@@ -74,6 +92,7 @@ class FlowLimits:
 
     chunks_in_work: int
     decode_threads: int
+    fetch_threads: int
     batch_size: int
     requests_in_flight: int
 
@@ -83,7 +102,8 @@ class Flow:
     The chain of one worker, and the pools its stages use.
 
     Decoding and encoding of a chunk are handed to the pools at once and waited for by the next stage, so a pool is
-    never idle while an earlier chunk's last batch is out.
+    never idle while an earlier chunk's last batch is out. References have a pool of their own: what waits for someone
+    else's server holds no thread that decodes.
     """
 
     def __init__(
@@ -96,10 +116,15 @@ class Flow:
         gate: DeadLetterGate,
         audit: AuditDraw,
         limits: FlowLimits,
+        chunk_size: ChunkSize,
         patience: Patience,
         metrics: Metrics,
     ) -> None:
         self.ledger = CommitLedger()
+        self.progress = Progress()
+        self.chunk_size = chunk_size
+        self.aborted = False
+        self.last_abort = ""
         self._decoder = decoder
         self._encoder = encoder
         self._in_force = in_force
@@ -109,6 +134,7 @@ class Flow:
         self._limits = limits
         self._metrics = metrics
         self._decode_pool = ThreadPoolExecutor(limits.decode_threads, "decode")
+        self._fetch_pool = ThreadPoolExecutor(limits.fetch_threads, "fetch")
         self._encode_pool = ThreadPoolExecutor(limits.requests_in_flight, "encode")
         stages = [Stage("encode", self._encode), Stage("judge", self._judge), Stage("commit", self._commit)]
         self.chain = Chain(
@@ -123,19 +149,27 @@ class Flow:
         log.debug("chunk polled", spans=spans_of(polled), records=len(polled.records))
         self._metrics.records.inc(len(polled.records))
         self._metrics.chunk_records.observe(len(polled.records))
-        size = min(DECODE_SLICE, max(1, len(polled.records) // self._limits.decode_threads))
-        slices = [self._decode_pool.submit(self._decode, part) for part in batched(polled.records, size)]
+        held: list[Record] = []
+        referred: list[Record] = []
+        for record in polled.records:
+            (referred if refers(record) else held).append(record)
+        size = min(DECODE_SLICE, max(1, len(held) // self._limits.decode_threads))
+        slices = [self._decode_pool.submit(self._decode, self.chain.epoch, part) for part in batched(held, size)]
+        slices += [self._fetch_pool.submit(self._decode, self.chain.epoch, [record]) for record in referred]
         self.chain.offer(_Decoding(polled, slices))
 
     def close(self) -> None:
         """Stop everything; what is in work is dropped."""
         self.chain.close()
-        for pool in (self._decode_pool, self._encode_pool):
+        for pool in (self._decode_pool, self._fetch_pool, self._encode_pool):
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _encode(self, decoding: _Decoding) -> _Encoding:
+    def _encode(self, decoding: _Decoding) -> _Encoding | None:
         with self._metrics.stage_seconds.labels("decode").time():
-            outcomes = [outcome for part in decoding.slices for outcome in part.result()]
+            found = {origin: outcome for part in decoding.slices for origin, outcome in part.result()}
+            outcomes = [found[record.origin] for record in decoding.polled.records]
+        if None in outcomes:
+            return None
         images = [outcome for outcome in outcomes if isinstance(outcome, DecodedImage)]
         dead_letters = [outcome for outcome in outcomes if isinstance(outcome, DeadLetter)]
         batches = [
@@ -144,8 +178,8 @@ class Flow:
         ]
         return _Encoding(decoding.polled, images, dead_letters, batches)
 
-    def _decode(self, records: Sequence[Record]) -> list[DecodedImage | DeadLetter]:
-        return [self._decoder(record) for record in records]
+    def _decode(self, epoch: int, records: Sequence[Record]) -> _Outcomes:
+        return [(each.origin, self.chain.persevere(epoch, partial(self._decoder, each))) for each in records]
 
     def _encode_batch(self, epoch: int, images: Sequence[DecodedImage]) -> NDArray[np.float32] | None:
         self._metrics.batch_images.observe(len(images))
@@ -173,25 +207,36 @@ class Flow:
         return _Judged(encoding.polled, audited, roles, encoding.dead_letters)
 
     def _commit(self, judged: _Judged) -> None:
-        records = len(judged.polled.records)
-        for letter in judged.dead_letters:
-            log.warning("dead letter", origin=str(letter.record.origin), reason=letter.reason, detail=letter.detail)
+        polled, records = judged.polled, len(judged.polled.records)
+        _log_letters(judged.dead_letters)
         self._gate.check(records, len(judged.dead_letters))
         started = time.monotonic()
         try:
-            self.ledger.check(judged.polled.spans)
-            self._sink.emit(judged.polled, judged.verdicts, judged.dead_letters)
+            self.ledger.check(polled.spans)
+            refused = self._sink.emit(polled, judged.verdicts, judged.dead_letters)
+            _log_letters(refused)
         except CommitAborted as aborted:
-            self.chain.invalidate()
-            self._metrics.commits_aborted.labels(type(aborted.__cause__ or aborted).__name__).inc()
-            log.warning("chunk not committed, going back to what is", cause=str(aborted), records=records)
+            self._note_abort(polled, aborted)
             return
-        self.ledger.advance(judged.polled.spans)
-        log.debug("chunk committed", spans=spans_of(judged.polled), records=records)
+        self.ledger.advance(polled.spans)
+        self.progress.committed()
+        self.chunk_size.widen()
+        self.last_abort = ""
+        log.debug("chunk committed", spans=spans_of(polled), records=records)
+        judged = judged.without(refused)
         self._gate.note(records, len(judged.dead_letters))
         self._metrics.commit_seconds.observe(time.monotonic() - started)
         self._metrics.stage_seconds.labels("commit").observe(time.monotonic() - started)
         self._count(judged)
+
+    def _note_abort(self, polled: Polled, aborted: CommitAborted) -> None:
+        records = len(polled.records)
+        if isinstance(aborted, CommitOverdue):
+            self.chunk_size.halve(records, sum(record.size_bytes for record in polled.records))
+        self.aborted, self.last_abort = True, str(aborted)
+        self.chain.invalidate()
+        self._metrics.commits_aborted.labels(type(aborted.__cause__ or aborted).__name__).inc()
+        log.warning("chunk not committed, going back to what is", cause=str(aborted), records=records)
 
     def _count(self, judged: _Judged) -> None:
         metrics, now = self._metrics, datetime.now(UTC)
@@ -218,3 +263,16 @@ class Flow:
             if flags[place]:
                 mode = Mode.SHADOW if policy.expired(today) else policy.mode
                 self._metrics.flags.labels(policy.id, mode.value, role).inc(int(flags[place]))
+
+
+def _log_letters(letters: Sequence[DeadLetter]) -> None:
+    for letter in letters:
+        origin = letter.record.origin
+        log.warning(
+            "dead_letter",
+            topic=origin.topic,
+            partition=origin.partition,
+            offset=origin.offset,
+            reason=letter.reason,
+            detail=letter.detail,
+        )

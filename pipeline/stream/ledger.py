@@ -25,6 +25,10 @@ class CommitLedger:
                     f"{self._next.get(span.partition)}"
                 )
 
+    def next_offsets(self) -> dict[int, int]:
+        """Return, by partition, the offset that the next commit must start at."""
+        return dict(self._next)
+
     def advance(self, spans: Sequence[Span]) -> None:
         """Note what was committed."""
         for span in spans:

@@ -88,7 +88,10 @@ class PublishedPolicies:
 
     def news(self) -> Offer | None:
         """Return the release in force when it is another than before. Raises `NothingPublished` before the first."""
-        self._published.take(self._reader.news())
+        records = self._reader.news()
+        if self._reader.began_again:
+            self._published = Published()
+        self._published.take(records)
         current = self._published.current
         if current is None:
             raise NothingPublished("no policy set is published yet; `watchword policies publish` does that")
@@ -125,11 +128,15 @@ class PublishedPolicies:
         )
 
 
+# A file that is spelt wrong is a mistake to be told, so it counts as a change.
+_SPELLINGS = frozenset({".yaml", ".yml", ".json"})
+
+
 def _fingerprint(folder: Path) -> object:
     """Return what changes when a file of the folder does."""
     stats = []
     for path in sorted(folder.rglob("*.*")):
-        if path.suffix not in (".yaml", ".json"):
+        if not _SPELLINGS.intersection(suffix.lower() for suffix in path.suffixes):
             continue
         try:
             stat = path.stat()

@@ -4,10 +4,11 @@ import threading
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
+import numpy as np
 import structlog
 
 from pipeline.encode.prompt_bank import TextEncoder, build_prompt_bank
-from pipeline.errors import DependencyFault, PolicyError, UsageError
+from pipeline.errors import DependencyFault, PolicyError, ScoreFault, UsageError, WatchwordError
 from pipeline.events.policies import PolicySet
 from pipeline.judge.model_change import for_model, stale_policies
 from pipeline.judge.score import Judge
@@ -72,6 +73,11 @@ class PolicyWatch:
                 return True
         return False
 
+    @property
+    def loaded(self) -> bool:
+        """Whether a set is in force."""
+        return self._in_force is not None
+
     def watching(self) -> bool:
         """Tell whether edits are still looked for: false when the thread that does has ended by itself."""
         return self._thread is None or self._thread.is_alive()
@@ -102,6 +108,10 @@ class PolicyWatch:
         except (DependencyFault, UsageError, OSError) as fault:
             # A right that was taken away, a file that may not be read: the set in force goes on judging meanwhile.
             log.error("policies cannot be taken for now", fault=str(fault))  # noqa: TRY400 -- the message says all
+        except Exception as error:
+            # One edit that nobody foresaw must not end the watch over all later ones.
+            self._metrics.policies_refused.inc()
+            log.exception("policy edit refused, the last good set stays in force", problem=repr(error))
 
     def _take_news(self) -> None:
         offer = self._source.news()
@@ -114,8 +124,7 @@ class PolicyWatch:
             raise
 
     def _take(self, offer: Offer) -> None:
-        judge = self._judge_of(offer.policy_set)
-        canary = self._judge_of(offer.canary) if offer.canary is not None else None
+        judge, canary = self._judges_of(offer)
         self._in_force = InForce(judge, offer.version, canary, offer.canary_share)
         stale = {policy.id for policy in stale_policies(offer.policy_set, self._models)}
         stale |= {policy.id for policy in offer.policy_set.policies if policy.calibration and policy.calibration.stale}
@@ -131,6 +140,15 @@ class PolicyWatch:
         if self._on_change is not None:
             self._on_change(self._in_force)
 
+    def _judges_of(self, offer: Offer) -> tuple[Judge, Judge | None]:
+        """Return what judges by an offer. Raises `PolicyError` for a set that cannot, and `DependencyFault`."""
+        try:
+            return self._judge_of(offer.policy_set), self._judge_of(offer.canary) if offer.canary else None
+        except WatchwordError:
+            raise
+        except Exception as error:  # a set that passed every check and breaks the judge is refused like any other
+            raise PolicyError(f"the set cannot be used: {type(error).__name__}: {error}") from error
+
     def _judge_of(self, policy_set: PolicySet) -> Judge:
         judged = for_model(policy_set, self._models)
         if stale := [policy.id for policy in stale_policies(policy_set, self._models)]:
@@ -143,12 +161,28 @@ class PolicyWatch:
         today = datetime.now(UTC).date()
         if expired := [policy.id for policy in judged.policies if policy.expired(today)]:
             log.warning("past their last day: scored and counted, they flag nothing", policies=expired)
-        return Judge(build_prompt_bank(judged, self._encoder))
+        judge = Judge(build_prompt_bank(judged, self._encoder))
+        _try(judge)
+        return judge
 
-    def _refuse(self, error: PolicyError, consequence: str) -> None:
+    def _refuse(self, error: Exception, consequence: str) -> None:
         self._metrics.policies_refused.inc()
         log.error(consequence, problem=str(error))
 
     def _watch(self) -> None:
         while not self._stopping.wait(self._interval_s):
             self.refresh()
+
+
+def _try(judge: Judge) -> None:
+    """
+    Judge one made-up embedding, so that a set that cannot judge is refused before it is in force.
+
+    Raises `PolicyError`.
+    """
+    dimension = judge.bank.vectors.shape[1]
+    probe = np.full((1, dimension), 1 / np.sqrt(dimension), dtype=np.float16)
+    try:
+        judge.judge(probe)
+    except ScoreFault as fault:
+        raise PolicyError(f"the set cannot judge: {fault}") from fault

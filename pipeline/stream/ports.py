@@ -16,7 +16,8 @@ class Source(Protocol):
 
     `poll` may block up to its timeout and returns None when nothing arrived. Once `moved` is true it returns None until
     `rewind`, called when no chunk is in work, has gone back to what is committed; `rewind` returns each partition's
-    position, or None: call again after `idle`. All raise `BrokerFault` (call again) and `InstanceTaken` (stop).
+    position, or None: call again after `idle`. `reached` gives, for each partition, the offset before which nothing is
+    left to hand out. All raise `BrokerFault` (call again), `InstanceTaken` and `PositionLost` (stop).
     """
 
     moved: bool
@@ -27,7 +28,7 @@ class Source(Protocol):
 
     def rewind(self, timeout_s: float) -> dict[int, int] | None: ...
 
-    def lag(self) -> dict[int, int]: ...
+    def reached(self) -> dict[int, int]: ...
 
 
 class ImageEncoder(Protocol):
@@ -47,10 +48,13 @@ class Sink(Protocol):
     """
     Where outcomes go, together with what they commit. Called by one thread at a time.
 
-    `emit` blocks until the whole chunk is committed; after `CommitAborted` the caller must drop what is in work, call
-    `recover` until it does not raise `BrokerFault`, and read again from what is committed.
+    `emit` blocks until the whole chunk is committed, and returns the dead letters that took the place of verdicts which
+    no topic admits; after `CommitAborted` the caller must drop what is in work, call `recover` until it does not raise
+    `BrokerFault`, and read again from what is committed.
     """
 
     def recover(self) -> None: ...
 
-    def emit(self, polled: Polled, verdicts: Sequence[Verdict], dead_letters: Sequence[DeadLetter]) -> None: ...
+    def emit(
+        self, polled: Polled, verdicts: Sequence[Verdict], dead_letters: Sequence[DeadLetter]
+    ) -> Sequence[DeadLetter]: ...

@@ -147,4 +147,4 @@ def _read_release(key: str, value: bytes) -> Release:
     try:
         return _RELEASE.validate_json(value)
     except ValidationError as error:
-        raise PolicyError(f"`{key}` of the control topic is no release: {error.errors()[0]['msg']}") from error
+        raise PolicyError(f"`{key[:100]}` of the control topic is no release: {error.errors()[0]['msg']}") from error

@@ -1,23 +1,25 @@
 """The steps from a record to its outcome. What runs them, and when, is decided elsewhere."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
-from pipeline.errors import RecordFault
-from pipeline.events.images import DecodedImage, ImageLimits, PixelSpec
+from pipeline.errors import DeadLetterReason, DependencyFault, RecordFault
+from pipeline.events.images import Decoded, DecodedImage
 from pipeline.events.outcomes import DeadLetter, FlagEvent, PromptSimilarity, Raise, Verdict, flag_id
 from pipeline.events.policies import Mode, Policy, PromptBank
 from pipeline.events.records import Record, Reference
-from pipeline.ingest.decode import decode, thumbnail
 from pipeline.ingest.event import parse_event
 from pipeline.ingest.fetch import Fetcher
 from pipeline.judge.decide import decide
 from pipeline.judge.score import Judge
+
+log = structlog.get_logger()
 
 # Of the contrast and background prompts, a flag event names the nearest few: those that almost spoke against it.
 NEAREST_CONTRAST = 5
@@ -25,28 +27,35 @@ NEAREST_CONTRAST = 5
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """Turns records into pixels for one encoder, and into thumbnails of `thumbnail_side` where that is not 0."""
+    """
+    Turns records into pixels for one encoder. Calls from several threads are allowed.
 
-    pixels: PixelSpec
-    limits: ImageLimits
+    `decode` maps an image's bytes to pixels and raises `RecordFault`. Whatever else reading, fetching or decoding a
+    record raises becomes a dead letter too: the reason is the step that raised it, and the log has its traceback. Only
+    `DependencyFault` is raised: try the same record again.
+    """
+
+    decode: Callable[[bytes], Decoded]
     fetcher: Fetcher
-    thumbnail_side: int = 0
 
     def __call__(self, record: Record) -> DecodedImage | DeadLetter:
         """Decode one record, or say why it cannot be judged."""
+        step = DeadLetterReason.BAD_EVENT
         try:
             event = parse_event(record)
+            step = DeadLetterReason.FETCH_FAILED
             data = self.fetcher.fetch(event.content) if isinstance(event.content, Reference) else event.content
-            picture = decode(data, self.pixels, self.limits)
+            step = DeadLetterReason.CORRUPT_IMAGE
+            decoded = self.decode(data)
         except RecordFault as fault:
             return DeadLetter(record, fault.reason, fault.detail, datetime.now(UTC))
-        return DecodedImage(event, picture, hashlib.sha256(data).hexdigest(), self._small(data))
-
-    def _small(self, data: bytes) -> bytes | None:
-        try:
-            return thumbnail(data, self.thumbnail_side) if self.thumbnail_side else None
-        except RecordFault:
-            return None  # it is judged all the same
+        except DependencyFault:
+            raise
+        except Exception as error:
+            origin = record.origin
+            log.exception("record_refused", topic=origin.topic, partition=origin.partition, offset=origin.offset)
+            return DeadLetter(record, step, f"{type(error).__name__}: {error}", datetime.now(UTC))
+        return DecodedImage(event, decoded.picture, hashlib.sha256(data).hexdigest(), decoded.thumbnail)
 
 
 def stack_pixels(images: Sequence[DecodedImage]) -> NDArray[np.uint8]:

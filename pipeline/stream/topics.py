@@ -5,6 +5,8 @@ from pipeline.broker.topics import Topic
 from pipeline.settings import ENVELOPE_BYTES, POLICY_SET_BYTES, Settings
 
 DEFAULT_PARTITIONS = 4
+# One verdict of thousands of policies.
+OUTCOME_BYTES = 1 << 20
 
 
 def connection_of(settings: Settings) -> Connection:
@@ -25,9 +27,9 @@ def topics_of(settings: Settings, partitions: int = DEFAULT_PARTITIONS) -> list[
     sizes = {
         settings.topic_images: image,
         settings.topic_dead_letters: letter,
-        settings.topic_flags: 1 << 20,
-        settings.topic_verdicts: 1 << 20,
-        settings.topic_embeddings: 1 << 20,
+        settings.topic_flags: OUTCOME_BYTES,
+        settings.topic_verdicts: OUTCOME_BYTES,
+        settings.topic_embeddings: OUTCOME_BYTES,
     }
     return [Topic(name, partitions, size) for name, size in sizes.items()]
 

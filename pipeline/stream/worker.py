@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -21,7 +22,12 @@ STUCK_S = 60.0
 
 
 class Worker:
-    """Joins a source and a flow. `run` is the owner of every thread below it: their failures are raised there."""
+    """
+    Joins a source and a flow. `run` is the owner of every thread below it: their failures are raised there.
+
+    `ends` returns where the input's partitions end; a chunk older than `chunk_timeout_s`, for no dependency's fault, is
+    stuck.
+    """
 
     def __init__(
         self,
@@ -29,35 +35,52 @@ class Worker:
         sink: Sink,
         flow: Flow,
         *,
-        max_records: int,
-        max_bytes: int,
+        ends: Callable[[], Mapping[int, int]],
         rewind_timeout_s: float,
         drain_timeout_s: float,
+        chunk_timeout_s: float,
         patience: Patience,
         metrics: Metrics,
+        stopping: threading.Event | None = None,
     ) -> None:
         self._source = source
         self._sink = sink
         self._flow = flow
         self._chain = flow.chain
-        self._max_records = max_records
-        self._max_bytes = max_bytes
+        self._ends = ends
         self._rewind_timeout_s = rewind_timeout_s
         self._drain_timeout_s = drain_timeout_s
+        self._chunk_timeout_s = chunk_timeout_s
         self._patience = patience
         self._metrics = metrics
-        self._stopping = threading.Event()
+        self._stopping = stopping or threading.Event()
         self._turned = time.monotonic()
         self._lag_seen = 0.0
+        self._aborts = patience.pauses()
+        self._commits_seen = 0
         self.assigned = False
 
     def stop(self) -> None:
         """Ask `run` to finish what is in work and return. Safe in a signal handler."""
         self._stopping.set()
 
-    def alive(self) -> bool:
+    def turning(self) -> bool:
         """Tell whether the loop still turns."""
         return time.monotonic() - self._turned < STUCK_S
+
+    def stuck(self) -> bool:
+        """Tell whether a chunk has been in work for longer than any should be."""
+        return self._chain.oldest_s() > self._chunk_timeout_s and not self._chain.waits_for_dependency
+
+    def stalled_s(self) -> float:
+        """Return seconds without a commit while there was something to commit, or without a turn of the loop."""
+        unmoved_s = time.monotonic() - self._turned
+        return max(self._flow.progress.stalled_s(), unmoved_s)
+
+    @property
+    def last_abort(self) -> str:
+        """The cause of the last commit that was aborted, if none has passed since."""
+        return self._flow.last_abort
 
     def run(self) -> None:
         """Work until stopped. Raises what a stage raised, `DeadLetterLimit` and `InstanceTaken` among it."""
@@ -85,7 +108,8 @@ class Worker:
         elif not self._chain.wait_for_room(TURN_S):
             self._source.idle(0)
         else:
-            polled = self._source.poll(TURN_S, self._max_records, self._max_bytes)
+            size = self._flow.chunk_size
+            polled = self._source.poll(TURN_S, size.records, size.size_bytes)
             if polled is not None:
                 self._flow.offer(polled)  # into an epoch that ended meanwhile it is dropped, and read again
         self._measure()
@@ -96,6 +120,7 @@ class Worker:
             self._source.idle(0.05)
             self._chain.raise_failure()
             return
+        self._pause_after_abort()
         self._sink.recover()
         positions = self._source.rewind(self._rewind_timeout_s)
         if positions is None:
@@ -108,15 +133,43 @@ class Worker:
         self._metrics.rebalances.inc()
         log.info("reading from what is committed", positions=positions)
 
+    def _pause_after_abort(self) -> None:
+        """Wait longer after each abort in a row, in the group meanwhile."""
+        if not self._flow.aborted:
+            return
+        self._flow.aborted = False
+        commits = self._flow.progress.commits
+        if commits != self._commits_seen:
+            self._aborts = self._patience.pauses()
+        self._commits_seen = commits
+        deadline = time.monotonic() + next(self._aborts)
+        while not self._stopping.is_set() and (left_s := deadline - time.monotonic()) > 0:
+            self._turned = time.monotonic()
+            self._source.idle(min(TURN_S, left_s))
+
     def _measure(self) -> None:
         self._metrics.chunks_in_work.set(self._chain.in_work)
         for stage, waiting in self._chain.waiting().items():
             self._metrics.queue_chunks.labels(stage).set(waiting)
         if time.monotonic() - self._lag_seen > 1:
             self._lag_seen = time.monotonic()
-            self._metrics.lag_records.clear()
-            for partition, lag in self._source.lag().items():
-                self._metrics.lag_records.labels(str(partition)).set(lag)
+            self._measure_lag()
+
+    def _measure_lag(self) -> None:
+        lag = self._lag()
+        self._metrics.lag_records.clear()
+        for partition, records in lag.items():
+            self._metrics.lag_records.labels(str(partition)).set(records)
+        in_work = self._chain.in_work > 0
+        self._flow.progress.measure(busy=in_work or any(lag.values()) or not self.assigned)
+        self._metrics.stalled_seconds.set(self._flow.progress.stalled_s())
+
+    def _lag(self) -> dict[int, int]:
+        """Return, by assigned partition, how many records stand between what was committed and the end."""
+        reached = self._source.reached() if not self._chain.in_work else {}
+        ends = self._ends()
+        committed = {p: max(done, reached.get(p, 0)) for p, done in self._flow.ledger.next_offsets().items()}
+        return {p: max(0, ends.get(p, done) - done) for p, done in committed.items()}
 
     def _drain(self) -> None:
         whole = self._chain.wait_until_empty(self._drain_timeout_s)

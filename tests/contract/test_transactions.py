@@ -50,6 +50,7 @@ class Bench:
         made = TransactionalProducer(
             self.connection,
             instance_id=self.name,
+            transactional_id=self.name,
             transaction_timeout_s=10,
             commit_timeout_s=10,
             max_record_bytes=1 << 20,

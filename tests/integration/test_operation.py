@@ -43,8 +43,9 @@ def test_health_readiness_and_metrics_tell_what_happened(stack: Stack, tmp_path:
     with Stream(stack, tmp_path, WATCHWORD_HTTP_PORT=str(port)) as stream:
         stream.worker()
         wait_until(lambda: get(port, "/readyz")[0] == 200, 30, "readiness")
-        assert get(port, "/healthz") == (200, '{"loop": true, "policies": true}\n')
-        assert json.loads(get(port, "/readyz")[1]) == {"assigned": True, "model": True, "policies": True}
+        assert get(port, "/healthz") == (200, '{"loop": true, "chunks": true, "policies": true}\n')
+        parts = ("assigned", "model", "policies", "broker", "topics", "progress")
+        assert json.loads(get(port, "/readyz")[1]) == dict.fromkeys(parts, True)
         assert get(port, "/nothing")[0] == 404
         sent = stream.send([stream.image(f"r{n}", revolver) for n in range(5)])
         sent += stream.send(stream.image(each.name, each.value, each.content_type) for each in broken)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from pipeline.broker.producer import transactional_id
 from pipeline.commands.workers import COMMAND, WorkerProcess
 from pipeline.evaluate.audit import Audit
 from tests.support.stream import Stream
@@ -178,12 +179,13 @@ class Chaos:
 def _transactions(stream: Stream) -> Iterator[Callable[[str], str]]:
     admin = KafkaAdminClient(bootstrap_servers=stream.stack.bootstrap_servers)
 
-    def state(transactional_id: str) -> str:
+    def state(instance_id: str) -> str:
+        name = transactional_id(stream.settings.group_id, instance_id)
         try:
-            described = admin.describe_transactions([transactional_id])
+            described = admin.describe_transactions([name])
         except KafkaError:
             return "unknown"
-        found = described[transactional_id] if isinstance(described, dict) else described[0]
+        found = described[name] if isinstance(described, dict) else described[0]
         return str(getattr(found, "state", found)).rsplit(".", 1)[-1].title()
 
     try:

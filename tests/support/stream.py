@@ -18,6 +18,7 @@ from pipeline.broker.topics import committed_and_end, ensure_topics
 from pipeline.commands.produce import image_message
 from pipeline.commands.workers import COMMAND, WorkerProcess
 from pipeline.evaluate.audit import Audit, audit
+from pipeline.evaluate.content_audit import ContentAudit, audit_content
 from pipeline.events.records import Record
 from pipeline.settings import Settings, StackSettings, load_settings
 from pipeline.stack.part import Part
@@ -145,6 +146,20 @@ class Stream:
         names = self.settings
         outputs = (names.topic_verdicts, names.topic_embeddings, names.topic_flags, names.topic_dead_letters)
         return audit(self.records(names.topic_images), *(self.records(topic) for topic in outputs))
+
+    def content_audit(self) -> ContentAudit:
+        """Hold every verdict's scores and flags against an in-process scan of the same bytes."""
+        names = self.settings
+        return audit_content(
+            self.records(names.topic_images),
+            self.records(names.topic_verdicts),
+            self.flag_records(),
+            self.dead_letters(),
+            names,
+        )
+
+    def flag_records(self) -> list[Record]:
+        return self.records(self.settings.topic_flags)
 
 
 def header(record: Record, name: str) -> str:

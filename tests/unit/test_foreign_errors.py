@@ -26,7 +26,7 @@ def test_every_error_of_the_client_has_one_of_ours(kind: type[kafka_errors.Kafka
         (kafka_errors.IllegalGenerationError, CommitAborted),
         (kafka_errors.InvalidProducerEpochError, CommitAborted),
         (kafka_errors.TopicAuthorizationFailedError, UsageError),
-        (kafka_errors.MessageSizeTooLargeError, UsageError),
+        (kafka_errors.MessageSizeTooLargeError, CommitAborted),
         (kafka_errors.KafkaTimeoutError, BrokerFault),
         (kafka_errors.KafkaConnectionError, BrokerFault),
     ],

@@ -1,0 +1,30 @@
+"""One outcome ready for a topic."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pipeline.events.records import Headers
+
+# Upper bounds of the record format's own fields: lengths and deltas as varints, and the batch around one record.
+RECORD_OVERHEAD_BYTES = 256
+HEADER_OVERHEAD_BYTES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Key, value and headers of an output record."""
+
+    key: bytes
+    value: bytes
+    headers: Headers
+
+    @property
+    def size_bytes(self) -> int:
+        """An upper bound of its size in a batch of its own, which is what a topic's limit is held against."""
+        headers = sum(len(name.encode()) + len(value) + HEADER_OVERHEAD_BYTES for name, value in self.headers)
+        return len(self.key) + len(self.value) + headers + RECORD_OVERHEAD_BYTES
+
+
+def rfc3339(time: datetime) -> str:
+    """Return a time as RFC 3339 in UTC with milliseconds."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

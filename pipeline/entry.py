@@ -1,0 +1,22 @@
+"""The start of every command: a worker obeys SIGTERM before its modules are loaded."""
+
+import os
+import signal
+import sys
+from types import FrameType
+
+_WORKING = "run"
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    """End at once: nothing has been read yet."""
+    os._exit(0)
+
+
+def main() -> None:
+    """Run the command line."""
+    if _WORKING in sys.argv[1:3]:
+        signal.signal(signal.SIGTERM, _leave)
+    from pipeline.cli import main as run_command  # noqa: PLC0415 -- loading it takes longer than a signal may wait
+
+    run_command()

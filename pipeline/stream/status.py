@@ -1,0 +1,61 @@
+"""A worker's health and readiness, from the first moment on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.stream.policy_watch import PolicyWatch
+from pipeline.stream.watches import BrokerWatch
+from pipeline.stream.worker import Worker
+
+# Something that has not answered, or a stream that has not moved, for this long is not ready.
+READY_S = 10.0
+
+
+class Encoder(Protocol):
+    """An encoder that says how its last request ended, and why."""
+
+    answering: bool
+    problem: str
+
+
+@dataclass
+class Status:
+    """The parts of a worker as they come to be; what is not there yet is not ready, and does no harm to being alive."""
+
+    encoder: Encoder | None = None
+    policies: PolicyWatch | None = None
+    worker: Worker | None = None
+    broker: BrokerWatch | None = None
+
+    def alive(self) -> Mapping[str, object]:
+        """Return the checks of `/healthz`: false where only a restart can help."""
+        worker, policies = self.worker, self.policies
+        return {
+            "loop": worker is None or worker.turning(),
+            "chunks": worker is None or not worker.stuck(),
+            "policies": policies is None or policies.watching(),
+        }
+
+    def ready(self) -> Mapping[str, object]:
+        """Return the checks of `/readyz`: false where records are not being judged, and why."""
+        worker, encoder, broker = self.worker, self.encoder, self.broker
+        checks: dict[str, object] = {
+            "assigned": worker is not None and worker.assigned,
+            "model": encoder is not None and encoder.answering,
+            "policies": self.policies is not None and self.policies.loaded,
+            "broker": broker is not None and broker.silent_s() < READY_S,
+            "topics": broker is not None and not broker.missing,
+            "progress": worker is not None and worker.stalled_s() < READY_S,
+        }
+        return {**checks, **self._problems()}
+
+    def _problems(self) -> dict[str, str]:
+        problems = {}
+        if self.encoder is not None and not self.encoder.answering:
+            problems["model_problem"] = self.encoder.problem
+        if self.broker is not None and self.broker.missing:
+            problems["topics_missing"] = ", ".join(sorted(self.broker.missing))
+        if self.worker is not None and self.worker.last_abort:
+            problems["last_abort"] = self.worker.last_abort
+        return problems

@@ -1,0 +1,137 @@
+"""What a worker knows of itself: its progress, its chunks, its answers and its settings."""
+
+import numpy as np
+import pytest
+
+from pipeline.broker.producer import transactional_id
+from pipeline.encode.contract import checked_embeddings, serving_version
+from pipeline.errors import BrokerFault, EncoderFault, UsageError
+from pipeline.settings import Settings, load_settings, logging_asked
+from pipeline.stream.progress import ChunkSize, Progress
+from pipeline.stream.watches import BrokerWatch
+
+UNIT = np.eye(4, 8, dtype=np.float32)
+
+
+def test_unit_vectors_are_believed() -> None:
+    np.testing.assert_array_equal(checked_embeddings(UNIT, (4, 8), "it"), UNIT)
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (UNIT[:2], "expected float32"),
+        (UNIT.astype(np.float64), "expected float32"),
+        (np.full((4, 8), np.nan, np.float32), "not finite"),
+        (np.where(UNIT > 0, np.float32(np.inf), UNIT), "not finite"),
+        (np.zeros((4, 8), np.float32), "length is off by 1"),
+        (UNIT * np.float32(1.02), "length is off by 0.02"),
+    ],
+)
+def test_anything_else_is_the_encoders_fault(found: np.ndarray, message: str) -> None:
+    with pytest.raises(EncoderFault, match=message):
+        checked_embeddings(found, (4, 8), "it")
+
+
+def test_two_models_have_two_versions() -> None:
+    assert serving_version("0ff4438e3704" + "0" * 52) == 0x0FF4438E3704
+    assert serving_version("f" * 64) != serving_version("e" * 64)
+
+
+def test_time_passes_without_progress_only_while_there_is_something_to_commit() -> None:
+    now = [0.0]
+    progress = Progress(lambda: now[0])
+    now[0] = 100.0
+    assert progress.stalled_s() == 0
+    progress.measure(busy=True)
+    now[0] = 107.0
+    progress.measure(busy=True)
+    assert progress.stalled_s() == 7
+    progress.committed()
+    assert progress.stalled_s() == 0
+    now[0] = 109.0
+    assert progress.stalled_s() == 2
+    progress.measure(busy=False)
+    assert progress.stalled_s() == 0
+
+
+def test_a_chunk_that_was_too_slow_is_halved_down_to_one_record_and_widened_again() -> None:
+    size = ChunkSize(256, 1000)
+    size.halve(12, 900)
+    assert (size.records, size.size_bytes) == (6, 450)
+    for _ in range(10):
+        size.halve(size.records, size.size_bytes)
+    assert (size.records, size.size_bytes) == (1, 1)
+    for _ in range(20):
+        size.widen()
+    assert (size.records, size.size_bytes) == (256, 1000)
+
+
+def test_transactions_of_two_groups_never_have_one_id() -> None:
+    pairs = [("a", "b/c"), ("a/b", "c"), ("a%2Fb", "c"), ("a", "b"), ("a-b", "c"), ("a", "b-c")]
+    assert len({transactional_id(*pair) for pair in pairs}) == len(pairs)
+
+
+class Broker:
+    """Answers, or does not."""
+
+    def __init__(self) -> None:
+        self.up, self.names = True, frozenset({"images", "flags"})
+
+    def ends(self, topic: str) -> dict[int, int]:  # noqa: ARG002 -- the port's
+        if not self.up:
+            raise BrokerFault("away")
+        return {0: 7}
+
+    def topics(self) -> frozenset[str]:
+        if not self.up:
+            raise BrokerFault("away")
+        return self.names
+
+    def close(self) -> None: ...
+
+
+def test_the_watch_knows_what_is_missing_and_how_long_the_broker_is_silent() -> None:
+    now, broker = [0.0], Broker()
+    watch = BrokerWatch(broker, "images", ["images", "flags"], lambda: now[0])
+    watch.look()
+    assert (watch.ends, watch.missing) == ({0: 7}, frozenset())
+    broker.names = frozenset({"images"})
+    for _ in range(3):
+        watch.look()
+    assert watch.missing == {"flags"}
+    broker.up, now[0] = False, 12.0
+    with pytest.raises(BrokerFault):
+        watch.look()
+    assert watch.silent_s() == 12
+
+
+def test_an_unknown_variable_is_an_error_that_says_what_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHWORD_BOOTSTRAP_SERVER", "x")
+    with pytest.raises(
+        UsageError, match="WATCHWORD_BOOTSTRAP_SERVER is no setting, did you mean WATCHWORD_BOOTSTRAP_SERVERS"
+    ):
+        load_settings(Settings)
+
+
+def test_variables_that_kubernetes_sets_for_a_service_are_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "WATCHWORD_SERVICE_HOST",
+        "WATCHWORD_SERVICE_PORT_HTTP",
+        "WATCHWORD_PORT",
+        "WATCHWORD_PORT_9464_TCP_ADDR",
+    ):
+        monkeypatch.setenv(name, "tcp://10.0.0.1:9464")
+    load_settings(Settings)
+
+
+def test_a_setting_that_is_no_json_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHWORD_ARCHIVE_OPTIONS", "{")
+    with pytest.raises(UsageError, match="archive_options"):
+        load_settings(Settings)
+
+
+def test_the_log_format_is_known_before_any_setting_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHWORD_LOG_FORMAT", "json")
+    monkeypatch.setenv("WATCHWORD_LOG_LEVEL", "loud")
+    assert logging_asked() == ("json", "info")
