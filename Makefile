@@ -1,7 +1,7 @@
 # `make demo` runs the main job, `make test` everything that is checked. Each sets up what it needs, once.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench prove docs training stack-down lock clean
+.PHONY: help demo test check bench prove attack docs training stack-down lock clean
 
 SOURCES := pyproject.toml requirements/uv.txt
 WORKER := .venv/.worker
@@ -41,6 +41,9 @@ bench: $(TESTING) ## Ratios against this machine's own roofline, in one run
 
 prove: $(TESTING) ## The long proofs: kills by the dozen, outages, 50,000 images
 	@.venv/bin/python -m tests.prove.prove
+
+attack: $(TESTING) ## Hostile records, images, servers, answers and moments, against a scan; loopback only
+	@.venv/bin/python -m tests.attack.attack
 
 # An environment of its own: only training may know the sentence encoder, and needs a dictionary.
 $(TRAINING): $(SOURCES) requirements/test.txt requirements/teacher.txt

@@ -71,9 +71,11 @@ def prove_chaos(stack: Stack, folder: Path, images: list[bytes]) -> bool:
     plan = Plan(records=5000, kills=10, open_kills=5, stops=5, visits=10, stop_s=9.0, seed=int(time.time()))
     with Stream(stack, folder, WATCHWORD_CHUNK_MAX_RECORDS="64") as stream:
         toll = Chaos(stream, images, plan, say).run()
+        content = stream.content_audit()
     say(toll.line())
+    say(f"chaos: {content.summary()}")
     assert toll.audit is not None
-    whole = toll.audit.adds_up and toll.audit.records == toll.sent
+    whole = toll.audit.adds_up and toll.audit.records == toll.sent and not content.wrong
     return whole and toll.open_kills >= plan.open_kills and not toll.ended
 
 
@@ -198,9 +200,10 @@ def prove_outages(stack: Stack, folder: Path, images: list[bytes]) -> bool:
             part.start()
             wait_until(part.ready, 60, f"{name} ready again")
             stream.wait_until_committed(sent, 180)
-            counted = stream.audit()
+            counted, content = stream.audit(), stream.content_audit()
             say(f"{name} away for 20 s: {counted.summary()}, worker {'alive' if worker.running() else 'gone'}")
-            right = right and counted.adds_up and counted.dead_letters == 0 and worker.running()
+            say(f"{name} away for 20 s: {content.summary()}")
+            right = right and not content.wrong and counted.adds_up and counted.dead_letters == 0 and worker.running()
     return right
 
 

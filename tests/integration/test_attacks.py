@@ -1,0 +1,59 @@
+"""The short form of each attack; `make attack` is the long one, its last figures in docs/proofs.md."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.attack.addresses import attack_addresses
+from tests.attack.answers import attack_answers
+from tests.attack.images import attack_images
+from tests.attack.policy_folders import attack_policy_folders
+from tests.attack.records import attack_records
+from tests.attack.servers import attack_servers
+from tests.attack.stalls import attack_stalls
+from tests.attack.stops import attack_stops
+from tests.support.stream import Stack
+
+pytestmark = pytest.mark.integration
+
+
+def _name(attack: Callable[..., bool]) -> str:
+    return attack.__name__
+
+
+@pytest.fixture
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def photographs(samples: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted((samples / "images").rglob("*.jpg"))[::10]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attack", [attack_records, attack_answers, attack_stops], ids=_name)
+def test_what_is_sent_answered_or_stopped_leaves_every_verdict_right(
+    attack: Callable[..., bool], stack: Stack, tmp_path: Path, photographs: list[bytes], told: list[str]
+) -> None:
+    assert attack(stack, tmp_path, photographs, told.append, quick=True), "\n".join(told)
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+def test_readiness_and_lag_tell_the_truth_while_the_broker_stands_still(
+    stack: Stack, tmp_path: Path, photographs: list[bytes], told: list[str]
+) -> None:
+    """Alone: the broker is frozen for it."""
+    assert attack_stalls(stack, tmp_path, photographs, told.append, quick=True), "\n".join(told)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attack", [attack_images, attack_servers, attack_policy_folders], ids=_name)
+def test_what_is_hostile_ends_in_time_and_in_little_memory(attack: Callable[..., bool], told: list[str]) -> None:
+    assert attack(quick=True, say=told.append), "\n".join(told)
+
+
+def test_no_address_inside_is_reached(told: list[str]) -> None:
+    assert attack_addresses(told.append), "\n".join(told)
