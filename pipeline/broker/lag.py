@@ -1,7 +1,7 @@
 """How far a group is behind: asked of the broker, so that it is known whether a worker runs or not."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kafka import KafkaAdminClient, KafkaConsumer
@@ -55,26 +55,32 @@ def lag_of(connection: Connection, group_id: str, topic: str) -> list[PartitionL
     return [PartitionLag(p.partition, committed[p], starts[p].offset, ends[p].offset) for p in places]
 
 
-class EndWatch:
-    """Asks for the ends of partitions and the names of topics over one connection. Used by one thread."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The broker's word on some topics: by partition, where the first ends, and which of them are missing."""
+
+    ends: Mapping[int, int]
+    missing: frozenset[str]
+
+
+class TopicWatch:
+    """Asks about topics over one connection. Used by one thread."""
 
     def __init__(self, connection: Connection, *, timeout_s: float) -> None:
         self._options = {**connection.options(), "request_timeout_ms": int(timeout_s * 1000)}
         self._options["bootstrap_timeout_ms"] = int(timeout_s * 1000)
         self._admin: KafkaAdminClient | None = None
 
-    def ends(self, topic: str) -> dict[int, int]:
-        """Return, by partition, where it ends for a reader at `read_committed`. Raises `BrokerFault`."""
+    def look(self, topics: Sequence[str]) -> Seen:
+        """Return where the first of `topics` ends for a reader at `read_committed`. Raises `BrokerFault`."""
         with self._asking() as admin:
-            [described] = admin.describe_topics([topic])
-            places = [TopicPartition(topic, each["partition_index"]) for each in described["partitions"]]
-            found = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST), READ_COMMITTED)
-        return {place.partition: found[place].offset for place in places}
-
-    def topics(self) -> frozenset[str]:
-        """Return the names of all topics. Raises `BrokerFault`."""
-        with self._asking() as admin:
-            return frozenset(admin.list_topics())
+            described = {each["name"]: each["partitions"] for each in admin.describe_topics(list(topics))}
+            first = [TopicPartition(topics[0], each["partition_index"]) for each in described.get(topics[0], ())]
+            found = (
+                admin.list_partition_offsets(dict.fromkeys(first, OffsetSpec.LATEST), READ_COMMITTED) if first else {}
+            )
+        missing = frozenset(topic for topic in topics if not described.get(topic))
+        return Seen({place.partition: found[place].offset for place in first}, missing)
 
     def close(self) -> None:
         """Close the connection, if there is one."""

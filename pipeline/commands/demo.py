@@ -67,8 +67,8 @@ def run_demo(samples: Path, *, keep: bool) -> None:
     finally:
         if not keep:
             down(ours, _say)
-    output().print(f"demo: {outcome.audit.summary()}")
     output().print(f"demo: {outcome.content.summary()}")
+    output().print(f"demo: {outcome.audit.summary()}")
     if outcome.content.wrong:
         raise DemoError("verdicts are not what their images give: " + "; ".join(outcome.content.wrong[:5]))
     if not outcome.audit.adds_up:

@@ -12,7 +12,7 @@ import structlog
 from threadpoolctl import threadpool_limits
 
 from pipeline.broker.consumer import GroupConsumer
-from pipeline.broker.lag import EndWatch
+from pipeline.broker.lag import TopicWatch
 from pipeline.broker.producer import TransactionalProducer, transactional_id
 from pipeline.broker.topics import admitted_by, ensure_topics, require_room
 from pipeline.emit.kafka import KafkaSink, OutputTopics
@@ -287,12 +287,8 @@ def _watch(closing: ExitStack, name: str, action: Callable[[], object], interval
 
 
 def _broker_watch(settings: Settings) -> BrokerWatch:
-    needed = (settings.topic_images, *output_topics(settings).names())
-    return BrokerWatch(
-        EndWatch(connection_of(settings), timeout_s=BROKER_TIMEOUT_S),
-        settings.topic_images,
-        needed,
-    )
+    broker = TopicWatch(connection_of(settings), timeout_s=BROKER_TIMEOUT_S)
+    return BrokerWatch(broker, (settings.topic_images, *output_topics(settings).names()))
 
 
 def _build_flow(

@@ -2,27 +2,29 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
 
+from pipeline.broker.lag import Seen
 from pipeline.errors import DependencyFault
 
 log = structlog.get_logger()
 
 TURN_S = 1.0
 ENCODER_S = 3.0
-# The topics are asked for in one of so many turns.
-TOPIC_TURNS = 3
 
 
 class Broker(Protocol):
-    """The broker's own word. Both raise `BrokerFault`, soon when it does not answer."""
+    """
+    The broker's own word on topics.
 
-    def ends(self, topic: str) -> dict[int, int]: ...
+    `look` returns where the first of them ends and which are missing. When the broker does not answer it raises
+    `BrokerFault`, soon.
+    """
 
-    def topics(self) -> frozenset[str]: ...
+    def look(self, topics: Sequence[str]) -> Seen: ...
 
     def close(self) -> None: ...
 
@@ -57,33 +59,21 @@ class Watch:
 
 
 class BrokerWatch:
-    """Where the input ends, which topics are missing, and when the broker last answered."""
+    """Where the input ends, which topics are missing, and when the broker last answered. The first is the input."""
 
-    def __init__(
-        self,
-        broker: Broker,
-        topic: str,
-        needed: Collection[str],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, broker: Broker, topics: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
         self.ends: Mapping[int, int] = {}
         self.missing: frozenset[str] = frozenset()
-        self._broker, self._topic = broker, topic
-        self._needed = frozenset(needed)
+        self._broker, self._topics = broker, topics
         self._clock = clock
         self._answered_at = clock()
-        self._turn = 0
 
     def look(self) -> None:
         """Ask once. Raises `BrokerFault`."""
-        if self._turn % TOPIC_TURNS == 0:
-            missing = self._needed - self._broker.topics()
-            if missing - self.missing:
-                log.error("topics_missing", topics=sorted(missing))
-            self.missing = missing
-        self._turn += 1
-        if self._topic not in self.missing:
-            self.ends = self._broker.ends(self._topic)
+        seen = self._broker.look(self._topics)
+        if seen.missing - self.missing:
+            log.error("topics_missing", topics=sorted(seen.missing))
+        self.ends, self.missing = seen.ends, seen.missing
         self._answered_at = self._clock()
 
     def silent_s(self) -> float:

@@ -47,14 +47,15 @@ def test_every_command_does_what_it_says(stack: Stack, tmp_path: Path) -> None:
         "WATCHWORD_TRITON_URL": f"127.0.0.1:{ports['TRITON_GRPC']}",
         "WATCHWORD_HTTP_PORT": "0",
     }
-    worker: subprocess.Popen[bytes] | None = None
+    workers: list[subprocess.Popen[bytes]] = []
     outputs: dict[str, str] = {}
     try:
         for command in commands():
             if command in ELSEWHERE:
                 continue
             if command.endswith("watchword run"):
-                worker = subprocess.Popen(command.split(), env=environment, cwd=REPOSITORY, stderr=subprocess.DEVNULL)
+                words = ["env", *command.split()]
+                workers.append(subprocess.Popen(words, env=environment, cwd=REPOSITORY, stderr=subprocess.DEVNULL))
                 wait_until(lambda: _flags(environment), 60, "flags from the README's worker", 1.0)
                 continue
             run = subprocess.run(
@@ -63,19 +64,22 @@ def test_every_command_does_what_it_says(stack: Stack, tmp_path: Path) -> None:
             outputs[command] = run.stdout
             expected = next((codes for word, codes in EXIT_CODES.items() if f"watchword {word} " in command), (0,))
             assert run.returncode in expected, f"{command}: {run.returncode}\n{run.stdout[-2000:]}{run.stderr[-2000:]}"
-        assert worker is not None
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(60) == 0
+        assert len(workers) == 2
+        for worker in workers:
+            worker.send_signal(signal.SIGTERM)
+        assert [worker.wait(60) for worker in workers] == [0, 0]
     finally:
-        if worker is not None and worker.poll() is None:
-            worker.kill()
+        for worker in workers:
+            if worker.poll() is None:
+                worker.kill()
         subprocess.run(
             [".venv/bin/watchword", "stack", "down"], env=environment, cwd=REPOSITORY, capture_output=True, check=False
         )
         for page in ("report", "found", "replay"):
             (REPOSITORY / f"{page}.html").unlink(missing_ok=True)
         shutil.rmtree(tmp_path / "state", ignore_errors=True)
-    last = outputs["make demo"].strip().splitlines()[-1]
+    content, last = outputs["make demo"].strip().splitlines()[-2:]
+    assert content == "demo: 1015 outcomes compared with an in-process scan, 0 wrong"
     assert re.fullmatch(
         r"demo: 1015 records in, 1007 verdicts, \d+ flags, 8 dead letters, 0 lost, 0 duplicated", last
     ), last

@@ -1,8 +1,11 @@
 """What a worker knows of itself: its progress, its chunks, its answers and its settings."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
+from pipeline.broker.lag import Seen
 from pipeline.broker.producer import transactional_id
 from pipeline.encode.contract import checked_embeddings, serving_version
 from pipeline.errors import BrokerFault, EncoderFault, UsageError
@@ -76,29 +79,23 @@ class Broker:
     """Answers, or does not."""
 
     def __init__(self) -> None:
-        self.up, self.names = True, frozenset({"images", "flags"})
+        self.up, self.missing = True, frozenset[str]()
 
-    def ends(self, topic: str) -> dict[int, int]:  # noqa: ARG002 -- the port's
+    def look(self, topics: Sequence[str]) -> Seen:
         if not self.up:
             raise BrokerFault("away")
-        return {0: 7}
-
-    def topics(self) -> frozenset[str]:
-        if not self.up:
-            raise BrokerFault("away")
-        return self.names
+        return Seen({0: 7}, self.missing & set(topics))
 
     def close(self) -> None: ...
 
 
 def test_the_watch_knows_what_is_missing_and_how_long_the_broker_is_silent() -> None:
     now, broker = [0.0], Broker()
-    watch = BrokerWatch(broker, "images", ["images", "flags"], lambda: now[0])
+    watch = BrokerWatch(broker, ("images", "flags"), lambda: now[0])
     watch.look()
     assert (watch.ends, watch.missing) == ({0: 7}, frozenset())
-    broker.names = frozenset({"images"})
-    for _ in range(3):
-        watch.look()
+    broker.missing = frozenset({"flags"})
+    watch.look()
     assert watch.missing == {"flags"}
     broker.up, now[0] = False, 12.0
     with pytest.raises(BrokerFault):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
-from pipeline.errors import UsageError
+from pipeline.errors import EncoderFault, UsageError
 from pipeline.evaluate.embed import embed_readable
 from pipeline.events.images import ImageLimits
 from pipeline.events.policies import PolicySet
@@ -148,9 +148,14 @@ def compare(
             f"{candidate.manifest.dimension}: these are different models, not engines of one"
         )
     before = _Engine(reference, LocalEncoder(reference), policy_set)
-    after = _Engine(candidate, served or LocalEncoder(candidate), policy_set)
     readable, ours = before.embed(files)
-    _, theirs = after.embed(readable)
+    try:
+        after = _Engine(candidate, served or LocalEncoder(candidate), policy_set)
+        _, theirs = after.embed(readable)
+    except EncoderFault as fault:
+        if served is not None:
+            raise
+        raise UsageError(f"the candidate is refused: {fault}") from fault
     scores, changed = before.judge(ours), after.judge(theirs)
     near = cosines(ours, theirs)
     return Parity(

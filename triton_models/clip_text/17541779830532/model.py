@@ -1,1 +1,1 @@
-../../clip_image/17541779830532/model.py
+../../../pipeline/models/engines/backend/model.py
