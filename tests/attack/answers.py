@@ -13,7 +13,7 @@ from tests.support.stream import Stack, Stream
 from tests.support.waiting import wait_until
 
 BATCH = 60
-QUICK = ("not a number", "another model in its place")
+QUICK = ("another model in its place",)
 
 
 def attack_answers(stack: Stack, folder: Path, images: list[bytes], say: Say, *, quick: bool = False) -> bool:

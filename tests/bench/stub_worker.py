@@ -15,7 +15,7 @@ from pipeline.telemetry import Metrics, configure_logging
 class StubEncoder:
     """The real text tower, and one fixed embedding for every image."""
 
-    answering = True
+    answering, problem = True, ""
 
     def __init__(self, bundle: Bundle) -> None:
         self._local = LocalEncoder(bundle, threads=1)
@@ -24,6 +24,9 @@ class StubEncoder:
 
     def check(self) -> None:
         """Nothing to ask."""
+
+    def free_abandoned_regions(self) -> int:
+        return 0
 
     def close(self) -> None:
         """Nothing to close."""

@@ -144,7 +144,7 @@ def test_a_damaged_engine_is_refused(
 def test_an_engine_that_answers_no_numbers_is_refused(
     tmp_path: Path, bundle: Bundle, photographs: list[Path], policy_set: PolicySet
 ) -> None:
-    with pytest.raises(UsageError, match="the candidate is refused: .* not finite"):
+    with pytest.raises(UsageError, match=r"the candidate is refused: .* not finite"):
         compare(bundle, damaged_bundle(overflowing, bundle, tmp_path), photographs, policy_set)
 
 

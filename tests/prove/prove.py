@@ -30,7 +30,7 @@ from tests.support.publishing import publish_edits, published_stream, two_polici
 from tests.support.recounting import archive_all, recount_all
 from tests.support.sampling import make_sampling
 from tests.support.sources import CLIP_B32, CLIP_L14, SIGLIP_B16, write_clip, write_siglip, write_siglip2
-from tests.support.stream import REPOSITORY, Stack, Stream
+from tests.support.stream import REPOSITORY, Stack, Stream, family
 from tests.support.waiting import wait_until
 
 
@@ -225,7 +225,7 @@ def prove_memory(stack: Stack, folder: Path, images: list[bytes]) -> bool:
             threading.Event().wait(1.0)
             done = stream.committed()
             while len(peaks) < done * 10 // count:
-                peaks.append(process.memory_info().rss / 1e6)
+                peaks.append(sum(each.memory_info().rss for each in family(process)) / 1e6)
                 say(f"{done} images: RSS {peaks[-1]:.0f} MB")
         worker.signal(signal.SIGTERM)
         worker.wait(60)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import psutil
+
 from pipeline.broker.connection import Connection
 from pipeline.broker.producer import Message
 from pipeline.broker.publisher import Publisher
@@ -160,6 +162,11 @@ class Stream:
 
     def flag_records(self) -> list[Record]:
         return self.records(self.settings.topic_flags)
+
+
+def family(process: psutil.Process) -> list[psutil.Process]:
+    """A worker and the processes that it decodes in."""
+    return [process, *process.children()]
 
 
 def header(record: Record, name: str) -> str:

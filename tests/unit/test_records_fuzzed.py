@@ -19,6 +19,7 @@ from tests.attack.loopback import only_loopback
 from tests.attack.poison import fuzzed, picture, poison
 
 LIMIT = 4096
+LARGEST = 4 << 20
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SPEC = PixelSpec(16, "squash")
 NAMES = st.sampled_from(["ce_id", "ce_source", "ce_time", "content-type", "ce_a", "CE_B", ""]) | st.text(max_size=20)
@@ -61,8 +62,10 @@ def test_any_record_ends(
 def test_every_kind_of_poison_ends() -> None:
     with only_loopback(loopback=False):
         for value, headers in poison("http://127.0.0.1:9").values():
+            if len(value or b"") > LARGEST:
+                continue  # those are sent through the whole stream, in tests/attack
             ends(Record(Origin("images", 0, 1), b"k", value, headers))
-        for value, headers in fuzzed(3, 500, [picture()]):
+        for value, headers in fuzzed(3, 300, [picture()]):
             ends(Record(Origin("images", 0, 1), None, value, headers))
 
 
