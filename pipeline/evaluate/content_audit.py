@@ -78,9 +78,9 @@ def audit_content(
     """
     judged = {origin_place(fields): fields for fields in map(_fields, verdicts)}
     refused = {dead_letter_place(letter): letter for letter in dead_letters}
-    emitted: dict[Place, set[str]] = {}
+    emitted: dict[Place, list[str]] = {}
     for fields in map(_fields, flags):
-        emitted.setdefault(origin_place(fields), set()).add(fields["policy"]["id"])
+        emitted.setdefault(origin_place(fields), []).append(fields["policy"]["id"])
     expected = _scan(records, settings)
     wrong: list[str] = []
     compared = 0
@@ -89,7 +89,7 @@ def audit_content(
         if place not in judged and place not in refused:
             continue
         compared += 1
-        found = _compare(outcome, judged.get(place), refused.get(place), emitted.get(place, set()))
+        found = _compare(outcome, judged.get(place), refused.get(place), emitted.get(place, []))
         wrong += [f"{record.origin}: {line}" for line in found]
     return ContentAudit(compared, tuple(wrong))
 
@@ -104,7 +104,7 @@ def _scan(records: Sequence[Record], settings: Settings) -> Iterator[Verdict | D
 
 
 def _compare(
-    expected: Verdict | DeadLetter, fields: dict[str, Any] | None, letter: Record | None, flags: set[str]
+    expected: Verdict | DeadLetter, fields: dict[str, Any] | None, letter: Record | None, flags: list[str]
 ) -> Iterator[str]:
     if isinstance(expected, DeadLetter):
         reason = record_header(letter, "watchword-reason") if letter is not None else "judged"
@@ -117,7 +117,7 @@ def _compare(
         yield from _compare_verdict(expected, fields, flags)
 
 
-def _compare_verdict(expected: Verdict, fields: Mapping[str, Any], flags: set[str]) -> Iterator[str]:
+def _compare_verdict(expected: Verdict, fields: Mapping[str, Any], flags: list[str]) -> Iterator[str]:
     digests = {
         "content_digest": (fields["image"]["content_digest"], expected.image.content_digest),
         "model_digest": (fields["model_digest"], expected.model_digest),
@@ -136,8 +136,9 @@ def _compare_verdict(expected: Verdict, fields: Mapping[str, Any], flags: set[st
             yield f"{policy_id}: score {said['score']}, expected {score:.4f}"
         elif said["flagged"] != flagged:
             yield f"{policy_id}: flagged {said['flagged']}, expected {flagged}"
-    if flags != {flag.policy.id for flag in expected.flags}:
-        yield f"flag events {sorted(flags)}, expected {sorted(flag.policy.id for flag in expected.flags)}"
+    called_for = sorted(flag.policy.id for flag in expected.flags)
+    if sorted(flags) != called_for:
+        yield f"flag events {sorted(flags)}, expected {called_for}"
 
 
 def _fields(record: Record) -> dict[str, Any]:

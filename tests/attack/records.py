@@ -38,7 +38,7 @@ def attack_records(stack: Stack, folder: Path, images: list[bytes], say: Say, *,
         say(f"records: {len(kinds)} kinds, {sent} records, worker {'alive' if worker.running() else 'ENDED'}")
         letters = len(stream.dead_letters())
         say(f"records: {letters} dead letters")
-        return worker.running() & right(stream, sent, say, "records")
+        return worker.running() & right(stream, sent, say, "records", shared_ids=True)
 
 
 def _seeds() -> list[bytes]:
