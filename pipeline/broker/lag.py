@@ -1,4 +1,4 @@
-"""How far a group is behind: asked of the broker, so that it is known whether a worker runs or not."""
+"""The lag of a group, asked of the broker, so that it is known whether a worker runs or not."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence

@@ -102,7 +102,7 @@ class TransactionalProducer:
 
     @property
     def ready(self) -> bool:
-        """Whether there is a producer that is whole."""
+        """A producer is there, and whole."""
         return self._producer is not None
 
     def recover(self) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
-from pipeline.emit.encoded import HEADER_OVERHEAD_BYTES, RECORD_OVERHEAD_BYTES, Encoded, rfc3339
+from pipeline.emit.encoded import RECORD_OVERHEAD_BYTES, Encoded, headers_bytes, rfc3339
 from pipeline.events.outcomes import DeadLetter
 from pipeline.events.records import Headers, Record
 
@@ -29,11 +29,11 @@ def dead_letter_record(letter: DeadLetter, limit_bytes: int) -> Encoded:
     """
     record = letter.record
     told = _told(letter)
-    room = limit_bytes - _size(told) - RECORD_OVERHEAD_BYTES
+    room = limit_bytes - headers_bytes(told) - RECORD_OVERHEAD_BYTES
     kept = _keep(record, room)
     if kept.cut:
         marks = _marks(record, ())
-        kept = _keep(record, room - _size(marks) - len("key,headers,value"))
+        kept = _keep(record, room - headers_bytes(marks) - len("key,headers,value"))
         told = (*told, *_marks(record, kept.cut))
     return Encoded(kept.key, kept.value, (*kept.headers, *told))
 
@@ -66,11 +66,11 @@ def _keep(record: Record, room: int) -> _Kept:
     """Fit a record into `room` bytes: the key up to a quarter, headers up to a half, the value in what is left."""
     key, value = record.key or b"", record.value or b""
     whole = tuple((name, value or b"") for name, value in record.headers)
-    if len(key) + len(value) + _size(whole) <= room:
+    if len(key) + len(value) + headers_bytes(whole) <= room:
         return _Kept(key, value, whole, ())
     short = key[: room // 4]
     headers = _first(whole, room // 2)
-    left = value[: max(0, room - len(short) - _size(headers))]
+    left = value[: max(0, room - len(short) - headers_bytes(headers))]
     parts = (("key", len(short) < len(key)), ("headers", len(headers) < len(whole)), ("value", len(left) < len(value)))
     return _Kept(short, left, headers, tuple(name for name, is_cut in parts if is_cut))
 
@@ -79,12 +79,8 @@ def _first(headers: Headers, room: int) -> Headers:
     """Return the headers that fit, in order; a large one does not keep smaller ones out."""
     kept = []
     for header in headers:
-        size = _size((header,))
+        size = headers_bytes((header,))
         if size <= room:
             kept.append(header)
             room -= size
     return tuple(kept)
-
-
-def _size(headers: Headers) -> int:
-    return sum(len(name.encode()) + len(value) + HEADER_OVERHEAD_BYTES for name, value in headers)

@@ -21,8 +21,12 @@ class Encoded:
     @property
     def size_bytes(self) -> int:
         """An upper bound of its size in a batch of its own, which is what a topic's limit is held against."""
-        headers = sum(len(name.encode()) + len(value) + HEADER_OVERHEAD_BYTES for name, value in self.headers)
-        return len(self.key) + len(self.value) + headers + RECORD_OVERHEAD_BYTES
+        return len(self.key) + len(self.value) + headers_bytes(self.headers) + RECORD_OVERHEAD_BYTES
+
+
+def headers_bytes(headers: Headers) -> int:
+    """Return an upper bound of what headers take in a record."""
+    return sum(len(name.encode()) + len(value) + HEADER_OVERHEAD_BYTES for name, value in headers)
 
 
 def rfc3339(time: datetime) -> str:

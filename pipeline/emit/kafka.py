@@ -70,7 +70,7 @@ class KafkaSink:
             if problem := self._too_large(outputs):
                 refused.append(_refusal(polled, verdict, problem))
             else:
-                messages += outputs
+                messages += [_message(topic, encoded) for topic, encoded in outputs]
         for letter in (*dead_letters, *refused):
             topic = self._topics.dead_letters
             messages.append(_message(topic, dead_letter_record(letter, self._admitted[topic])))
@@ -81,19 +81,18 @@ class KafkaSink:
         """Close without waiting."""
         self._producer.close()
 
-    def _outputs(self, verdict: Verdict) -> list[Message]:
+    def _outputs(self, verdict: Verdict) -> list[tuple[str, Encoded]]:
         topics = self._topics
         return [
-            _message(topics.verdicts, verdict_record(verdict)),
-            _message(topics.embeddings, embedding_record(verdict)),
-            *(_message(topics.flags, flag_record(verdict, flag)) for flag in verdict.flags),
+            (topics.verdicts, verdict_record(verdict)),
+            (topics.embeddings, embedding_record(verdict)),
+            *((topics.flags, flag_record(verdict, flag)) for flag in verdict.flags),
         ]
 
-    def _too_large(self, outputs: Sequence[Message]) -> str | None:
-        for message in outputs:
-            size = Encoded(message.key or b"", message.value or b"", message.headers).size_bytes
-            if size > self._admitted[message.topic]:
-                return f"its record of {size} bytes for `{message.topic}`, which admits {self._admitted[message.topic]}"
+    def _too_large(self, outputs: Sequence[tuple[str, Encoded]]) -> str | None:
+        for topic, encoded in outputs:
+            if (size := encoded.size_bytes) > self._admitted[topic]:
+                return f"its record of {size} bytes for `{topic}`, which admits {self._admitted[topic]}"
         return None
 
 

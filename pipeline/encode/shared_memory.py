@@ -6,7 +6,7 @@ import os
 import uuid
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,12 +82,6 @@ class Ownership:
             self._path.unlink(missing_ok=True)
             os.close(self._file)
             self._file = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
 
 
 def owner_is_gone(region_name: str) -> bool:
