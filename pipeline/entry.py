@@ -17,6 +17,6 @@ def main() -> None:
     """Run the command line."""
     if _WORKING in sys.argv[1:3]:
         signal.signal(signal.SIGTERM, _leave)
-    from pipeline.cli import main as run_command  # noqa: PLC0415 -- loading it takes longer than a signal may wait
+    from pipeline.cli.main import main as run_command  # noqa: PLC0415 -- loading it takes longer than a signal may wait
 
     run_command()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pipeline.evaluate.policy_result import PolicyResult
+    from pipeline.evaluation.replay.metrics import PolicyResult
 
 POLICIES = "watchword_policies"
 
@@ -32,9 +32,9 @@ def replay(request: pytest.FixtureRequest) -> "Callable[..., dict[str, PolicyRes
     Precision, recall, F1 and average precision of a result each have `value`, `lower` and `upper`, the ends of a 95 %
     interval. The encoder is WATCHWORD_MODEL's, in process. With `split`, only rows of that split count.
     """
-    from pipeline.commands.replay import replay as judge
-    from pipeline.evaluate.labelled_stream import read_stream
-    from pipeline.evaluate.policy_result import results
+    from pipeline.cli.stream.replay import replay as judge
+    from pipeline.evaluation.datasets.labelled_stream import read_stream
+    from pipeline.evaluation.replay.metrics import results
 
     root = request.config.rootpath
     policies = root / (request.config.getoption("--watchword-policies") or request.config.getini(POLICIES))

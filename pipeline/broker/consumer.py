@@ -4,7 +4,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -20,6 +19,7 @@ from kafka.structs import ConsumerGroupMetadata, MemberState, OffsetAndMetadata,
 from pipeline.broker.connection import Connection, translated
 from pipeline.broker.lenient import Unreadable, read_leniently
 from pipeline.errors import BrokerFault, InstanceTaken, PositionLost
+from pipeline.events.chunks import Chunk, Span
 from pipeline.events.records import Origin, Record
 
 log = structlog.get_logger()
@@ -36,28 +36,6 @@ METADATA_MAX_AGE_MS = 5000
 
 # A position past the end that stays so this long is lost; a topic made again, or a new leader, shows one for a moment.
 PAST_END_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The offsets of one partition that a chunk covers: from `start` up to, not including, `end`."""
-
-    partition: int
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Polled:
-    """
-    Records polled together, in order within each partition.
-
-    `membership` is the group's metadata at their own poll: what a commit of them must be fenced by.
-    """
-
-    records: tuple[Record, ...]
-    spans: tuple[Span, ...]
-    membership: ConsumerGroupMetadata
 
 
 class GroupConsumer:
@@ -109,14 +87,14 @@ class GroupConsumer:
         self._held: deque[Record] = deque()
         self._silent_since: float | None = None
         self._past_end_since: float | None = None
-        self.moved = True
+        self.needs_rewind = True
 
     @property
     def partitions(self) -> frozenset[int]:
         """The partitions this member read from since the last rewind."""
         return frozenset(place.partition for place in self._next)
 
-    def poll(self, timeout_s: float, max_records: int, max_bytes: int) -> Polled | None:
+    def poll(self, timeout_s: float, max_records: int, max_bytes: int) -> Chunk | None:
         """
         Return what has arrived, up to both caps (one record may exceed the bytes), or None.
 
@@ -125,19 +103,19 @@ class GroupConsumer:
         with self._fencing():
             if not self._held and not self._fetch(timeout_s, max_records):
                 return None
-            membership = self.membership()
-            if self._lost(membership):
+            group_metadata = self.group_metadata()
+            if self._lost(group_metadata):
                 return None
-            return self._take(max_records, max_bytes, membership)
+            return self._take(max_records, max_bytes, group_metadata)
 
-    def idle(self, timeout_s: float) -> None:
+    def keep_alive(self, timeout_s: float) -> None:
         """Stay in the group without taking records: everything assigned is paused for the length of the call."""
         with self._fencing():
             self._consumer.pause(*self._consumer.assignment())
             leaked = self._client_poll(timeout_s, max_records=1)
             self._consumer.resume(*self._consumer.paused())
             # Only a partition assigned during this very call can have yielded a record; its position has moved.
-            self.moved = self.moved or bool(leaked) or self._lost(self.membership())
+            self.needs_rewind = self.needs_rewind or bool(leaked) or self._lost(self.group_metadata())
 
     def rewind(self, timeout_s: float) -> dict[int, int] | None:
         """
@@ -147,12 +125,12 @@ class GroupConsumer:
         meanwhile: call again. A partition without a commit starts at its beginning. What retention has removed before
         it was read is logged and counted. Raises `PositionLost` for a position past the end of the log.
         """
-        membership = self.membership()
+        group_metadata = self.group_metadata()
         self._held.clear()
         with self._fencing():
             assigned = self._consumer.assignment()
             # While it joins, a member may have its new generation and still its old assignment.
-            if not assigned or membership.generation_id < 0 or membership.state != MemberState.STABLE:
+            if not assigned or group_metadata.generation_id < 0 or group_metadata.state != MemberState.STABLE:
                 return None
             positions = self._positions(sorted(assigned), int(timeout_s * 1000))
             if positions is None:
@@ -162,11 +140,11 @@ class GroupConsumer:
                     self._consumer.seek(place, offset)
             except (ValueError, IllegalStateError):
                 return None  # unassigned while we asked
-        if _identity(self.membership()) != _identity(membership) or self._consumer.assignment() != assigned:
+        if _identity(self.group_metadata()) != _identity(group_metadata) or self._consumer.assignment() != assigned:
             return None
-        self._generation = _identity(membership)
+        self._generation = _identity(group_metadata)
         self._next = positions
-        self.moved = False
+        self.needs_rewind = False
         return {place.partition: offset for place, offset in positions.items()}
 
     def _positions(self, assigned: Sequence[TopicPartition], timeout_ms: int) -> dict[TopicPartition, int] | None:
@@ -208,7 +186,7 @@ class GroupConsumer:
         with translated():
             self._consumer.commit(offsets)
 
-    def membership(self) -> ConsumerGroupMetadata:
+    def group_metadata(self) -> ConsumerGroupMetadata:
         """Return the group's metadata as of now."""
         return self._consumer.group_metadata()
 
@@ -267,19 +245,19 @@ class GroupConsumer:
         self._consumer = self._join()
         self._held.clear()
         self._generation, self._silent_since = None, None
-        self.moved = True
+        self.needs_rewind = True
 
     def _is_assigned(self, place: TopicPartition) -> bool:
         return place in self._consumer.assignment()
 
     def _fetch(self, timeout_s: float, max_records: int) -> bool:
         polled = self._client_poll(timeout_s, max_records)
-        if self._lost(self.membership()):
+        if self._lost(self.group_metadata()):
             return False
         for place, records in polled.items():
             if records and records[0].offset < self._next.get(place, 0):
                 log.error("records_before_position", partition=place.partition, offset=records[0].offset)
-                self.moved = True
+                self.needs_rewind = True
                 return False
         self._held.extend(to_record(found) for records in polled.values() for found in records)
         return bool(self._held)
@@ -305,30 +283,30 @@ class GroupConsumer:
         try:
             polled: dict[Any, list[Any]] = self._consumer.poll(timeout_ms, max_records=max_records)
         except (OffsetOutOfRangeError, NoOffsetForPartitionError, LogTruncationError) as error:
-            if not self.moved:
+            if not self.needs_rewind:
                 log.warning("position_not_in_log", problem=repr(error))
-            self.moved = True
+            self.needs_rewind = True
             return {}
         return polled
 
     def _joining(self) -> bool:
-        return bool(self.membership().state == MemberState.REBALANCING)
+        return bool(self.group_metadata().state == MemberState.REBALANCING)
 
-    def _lost(self, membership: ConsumerGroupMetadata) -> bool:
-        self._check_heartbeat(membership)
-        if self.moved or _identity(membership) != self._generation:
-            self.moved = True
+    def _lost(self, group_metadata: ConsumerGroupMetadata) -> bool:
+        self._check_heartbeat(group_metadata)
+        if self.needs_rewind or _identity(group_metadata) != self._generation:
+            self.needs_rewind = True
             self._held.clear()
-        return self.moved
+        return self.needs_rewind
 
-    def _check_heartbeat(self, membership: ConsumerGroupMetadata) -> None:
+    def _check_heartbeat(self, group_metadata: ConsumerGroupMetadata) -> None:
         """
         Raise `InstanceTaken` once the client has given up its heartbeat as a member in good standing.
 
         When another member joins under this instance id the client only logs it and falls silent, so it is looked for
         where it leaves its mark. A join in progress may look the same for a moment.
         """
-        silent = membership.state == MemberState.STABLE and not self._consumer._coordinator._heartbeat_enabled  # noqa: SLF001
+        silent = group_metadata.state == MemberState.STABLE and not self._consumer._coordinator._heartbeat_enabled  # noqa: SLF001
         now = self._clock()
         if not silent:
             self._silent_since = None
@@ -337,7 +315,7 @@ class GroupConsumer:
         elif now - self._silent_since > SILENCE_S:
             raise InstanceTaken("another member of the group joined under the same instance id")
 
-    def _take(self, max_records: int, max_bytes: int, membership: ConsumerGroupMetadata) -> Polled:
+    def _take(self, max_records: int, max_bytes: int, group_metadata: ConsumerGroupMetadata) -> Chunk:
         records: list[Record] = []
         size = 0
         while self._held and len(records) < max_records:
@@ -351,11 +329,11 @@ class GroupConsumer:
             place = TopicPartition(self._topic, partition)
             spans.append(Span(partition, self._next[place], end))
             self._next[place] = end
-        return Polled(tuple(records), tuple(spans), membership)
+        return Chunk(tuple(records), tuple(spans), group_metadata)
 
 
-def _identity(membership: ConsumerGroupMetadata) -> tuple[int, str]:
-    return membership.generation_id, membership.member_id
+def _identity(group_metadata: ConsumerGroupMetadata) -> tuple[int, str]:
+    return group_metadata.generation_id, group_metadata.member_id
 
 
 def to_record(found: Any) -> Record:

@@ -14,8 +14,8 @@ from kafka.producer.future import FutureRecordMetadata
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
 from pipeline.broker.connection import Connection, translate, translated
-from pipeline.broker.consumer import Span
 from pipeline.errors import BrokerFault, CommitAborted, CommitOverdue, UsageError, WatchwordError
+from pipeline.events.chunks import Span
 from pipeline.events.records import Headers
 
 ResultT = TypeVar("ResultT")
@@ -127,7 +127,7 @@ class TransactionalProducer:
         messages: Iterable[Message],
         topic: str,
         spans: Sequence[Span],
-        membership: ConsumerGroupMetadata,
+        group_metadata: ConsumerGroupMetadata,
     ) -> None:
         """
         Send `messages` and the end of `spans` of `topic` in one transaction.
@@ -142,7 +142,7 @@ class TransactionalProducer:
         offsets = {TopicPartition(topic, span.partition): OffsetAndMetadata(span.end, "", -1) for span in spans}
         started = time.monotonic()
         try:
-            self._in_time(lambda: self._transact(producer, messages, offsets, membership))
+            self._in_time(lambda: self._transact(producer, messages, offsets, group_metadata))
         except UsageError:
             self._give_up(producer)
             raise
@@ -161,7 +161,7 @@ class TransactionalProducer:
         producer: KafkaProducer,
         messages: Iterable[Message],
         offsets: dict[TopicPartition, OffsetAndMetadata],
-        membership: ConsumerGroupMetadata,
+        group_metadata: ConsumerGroupMetadata,
     ) -> None:
         deadline = time.monotonic() + self._commit_timeout_s
         producer.begin_transaction()
@@ -170,7 +170,7 @@ class TransactionalProducer:
         # A commit was seen to return while a batch had expired: every record is known to be stored first.
         for future in futures:
             future.get(timeout=max(0.0, deadline - time.monotonic()))
-        producer.send_offsets_to_transaction(offsets, membership)
+        producer.send_offsets_to_transaction(offsets, group_metadata)
         producer.commit_transaction()
 
     def _give_up(self, producer: KafkaProducer) -> None:

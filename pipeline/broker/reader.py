@@ -78,7 +78,7 @@ def follow_topic(connection: Connection, topic: str, since: datetime | None) -> 
             consumer.close()
 
 
-class PlaceReader:
+class OffsetReader:
     """Reads single records by where they stand. Used by one thread at a time."""
 
     def __init__(self, connection: Connection, *, patience_s: float = 10.0) -> None:

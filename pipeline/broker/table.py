@@ -56,7 +56,7 @@ class TableReader:
             self._consumer.assign([self._place])
             self._consumer.seek_to_beginning(self._place)
 
-    def news(self) -> list[Record]:
+    def read_new(self) -> list[Record]:
         """Return what was committed since the last call, up to where the topic ends now. Raises `BrokerFault`."""
         with translated():
             end = self._consumer.end_offsets([self._place])[self._place]

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pipeline.broker.consumer import Polled
 from pipeline.broker.producer import Message, TransactionalProducer
 from pipeline.emit.dead_letters import dead_letter_record
 from pipeline.emit.encoded import Encoded
 from pipeline.emit.formats import embedding_record, flag_record, verdict_record
 from pipeline.errors import DeadLetterReason
+from pipeline.events.chunks import Chunk
 from pipeline.events.outcomes import DeadLetter, Verdict
 
 
@@ -56,7 +56,7 @@ class KafkaSink:
         self._producer.recover()
 
     def emit(
-        self, polled: Polled, verdicts: Sequence[Verdict], dead_letters: Sequence[DeadLetter]
+        self, polled: Chunk, verdicts: Sequence[Verdict], dead_letters: Sequence[DeadLetter]
     ) -> Sequence[DeadLetter]:
         """
         Commit everything a chunk causes, and return the dead letters that took the place of verdicts.
@@ -74,7 +74,7 @@ class KafkaSink:
         for letter in (*dead_letters, *refused):
             topic = self._topics.dead_letters
             messages.append(_message(topic, dead_letter_record(letter, self._admitted[topic])))
-        self._producer.commit(messages, self._input_topic, polled.spans, polled.membership)
+        self._producer.commit(messages, self._input_topic, polled.spans, polled.group_metadata)
         return refused
 
     def close(self) -> None:
@@ -96,7 +96,7 @@ class KafkaSink:
         return None
 
 
-def _refusal(polled: Polled, verdict: Verdict, problem: str) -> DeadLetter:
+def _refusal(polled: Chunk, verdict: Verdict, problem: str) -> DeadLetter:
     origin = verdict.image.event.origin
     record = next(each for each in polled.records if each.origin == origin)
     return DeadLetter(record, DeadLetterReason.TOO_LARGE, f"the outcome is too large: {problem}", datetime.now(UTC))

@@ -1,26 +1,10 @@
 """A policy set's texts to one matrix."""
 
-from collections.abc import Sequence
-from typing import Protocol
-
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.encode.ports import TextEncoder
 from pipeline.events.policies import PolicySet, PromptBank
-
-
-class TextEncoder(Protocol):
-    """
-    A model's text tower.
-
-    `encode_texts` maps N texts to float32 [N, D], unit length; it may block on a server and raises `EncoderFault`
-    when that did not answer: try again later. `logit_scale` and `model_digest` are the bundle's.
-    """
-
-    model_digest: str
-    logit_scale: float
-
-    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
 
 
 def build_prompt_bank(policy_set: PolicySet, encoder: TextEncoder) -> PromptBank:

@@ -10,7 +10,7 @@ import structlog
 from numpy.typing import NDArray
 
 from pipeline.encode.contract import checked_embeddings
-from pipeline.encode.prompt_bank import TextEncoder
+from pipeline.encode.ports import TextEncoder
 from pipeline.errors import EncoderFault
 
 log = structlog.get_logger()

@@ -31,7 +31,7 @@ class Release:
     canary: Canary | None = None
 
 
-def drawn(share: float, source: str, event_id: str, purpose: str) -> bool:
+def in_sample(share: float, source: str, event_id: str, purpose: str) -> bool:
     """
     Tell whether an event is among a share, 0 to 1, of all: always the same for the same event.
 

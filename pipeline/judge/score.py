@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import PolicyError, ScoreFault
 from pipeline.events.policies import Aggregate, Policy, PromptBank, ScoreKind
-from pipeline.judge.pools import lay_out
+from pipeline.judge.segments import layout_columns
 
 # Within this distance of a threshold, float32's rounding could decide; the float64 reference does instead.
 REFERENCE_MARGIN = 1e-3
@@ -57,8 +57,8 @@ class Judge:
         # Segments: the background, each policy's prompts, each one's contrast, and the background again, for maxima.
         summed = np.concatenate([[True], self._summed, self._summed, [False]])
         highest = np.concatenate([[False], self._highest, self._highest, [self._highest.any()]])
-        self._sums, columns = lay_out(rows, summed, 0)
-        self._maxima, more = lay_out(rows, highest, len(columns))
+        self._sums, columns = layout_columns(rows, summed, 0)
+        self._maxima, more = layout_columns(rows, highest, len(columns))
         columns += more
         self._pooled = len(columns)
         means = [self._linear_vector(place) for place in np.flatnonzero(self._linear).tolist()]

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import track
 
 from pipeline.errors import UsageError
-from pipeline.evaluate.labelled import read_labels
+from pipeline.evaluation.datasets.labels_csv import read_labels
 from pipeline.events.images import ImageLimits, PixelSpec
 from pipeline.ingest.decode import decode
 

@@ -9,9 +9,9 @@ from typing import Protocol
 import structlog
 
 from pipeline.archive.rows import ArchivedEmbedding
-from pipeline.broker.consumer import Polled, Span
 from pipeline.errors import ArchiveError, CommitAborted, DependencyFault, StoreFault
-from pipeline.stream.patience import Patience
+from pipeline.events.chunks import Chunk, Span
+from pipeline.stream.retry import Backoff
 
 log = structlog.get_logger()
 
@@ -23,11 +23,11 @@ POLL_BYTES = 8 << 20
 class Source(Protocol):
     """A topic read as a member of a group, with offsets of its own to commit. As `stream.ports.Source`, besides."""
 
-    moved: bool
+    needs_rewind: bool
 
-    def poll(self, timeout_s: float, max_records: int, max_bytes: int) -> Polled | None: ...
+    def poll(self, timeout_s: float, max_records: int, max_bytes: int) -> Chunk | None: ...
 
-    def idle(self, timeout_s: float) -> None: ...
+    def keep_alive(self, timeout_s: float) -> None: ...
 
     def rewind(self, timeout_s: float) -> dict[int, int] | None: ...
 
@@ -75,7 +75,7 @@ class Archiver:
         flush_s: float,
         compact_every: int,
         commit_timeout_s: float,
-        patience: Patience,
+        backoff: Backoff,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
@@ -84,12 +84,12 @@ class Archiver:
         self._flush_s = flush_s
         self._compact_every = compact_every
         self._commit_timeout_s = commit_timeout_s
-        self._patience = patience
+        self.build_backoff = backoff
         self._clock = clock
         self._pending = _Pending()
         self._stopping = threading.Event()
         self._writes = 0
-        self._pauses = patience.pauses()
+        self._pauses = backoff.pauses()
 
     def stop(self) -> None:
         """Ask `run` to store what it has and return. Safe in a signal handler."""
@@ -97,24 +97,24 @@ class Archiver:
 
     def run(self) -> None:
         """Archive until stopped. Raises what nothing but a person can mend."""
-        self._pauses = self._patience.pauses()
+        self._pauses = self.build_backoff.pauses()
         while not self._stopping.is_set():
             try:
-                self._turn()
+                self._tick()
             except (DependencyFault, CommitAborted) as fault:
                 self._pending = _Pending()
-                self._source.moved = True
+                self._source.needs_rewind = True
                 pause_s = next(self._pauses)
                 log.warning("going back to what is committed", fault=str(fault), pause_s=pause_s)
                 self._stopping.wait(pause_s)
         if self._pending.ends:
             self._flush()
 
-    def _turn(self) -> None:
-        if self._source.moved:
+    def _tick(self) -> None:
+        if self._source.needs_rewind:
             self._pending = _Pending()
             if self._source.rewind(self._commit_timeout_s) is None:
-                self._source.idle(POLL_S)
+                self._source.keep_alive(POLL_S)
             return
         polled = self._source.poll(POLL_S, POLL_RECORDS, POLL_BYTES)
         if polled is not None:
@@ -124,7 +124,7 @@ class Archiver:
         ):
             self._flush()
 
-    def _take(self, polled: Polled) -> None:
+    def _take(self, polled: Chunk) -> None:
         if not self._pending.ends:
             self._pending.since = self._clock()
         for record in polled.records:
@@ -139,7 +139,7 @@ class Archiver:
         started = self._clock()
         added = self._store.add(pending.rows) if pending.rows else 0
         self._source.commit(pending.ends)
-        self._pauses = self._patience.pauses()  # what is read is nothing won: only what is stored is
+        self._pauses = self.build_backoff.pauses()  # what is read is nothing won: only what is stored is
         self._writes += 1
         seconds = round(self._clock() - started, 2)
         log.info("archived", rows=len(pending.rows), new=added, seconds=seconds)

@@ -12,23 +12,24 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from pipeline.broker.consumer import Polled
+from pipeline.encode.ports import ImageEncoder
 from pipeline.errors import CommitAborted, CommitOverdue
+from pipeline.events.chunks import Chunk
 from pipeline.events.images import DecodedImage
 from pipeline.events.outcomes import DeadLetter, Verdict
 from pipeline.events.policies import Mode
 from pipeline.events.records import Origin, Record
+from pipeline.ingest.decoder import Decoder, stack_pixels
 from pipeline.ingest.event import refers
-from pipeline.stream.audit_draw import AuditDraw
-from pipeline.stream.chain import Chain, Stage
-from pipeline.stream.dead_letter_limit import DeadLetterGate
-from pipeline.stream.in_force import CANARY, CURRENT, InForce
-from pipeline.stream.ledger import CommitLedger
-from pipeline.stream.patience import Patience
-from pipeline.stream.ports import ImageEncoder, Sink
+from pipeline.stream.active_set import CANARY, CURRENT, ActiveJudges
+from pipeline.stream.audit_sampler import AuditSampler
+from pipeline.stream.dead_letter_breaker import DeadLetterBreaker
+from pipeline.stream.offset_ledger import OffsetLedger
+from pipeline.stream.ports import Sink
 from pipeline.stream.progress import ChunkSize, Progress
-from pipeline.stream.steps import Decoder, stack_pixels
-from pipeline.telemetry import Metrics
+from pipeline.stream.retry import Backoff
+from pipeline.stream.stages import Stage, StageChain
+from pipeline.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
 
@@ -41,7 +42,7 @@ _Outcomes = list[tuple[Origin, DecodedImage | DeadLetter | None]]
 DECODE_SLICE = 16
 
 
-def spans_of(polled: Polled) -> dict[int, tuple[int, int]]:
+def spans_of(polled: Chunk) -> dict[int, tuple[int, int]]:
     """Return the offsets a chunk covers, as the log shows them."""
     return {span.partition: (span.start, span.end) for span in polled.spans}
 
@@ -53,13 +54,13 @@ def batched(items: Sequence[ItemT], size: int) -> Iterator[Sequence[ItemT]]:
 
 @dataclass(frozen=True, slots=True)
 class _Decoding:
-    polled: Polled
+    polled: Chunk
     slices: list[Future[_Outcomes]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Encoding:
-    polled: Polled
+    polled: Chunk
     images: list[DecodedImage]
     dead_letters: list[DeadLetter]
     batches: list[Future[NDArray[np.float32] | None]]
@@ -67,7 +68,7 @@ class _Encoding:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    polled: Polled
+    polled: Chunk
     verdicts: list[Verdict]
     roles: list[str]
     dead_letters: list[DeadLetter]
@@ -111,16 +112,16 @@ class Flow:
         *,
         decoder: Decoder,
         encoder: ImageEncoder,
-        in_force: Callable[[], InForce],
+        in_force: Callable[[], ActiveJudges],
         sink: Sink,
-        gate: DeadLetterGate,
-        audit: AuditDraw,
+        gate: DeadLetterBreaker,
+        audit: AuditSampler,
         limits: FlowLimits,
         chunk_size: ChunkSize,
-        patience: Patience,
+        backoff: Backoff,
         metrics: Metrics,
     ) -> None:
-        self.ledger = CommitLedger()
+        self.ledger = OffsetLedger()
         self.progress = Progress()
         self.chunk_size = chunk_size
         self.aborted = False
@@ -137,14 +138,14 @@ class Flow:
         self._fetch_pool = ThreadPoolExecutor(limits.fetch_threads, "fetch")
         self._encode_pool = ThreadPoolExecutor(limits.requests_in_flight, "encode")
         stages = [Stage("encode", self._encode), Stage("judge", self._judge), Stage("commit", self._commit)]
-        self.chain = Chain(
+        self.chain = StageChain(
             stages,
             capacity=limits.chunks_in_work,
-            patience=patience,
+            backoff=backoff,
             on_retry=lambda fault: metrics.retries.labels(fault.removesuffix("Fault").lower()).inc(),
         )
 
-    def offer(self, polled: Polled) -> None:
+    def offer(self, polled: Chunk) -> None:
         """Start work on a chunk."""
         log.debug("chunk polled", spans=spans_of(polled), records=len(polled.records))
         self._metrics.records.inc(len(polled.records))
@@ -179,12 +180,12 @@ class Flow:
         return _Encoding(decoding.polled, images, dead_letters, batches)
 
     def _decode(self, epoch: int, records: Sequence[Record]) -> _Outcomes:
-        return [(each.origin, self.chain.persevere(epoch, partial(self._decoder, each))) for each in records]
+        return [(each.origin, self.chain.retry_until_stale(epoch, partial(self._decoder, each))) for each in records]
 
     def _encode_batch(self, epoch: int, images: Sequence[DecodedImage]) -> NDArray[np.float32] | None:
         self._metrics.batch_images.observe(len(images))
         encode = partial(self._encoder.encode_images, stack_pixels(images))
-        embeddings: NDArray[np.float32] | None = self.chain.persevere(epoch, encode)
+        embeddings: NDArray[np.float32] | None = self.chain.retry_until_stale(epoch, encode)
         return embeddings
 
     def _judge(self, encoding: _Encoding) -> _Judged | None:
@@ -229,7 +230,7 @@ class Flow:
         self._metrics.stage_seconds.labels("commit").observe(time.monotonic() - started)
         self._count(judged)
 
-    def _note_abort(self, polled: Polled, aborted: CommitAborted) -> None:
+    def _note_abort(self, polled: Chunk, aborted: CommitAborted) -> None:
         records = len(polled.records)
         if isinstance(aborted, CommitOverdue):
             self.chunk_size.halve(records, sum(record.size_bytes for record in polled.records))

@@ -3,10 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pipeline.broker.consumer import Polled
+from pipeline.events.chunks import Chunk
 from pipeline.events.outcomes import DeadLetter, Verdict
 
 
@@ -20,28 +17,15 @@ class Source(Protocol):
     left to hand out. All raise `BrokerFault` (call again), `InstanceTaken` and `PositionLost` (stop).
     """
 
-    moved: bool
+    needs_rewind: bool
 
-    def poll(self, timeout_s: float, max_records: int, max_bytes: int) -> Polled | None: ...
+    def poll(self, timeout_s: float, max_records: int, max_bytes: int) -> Chunk | None: ...
 
-    def idle(self, timeout_s: float) -> None: ...
+    def keep_alive(self, timeout_s: float) -> None: ...
 
     def rewind(self, timeout_s: float) -> dict[int, int] | None: ...
 
     def reached(self) -> dict[int, int]: ...
-
-
-class ImageEncoder(Protocol):
-    """
-    A model's image tower. Called by several threads.
-
-    `encode_images` maps uint8 [N, H, W, 3] to float32 [N, D], unit length; it may block on a server and raises
-    `EncoderFault` when that did not answer: the caller must try the same images again.
-    """
-
-    model_digest: str
-
-    def encode_images(self, images: NDArray[np.uint8]) -> NDArray[np.float32]: ...
 
 
 class Sink(Protocol):
@@ -56,5 +40,5 @@ class Sink(Protocol):
     def recover(self) -> None: ...
 
     def emit(
-        self, polled: Polled, verdicts: Sequence[Verdict], dead_letters: Sequence[DeadLetter]
+        self, polled: Chunk, verdicts: Sequence[Verdict], dead_letters: Sequence[DeadLetter]
     ) -> Sequence[DeadLetter]: ...

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.stream.policy_watch import PolicyWatch
+from pipeline.stream.policy_watcher import PolicyWatcher
 from pipeline.stream.watches import BrokerWatch
 from pipeline.stream.worker import Worker
 
@@ -24,7 +24,7 @@ class Status:
     """The parts of a worker as they come to be; what is not there yet is not ready, and does no harm to being alive."""
 
     encoder: Encoder | None = None
-    policies: PolicyWatch | None = None
+    policies: PolicyWatcher | None = None
     worker: Worker | None = None
     broker: BrokerWatch | None = None
 

@@ -12,7 +12,7 @@ from pipeline.errors import DependencyFault
 
 log = structlog.get_logger()
 
-TURN_S = 1.0
+TICK_S = 1.0
 ENCODER_S = 3.0
 
 

@@ -8,14 +8,14 @@ import structlog
 
 from pipeline.errors import BrokerFault
 from pipeline.stream.flow import Flow
-from pipeline.stream.patience import Patience
 from pipeline.stream.ports import Sink, Source
-from pipeline.telemetry import Metrics
+from pipeline.stream.retry import Backoff
+from pipeline.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
 
 # How long one turn of the loop may wait: what a stop or a failure of a stage takes to be seen.
-TURN_S = 0.2
+TICK_S = 0.2
 
 # A loop that has not turned for so long is not alive; a rewind may wait for a commit deadline.
 STUCK_S = 60.0
@@ -39,7 +39,7 @@ class Worker:
         rewind_timeout_s: float,
         drain_timeout_s: float,
         chunk_timeout_s: float,
-        patience: Patience,
+        backoff: Backoff,
         metrics: Metrics,
         stopping: threading.Event | None = None,
     ) -> None:
@@ -51,12 +51,12 @@ class Worker:
         self._rewind_timeout_s = rewind_timeout_s
         self._drain_timeout_s = drain_timeout_s
         self._chunk_timeout_s = chunk_timeout_s
-        self._patience = patience
+        self.build_backoff = backoff
         self._metrics = metrics
         self._stopping = stopping or threading.Event()
         self._turned = time.monotonic()
         self._lag_seen = 0.0
-        self._aborts = patience.pauses()
+        self._aborts = backoff.pauses()
         self._commits_seen = 0
         self.assigned = False
 
@@ -85,39 +85,39 @@ class Worker:
     def run(self) -> None:
         """Work until stopped. Raises what a stage raised, `DeadLetterLimit` and `InstanceTaken` among it."""
         self._chain.start()
-        pauses = self._patience.pauses()
+        pauses = self.build_backoff.pauses()
         while not self._stopping.is_set():
             self._turned = time.monotonic()
             self._chain.raise_failure()
             try:
-                self._turn()
+                self._tick()
             except BrokerFault as fault:
                 self._metrics.retries.labels("broker").inc()
                 pause_s = next(pauses)
                 log.warning("the broker did not answer, trying again", fault=str(fault), pause_s=pause_s)
                 self._stopping.wait(pause_s)
             else:
-                pauses = self._patience.pauses()
+                pauses = self.build_backoff.pauses()
         self._drain()
 
-    def _turn(self) -> None:
-        if self._source.moved:
+    def _tick(self) -> None:
+        if self._source.needs_rewind:
             self._chain.invalidate()
         if not self._chain.open:
-            self._go_back()
-        elif not self._chain.wait_for_room(TURN_S):
-            self._source.idle(0)
+            self._rewind()
+        elif not self._chain.wait_for_room(TICK_S):
+            self._source.keep_alive(0)
         else:
             size = self._flow.chunk_size
-            polled = self._source.poll(TURN_S, size.records, size.size_bytes)
+            polled = self._source.poll(TICK_S, size.records, size.size_bytes)
             if polled is not None:
                 self._flow.offer(polled)  # into an epoch that ended meanwhile it is dropped, and read again
         self._measure()
 
-    def _go_back(self) -> None:
+    def _rewind(self) -> None:
         """Once nothing is in work, end what the sink left open and read again from what is committed."""
-        if self._chain.in_work:
-            self._source.idle(0.05)
+        if self._chain.in_flight:
+            self._source.keep_alive(0.05)
             self._chain.raise_failure()
             return
         self._pause_after_abort()
@@ -125,7 +125,7 @@ class Worker:
         positions = self._source.rewind(self._rewind_timeout_s)
         if positions is None:
             self.assigned = False
-            self._source.idle(TURN_S)
+            self._source.keep_alive(TICK_S)
             return
         self._flow.ledger.begin(positions)
         self._chain.begin()
@@ -140,15 +140,15 @@ class Worker:
         self._flow.aborted = False
         commits = self._flow.progress.commits
         if commits != self._commits_seen:
-            self._aborts = self._patience.pauses()
+            self._aborts = self.build_backoff.pauses()
         self._commits_seen = commits
         deadline = time.monotonic() + next(self._aborts)
         while not self._stopping.is_set() and (left_s := deadline - time.monotonic()) > 0:
             self._turned = time.monotonic()
-            self._source.idle(min(TURN_S, left_s))
+            self._source.keep_alive(min(TICK_S, left_s))
 
     def _measure(self) -> None:
-        self._metrics.chunks_in_work.set(self._chain.in_work)
+        self._metrics.chunks_in_work.set(self._chain.in_flight)
         for stage, waiting in self._chain.waiting().items():
             self._metrics.queue_chunks.labels(stage).set(waiting)
         if time.monotonic() - self._lag_seen > 1:
@@ -160,13 +160,13 @@ class Worker:
         self._metrics.lag_records.clear()
         for partition, records in lag.items():
             self._metrics.lag_records.labels(str(partition)).set(records)
-        in_work = self._chain.in_work > 0
-        self._flow.progress.measure(busy=in_work or any(lag.values()) or not self.assigned)
+        in_flight = self._chain.in_flight > 0
+        self._flow.progress.measure(busy=in_flight or any(lag.values()) or not self.assigned)
         self._metrics.stalled_seconds.set(self._flow.progress.stalled_s())
 
     def _lag(self) -> dict[int, int]:
         """Return, by assigned partition, how many records stand between what was committed and the end."""
-        reached = self._source.reached() if not self._chain.in_work else {}
+        reached = self._source.reached() if not self._chain.in_flight else {}
         ends = self._ends()
         committed = {p: max(done, reached.get(p, 0)) for p, done in self._flow.ledger.next_offsets().items()}
         return {p: max(0, ends.get(p, done) - done) for p, done in committed.items()}

@@ -3,9 +3,9 @@
 import math
 
 from pipeline.counted import counted, plural
-from pipeline.evaluate.certify import Certified
-from pipeline.evaluate.intervals import Interval
-from pipeline.evaluate.labelling import Change, Findings
+from pipeline.evaluation.labelling.estimates import Findings, FlipEstimate
+from pipeline.evaluation.stats.certification import Certified
+from pipeline.evaluation.stats.intervals import Interval
 
 
 def figures(found: Findings) -> list[tuple[str, str]]:
@@ -28,7 +28,7 @@ def _threshold(found: Findings) -> str:
     return f"none is shown yet; at least {more}, all right, would show one"
 
 
-def _change(change: Change, what: str) -> str:
+def _change(change: FlipEstimate, what: str) -> str:
     if not change.images:
         return "none"
     if not change.labelled:

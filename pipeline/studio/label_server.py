@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pipeline.emit.page import render
 from pipeline.errors import DependencyFault, OriginalGone, UsageError
+from pipeline.evaluation.labelling.session import Answer, LabellingSession
 from pipeline.http_server import BoundedServer, Reply, Request, json_reply, text_reply
+from pipeline.reports.page import render
 from pipeline.studio.label_figures import figures
-from pipeline.studio.labelling_session import Answer, LabellingSession
 from pipeline.visible import one_line
 
 HOST = "127.0.0.1"

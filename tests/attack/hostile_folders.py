@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pipeline.judge.load import load_policy_set
+from pipeline.policies.load import load_policy_set
 from tests.attack.children import Attack
 from tests.attack.hostile_texts import hostile_texts
 from tests.attack.layouts import Layout, Link, Odd

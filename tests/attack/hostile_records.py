@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.archive.rows import ArchivedEmbedding
-from pipeline.evaluate.decided import decisions, latest
-from pipeline.evaluate.labelled import read_policy_labels, read_rows
-from pipeline.evaluate.labelled_stream import read_stream
+from pipeline.evaluation.datasets.labelled_stream import read_stream
+from pipeline.evaluation.datasets.labels_csv import read_policy_labels, read_rows
+from pipeline.evaluation.decisions.standing import decisions, latest
 from pipeline.events.records import Origin, Record
 from tests.attack.children import Attack
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.events.policies import Background, Policy, PolicySet
-from pipeline.judge.load import load_policy_set
-from pipeline.judge.policy import compose, digested
-from pipeline.judge.shadow import beside
-from pipeline.judge.wire import decode_set, encode_set
+from pipeline.policies.compile import compose, with_digest
+from pipeline.policies.load import load_policy_set
+from pipeline.releases.codec import decode_set, encode_set
+from pipeline.releases.shadow import with_shadow
 from tests.attack.children import Attack
 
 POLICIES = Path(__file__).parents[2] / "policies"
@@ -24,8 +24,8 @@ def hostile_sets() -> list[Attack]:
     attacks = [_stored(name, changed) for name, changed in _wrong_sets(shipped)]
     attacks += [_value(name, value) for name, value in _wrong_values(shipped)]
     first, *rest = shipped.policies
-    other = compose([digested(dataclasses.replace(first, threshold=9.0)), *rest], shipped.background)
-    fine = {"the shipped set": shipped, "a set with shadows": beside(shipped, other)}
+    other = compose([with_digest(dataclasses.replace(first, threshold=9.0)), *rest], shipped.background)
+    fine = {"the shipped set": shipped, "a set with shadows": with_shadow(shipped, other)}
     return attacks + [_stored(f"fine: {name}", each, refused=False) for name, each in fine.items()]
 
 
@@ -89,7 +89,7 @@ def _wrong_sets(shipped: PolicySet) -> Iterator[tuple[str, PolicySet]]:
 
 
 def _digested(policy: Policy, change: dict[str, Any]) -> Policy:
-    return digested(dataclasses.replace(policy, **change))
+    return with_digest(dataclasses.replace(policy, **change))
 
 
 def _wrong_values(shipped: PolicySet) -> Iterator[tuple[str, bytes]]:

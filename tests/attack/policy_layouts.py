@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.judge.load import load_policy_set
+from pipeline.policies.load import load_policy_set
 from tests.attack.children import Attack
 from tests.attack.layouts import Layout, lay
 

@@ -11,8 +11,8 @@ import psutil
 
 from pipeline.broker.lag import lag_of
 from pipeline.broker.topics import delete_topics, ensure_topics
+from pipeline.broker.topology import topics_of
 from pipeline.stack.local import up
-from pipeline.stream.topics import topics_of
 from tests.attack.probes import Probes
 from tests.attack.proxy import Proxy, proxied
 from tests.attack.spoiled_server import SpoiledServer, spoiled_server

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline.commands.workers import WorkerProcess
+from pipeline.stack.worker_process import WorkerProcess
 from tests.attack.proxy import proxied
 from tests.attack.spoiled_server import spoiled_server
 from tests.attack.verdict import Say, right
@@ -78,17 +78,17 @@ def attack_restarts(stack: Stack, folder: Path, images: list[bytes], say: Say, *
     chance = random.Random(11)
     with Stream(stack, folder, WATCHWORD_CHUNK_MAX_RECORDS="16") as stream:
         workers = [stream.worker() for _ in range(3)]
-        sent, in_work, held = 0, 0, True
+        sent, in_flight, held = 0, 0, True
         for worker in workers * rounds:
             done = stream.committed()
             sent += sum(_send(stream, images, sent + n * LOT) for n in range(4))
             wait_until(lambda at=done: stream.committed() > at, 90, "work")  # type: ignore[misc]
             time.sleep(chance.random())  # another moment each time
-            in_work += stream.committed() < sent
+            in_flight += stream.committed() < sent
             held &= _ends(worker, say, "in a rolling restart", drain_s=20.0)
             worker.start()
         stream.wait_until_committed(sent, 180)
-        say(f"restarts: {in_work} of {len(workers) * rounds} stops were in the middle of work")
+        say(f"restarts: {in_flight} of {len(workers) * rounds} stops were in the middle of work")
         return held & right(stream, sent, say, "restarts")
 
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from pipeline.archive.dataset import Archive
-from pipeline.evaluate.archived import COLUMNS, part_of
-from pipeline.evaluate.comparison import Comparison
+from pipeline.evaluation.backtest.batches import COLUMNS, part_of
+from pipeline.evaluation.backtest.compare import PolicySetComparison
 from pipeline.events.policies import PolicySet, PromptBank
 from pipeline.judge.score import Judge
 from tests.bench.judging import random_bank
@@ -40,7 +40,7 @@ def main() -> None:
 
         def ours() -> None:
             with threadpool_limits(limits=1, user_api="blas"):
-                comparison = Comparison(before, after, lambda _: Judge(bank), threads=2)
+                comparison = PolicySetComparison(before, after, lambda _: Judge(bank), threads=2)
                 found = comparison.run(part_of(batch) for batch in archive.scan(MODEL, COLUMNS))
             assert found.images == ROWS
 
@@ -74,7 +74,7 @@ def peak_mb(folder: str) -> float:
     before = bank.policy_set
     after = PolicySet(before.policies, before.background, "after")
     with threadpool_limits(limits=1, user_api="blas"):
-        comparison = Comparison(before, after, lambda _: Judge(bank), threads=2)
+        comparison = PolicySetComparison(before, after, lambda _: Judge(bank), threads=2)
         comparison.run(part_of(batch) for batch in Archive(folder).scan(MODEL, COLUMNS))
     # Not `ru_maxrss`, which a process takes over from the one that started it.
     status = Path("/proc/self/status").read_text()

@@ -10,10 +10,10 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from pipeline.evaluate.labelling import Labelling
-from pipeline.evaluate.strata import draw_sample
+from pipeline.evaluation.labelling.estimates import Labelling
+from pipeline.evaluation.labelling.session import Candidate, LabellingSession
+from pipeline.evaluation.stats.stratified_sample import draw_sample
 from pipeline.studio.label_server import LabelServer
-from pipeline.studio.labelling_session import Candidate, LabellingSession
 
 LONG = "/srv/" + "x" * 300 + "/<b>\u202egpj.jpg"
 

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
-from pipeline.encode.prompt_bank import TextEncoder, build_prompt_bank
+from pipeline.encode.ports import ImageEncoder, TextEncoder
+from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.encode.triton import TritonEncoder
 from pipeline.errors import EncoderFault
 from pipeline.events.images import ImageLimits
 from pipeline.ingest.decode import decode
-from pipeline.judge.load import load_policy_set
 from pipeline.judge.score import Judge
-from pipeline.stream.ports import ImageEncoder
+from pipeline.policies.load import load_policy_set
 from tests.support.stream import REPOSITORY, Stack
 
 pytestmark = pytest.mark.integration

@@ -10,12 +10,12 @@ from jsonschema import Draft202012Validator, FormatChecker
 from ruamel.yaml import YAML
 
 from pipeline.broker.topics import ensure_topics
-from pipeline.commands.broken_images import broken_images
+from pipeline.broker.topology import policy_topic
 from pipeline.errors import DeadLetterReason
 from pipeline.events.records import Record
-from pipeline.judge.load import load_policy_set
-from pipeline.stream.published import Proposal, publish
-from pipeline.stream.topics import policy_topic
+from pipeline.policies.load import load_policy_set
+from pipeline.releases.control_topic import ReleaseRequest, publish
+from pipeline.stack.broken_images import broken_images
 from tests.support.publishing import published_stream
 from tests.support.stream import Stack, Stream, header
 
@@ -85,7 +85,7 @@ def test_what_is_published_holds_its_contract(
         ensure_topics(stream.connection, [topic])
         policy_set = load_policy_set(policies)
         for parent, canary in ((0, None), (1, (policy_set, 0.25))):
-            proposal = Proposal(policy_set, parent, "ana", canary=canary)
+            proposal = ReleaseRequest(policy_set, parent, "ana", canary=canary)
             publish(stream.connection, topic.name, proposal, max_record_bytes=topic.max_message_bytes)
         records = {
             (record.key or b"").decode(): json.loads(record.value or b"") for record in stream.records(topic.name)

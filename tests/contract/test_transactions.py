@@ -11,12 +11,13 @@ from kafka import KafkaProducer
 from kafka.structs import MemberState, TopicPartition
 
 from pipeline.broker.connection import Connection
-from pipeline.broker.consumer import GroupConsumer, Polled, Span
+from pipeline.broker.consumer import GroupConsumer
 from pipeline.broker.producer import Message, TransactionalProducer
 from pipeline.broker.publisher import Publisher
 from pipeline.broker.reader import read_topics
 from pipeline.broker.topics import Topic, committed_and_end, ensure_topics
 from pipeline.errors import BrokerFault, CommitAborted, InstanceTaken
+from pipeline.events.chunks import Chunk, Span
 from tests.support.stream import Stack
 from tests.support.waiting import wait_until
 
@@ -58,8 +59,8 @@ class Bench:
         made.recover()
         return made
 
-    def commit(self, producer: TransactionalProducer, polled: Polled, spans: tuple[Span, ...], value: bytes) -> None:
-        producer.commit([Message(self.out, b"k", value)], self.topic, spans, polled.membership)
+    def commit(self, producer: TransactionalProducer, polled: Chunk, spans: tuple[Span, ...], value: bytes) -> None:
+        producer.commit([Message(self.out, b"k", value)], self.topic, spans, polled.group_metadata)
 
     def committed(self) -> dict[int, int]:
         places = committed_and_end(self.connection, self.name, self.topic)
@@ -69,21 +70,21 @@ class Bench:
         return [record.value for record in read_topics(self.connection, [self.out])]
 
 
-def poll_all(consumer: GroupConsumer) -> Polled:
+def poll_all(consumer: GroupConsumer) -> Chunk:
     """Go back to what is committed, then poll once everything has arrived."""
 
     def rewound() -> bool:
         if consumer.rewind(10) is not None:
             return True
-        consumer.idle(0.1)
+        consumer.keep_alive(0.1)
         return False
 
     wait_until(rewound, 30, "an assignment")
     return next_chunk(consumer.poll)
 
 
-def next_chunk(poll: Callable[[float, int, int], Polled | None]) -> Polled:
-    found: list[Polled] = []
+def next_chunk(poll: Callable[[float, int, int], Chunk | None]) -> Chunk:
+    found: list[Chunk] = []
 
     def arrived() -> bool:
         polled = poll(0.5, 100, 1 << 20)
@@ -105,8 +106,10 @@ def test_a_refused_transaction_leaves_nothing_to_the_next_one(stack: Stack) -> N
     bench = Bench(stack)
     consumer, producer = bench.consumer(), bench.producer()
     polled = poll_all(consumer)
-    stale = Polled(
-        polled.records, polled.spans, polled.membership._replace(generation_id=polled.membership.generation_id + 7)
+    stale = Chunk(
+        polled.records,
+        polled.spans,
+        polled.group_metadata._replace(generation_id=polled.group_metadata.generation_id + 7),
     )
     with pytest.raises(CommitAborted):
         bench.commit(producer, stale, (Span(0, 0, 5),), b"refused")
@@ -179,7 +182,7 @@ def test_a_commit_that_gets_no_answer_is_given_up_in_time(stack: Stack) -> None:
             return iter(stuck())
 
     with pytest.raises(CommitAborted, match="no answer"):
-        producer.commit(Slow(), bench.topic, (Span(0, 0, 5),), polled.membership)
+        producer.commit(Slow(), bench.topic, (Span(0, 0, 5),), polled.group_metadata)
     never.set()
     producer.recover()
     bench.commit(producer, polled, (Span(0, 0, 5),), b"after")
@@ -192,7 +195,7 @@ def poll_until_it_raises(consumer: GroupConsumer, kind: type[Exception]) -> None
     def raised() -> bool:
         try:
             consumer.poll(0.2, 100, 1 << 20)
-            if consumer.moved:
+            if consumer.needs_rewind:
                 consumer.rewind(10)
         except kind:
             return True
@@ -260,7 +263,7 @@ def test_a_member_that_replaced_itself_joins_anew(stack: Stack) -> None:
     again.close(1)
     faults: list[BrokerFault] = []
     wait_until(partial(fault_or_keep_going, consumer, faults), 40, "the fault")
-    assert consumer.moved
+    assert consumer.needs_rewind
     assert poll_all(consumer).spans[0].start == 0
     consumer.close(1)
 
@@ -308,7 +311,7 @@ def test_going_back_while_others_join_does_not_keep_the_group_going_round(stack:
     def go_back(member: GroupConsumer) -> None:
         while not enough.wait(0.01):
             member.rewind(10)
-            member.idle(0.2)
+            member.keep_alive(0.2)
 
     threads = [threading.Thread(target=go_back, args=(member,)) for member in (leader, follower)]
     for thread in threads:
@@ -325,9 +328,9 @@ def test_going_back_while_others_join_does_not_keep_the_group_going_round(stack:
 
 def at_rest(members: list[GroupConsumer]) -> bool:
     """Tell whether all are in one generation, and stay there for a while."""
-    before = [member.membership() for member in members]
+    before = [member.group_metadata() for member in members]
     threading.Event().wait(6.0)
-    after = [member.membership() for member in members]
+    after = [member.group_metadata() for member in members]
     generations = {each.generation_id for each in (*before, *after)}
     return len(generations) == 1 and all(each.state == MemberState.STABLE for each in after)
 
@@ -335,16 +338,16 @@ def at_rest(members: list[GroupConsumer]) -> bool:
 def rewound_or_idle(consumer: GroupConsumer) -> bool:
     if consumer.rewind(10) is not None:
         return True
-    consumer.idle(0.001)
+    consumer.keep_alive(0.001)
     return False
 
 
 def keep_going(consumer: GroupConsumer, faults: list[BrokerFault] | None = None) -> bool:
     """One turn of a worker's loop; returns False, and notes a fault."""
     try:
-        if consumer.moved:
+        if consumer.needs_rewind:
             consumer.rewind(10)
-            consumer.idle(0.2)
+            consumer.keep_alive(0.2)
         else:
             consumer.poll(0.2, 100, 1 << 20)
     except BrokerFault as fault:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from pipeline.archive.dataset import Archive
 from pipeline.archive.rows import ArchivedEmbedding
-from pipeline.cli import app
+from pipeline.cli.main import app
 from pipeline.encode.local import LocalEncoder
 from tests.support.archiving import PYTHON
 from tests.support.publishing import two_policies, with_threshold

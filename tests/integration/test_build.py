@@ -8,22 +8,22 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 from typer.testing import CliRunner
 
-from pipeline.cli import app
+from pipeline.cli.main import app
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.contract import serving_version
 from pipeline.encode.local import LocalEncoder
 from pipeline.errors import UsageError
-from pipeline.evaluate.labelled import read_labels
+from pipeline.evaluation.datasets.labels_csv import read_labels
 from pipeline.events.images import ImageLimits
 from pipeline.events.policies import PolicySet
 from pipeline.ingest.decode import decode
-from pipeline.judge.load import load_policy_set
 from pipeline.models.engines.build import Plan, build_repository
 from pipeline.models.engines.engine_bundle import Evidence
 from pipeline.models.engines.half import write_cast_first, write_half
 from pipeline.models.engines.parity import Limits
 from pipeline.models.engines.repository import Serving, image_config
 from pipeline.models.engines.tensorrt import BatchProfile, Engine, build_engine, open_engine
+from pipeline.policies.load import load_policy_set
 from tests.support.serving import served
 from tests.support.triton_models import SHIPPED, shipped_configs
 

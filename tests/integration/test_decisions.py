@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from pipeline.archive.dataset import Archive
 from pipeline.archive.rows import ArchivedEmbedding
-from pipeline.cli import app
-from pipeline.commands.workers import WorkerProcess
+from pipeline.cli.main import app
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.errors import UsageError
+from pipeline.stack.worker_process import WorkerProcess
 from tests.support.archiving import PYTHON
 from tests.support.ports import free_ports
 from tests.support.publishing import two_policies

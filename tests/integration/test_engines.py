@@ -13,18 +13,18 @@ from onnxruntime.quantization import QuantType, quantize_dynamic, quantize_stati
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from typer.testing import CliRunner
 
-from pipeline.cli import app
+from pipeline.cli.main import app
 from pipeline.encode.bundle import Bundle, file_digest
 from pipeline.errors import UsageError
-from pipeline.evaluate.labelled import read_labels
+from pipeline.evaluation.datasets.labels_csv import read_labels
 from pipeline.events.policies import PolicySet
-from pipeline.judge.load import load_policy_set
 from pipeline.models.captions import BUNDLED_TABLE, Captions
 from pipeline.models.engines.engine_bundle import Evidence, write_engine_bundle
 from pipeline.models.engines.half import write_half
 from pipeline.models.engines.parity import Limits, Parity, compare
 from pipeline.models.engines.quantise import _Calibration
 from pipeline.models.training.card import Held
+from pipeline.policies.load import load_policy_set
 from tests.support.ports import free_ports
 from tests.support.stream import Stack
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.broker.topics import Topic, ensure_topics
-from pipeline.commands.broken_images import broken_images
+from pipeline.stack.broken_images import broken_images
 from pipeline.stack.local import status, up
 from pipeline.stack.process import BackgroundProcess
 from tests.support.ports import free_ports

@@ -11,12 +11,12 @@ from typer.testing import CliRunner, Result
 
 from pipeline.broker.table import TableReader, writing
 from pipeline.broker.topics import ensure_topics
-from pipeline.cli import app
+from pipeline.broker.topology import policy_topic
+from pipeline.cli.main import app
 from pipeline.errors import CommitAborted
-from pipeline.events.releases import drawn
-from pipeline.judge.load import load_policy_set
+from pipeline.events.releases import in_sample
+from pipeline.policies.load import load_policy_set
 from pipeline.settings import POLICY_SET_BYTES
-from pipeline.stream.topics import policy_topic
 from tests.support.publishing import publish_edits, published_stream, two_policies, with_threshold
 from tests.support.stream import Stack, Stream
 from tests.support.waiting import wait_until
@@ -73,8 +73,8 @@ def test_the_right_to_write_is_taken_from_whoever_had_it(stack: Stack, tmp_path:
             with pytest.raises(CommitAborted):
                 slow.write({"one": b"slow"})
         with TableReader(stream.connection, topic.name) as reader:
-            assert [record.value for record in reader.news()] == [b"quick"]
-            assert reader.news() == []
+            assert [record.value for record in reader.read_new()] == [b"quick"]
+            assert reader.read_new() == []
 
 
 def test_an_edit_that_lint_refuses_is_not_published(stack: Stack, tmp_path: Path, folder: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_set_this_version_cannot_read_leaves_the_newest_that_it_can(
         good = with_threshold(folder, 1.5)
         command(stream, "publish", str(folder), "--yes")
         with TableReader(stream.connection, stream.settings.topic_policies) as reader:
-            stored = {(record.key or b"").decode(): record.value or b"" for record in reader.news()}
+            stored = {(record.key or b"").decode(): record.value or b"" for record in reader.read_new()}
         other = stored[f"set/{good}"].replace(b'"threshold":1.5', b'"threshold":0.5')
         release = stored["current"].replace(good.encode(), b"0" * 64).replace(b'"version":1', b'"version":2')
         topic = stream.settings.topic_policies
@@ -138,7 +138,7 @@ def test_a_canary_judges_its_share_and_no_more(stack: Stack, tmp_path: Path, fol
         stream.send(stream.image(path.name, path.read_bytes()) for path in photographs)
         worker = stream.worker()
         stream.wait_until_committed(len(photographs))
-        expected = {path.name: canary if drawn(0.3, "tests", path.name, "canary") else live for path in photographs}
+        expected = {path.name: canary if in_sample(0.3, "tests", path.name, "canary") else live for path in photographs}
         seen = {verdict["event"]["id"]: verdict["policy_set_digest"] for verdict in stream.verdicts()}
         assert seen == expected
         assert Counter(seen.values()).keys() == {live, canary}

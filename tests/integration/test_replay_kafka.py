@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pipeline.broker.topics import partitions_of, topic_names
-from pipeline.cli import app
-from pipeline.commands.replay import replay
-from pipeline.commands.replay_kafka import replay_through_kafka
+from pipeline.cli.main import app
+from pipeline.cli.stream.replay import replay
 from pipeline.errors import UsageError
-from pipeline.evaluate.labelled_stream import LabelledImage, LabelledStream, read_stream
+from pipeline.evaluation.datasets.labelled_stream import LabelledImage, LabelledStream, read_stream
+from pipeline.operations.stream.replay_kafka import replay_through_kafka
 from tests.support.stream import Stack, Stream
 
 pytestmark = pytest.mark.integration

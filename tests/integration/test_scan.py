@@ -12,7 +12,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from pipeline.cli import app
+from pipeline.cli.main import app
 from pipeline.errors import DeadLetterReason
 
 COMMAND = str(Path(sys.executable).with_name("watchword"))
@@ -132,7 +132,7 @@ def test_building_engines_needs_no_torch() -> None:
     """So that they are built inside Triton's image, which has none."""
     code = (
         "import sys; sys.modules.update(torch=None, transformers=None);"
-        "import pipeline.models.engines.build, pipeline.commands.build, pipeline.commands.parity; print('built')"
+        "import pipeline.models.engines.build, pipeline.cli.models.build, pipeline.cli.models.parity; print('built')"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "built"
@@ -141,7 +141,7 @@ def test_building_engines_needs_no_torch() -> None:
 def test_the_worker_needs_no_torch() -> None:
     """What `watchword run` and `watchword scan` import does not include what only building models needs."""
     code = (
-        "import sys, pipeline.stream.build, pipeline.commands.scan, pipeline.cli;"
+        "import sys, pipeline.stream.build, pipeline.cli.images.scan, pipeline.cli.main;"
         "print([name for name in ('torch', 'transformers', 'onnx') if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

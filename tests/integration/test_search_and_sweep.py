@@ -10,12 +10,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from pipeline.archive.dataset import Archive
-from pipeline.cli import app
+from pipeline.cli.main import app
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.errors import UsageError
 from pipeline.events.policies import Mode, ScoreKind
-from pipeline.judge.load import load_policy_set
+from pipeline.policies.load import load_policy_set
 from tests.support.archived import archive_photographs
 from tests.support.publishing import two_policies
 from tests.support.stream import Stack, Stream

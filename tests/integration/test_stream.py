@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from pipeline.broker.producer import Message
-from pipeline.commands.broken_images import broken_images
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
-from pipeline.judge.load import load_policy_set
 from pipeline.judge.score import Judge
+from pipeline.policies.load import load_policy_set
+from pipeline.stack.broken_images import broken_images
 from tests.support.stream import Stack, Stream, header
 from tests.support.waiting import wait_until
 

@@ -14,7 +14,7 @@ from pipeline.archive.dataset import Archive, vectors_of
 from pipeline.broker.producer import Message
 from pipeline.broker.publisher import Publisher
 from pipeline.broker.topics import committed_and_end
-from pipeline.commands.workers import WorkerProcess
+from pipeline.stack.worker_process import WorkerProcess
 from tests.support.stream import Stream
 from tests.support.waiting import wait_until
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.evaluate.recall import estimate_recall
+from pipeline.evaluation.stats.recall import estimate_recall
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from kafka import KafkaProducer
 from pipeline.broker.consumer import GroupConsumer
 from pipeline.broker.producer import Message, TransactionalProducer, send_message
 from pipeline.settings import Settings, load_settings
-from pipeline.stream import build
-from pipeline.telemetry import configure_logging
+from pipeline.stream import build, run
+from pipeline.telemetry.logs import configure_logging
 
 # Before the offsets are sent, and before the commit.
 DELAYS_S = {"slow": (1.0, 1.0), "uncommitted": (0.0, 2.0), "generation": (2.0, 0.0)}
@@ -30,14 +30,18 @@ class SlowProducer(TransactionalProducer):
     before_commit_s = 0.0
     consumer: GroupConsumer | None = None
 
-    def _transact(self, producer: KafkaProducer, messages: Iterable[Message], offsets: Any, membership: Any) -> None:
+    def _transact(
+        self, producer: KafkaProducer, messages: Iterable[Message], offsets: Any, group_metadata: Any
+    ) -> None:
         producer.begin_transaction()
         futures = [send_message(producer, m) for m in messages]
         producer.flush(timeout=10)
         for future in futures:
             future.get(timeout=10)
         threading.Event().wait(self.before_offsets_s)
-        producer.send_offsets_to_transaction(offsets, self.consumer.membership() if self.consumer else membership)
+        producer.send_offsets_to_transaction(
+            offsets, self.consumer.group_metadata() if self.consumer else group_metadata
+        )
         threading.Event().wait(self.before_commit_s)
         producer.commit_transaction()
 
@@ -57,7 +61,7 @@ def main(mode: str) -> None:
     vars(build).update(faults)
     settings = load_settings(Settings)
     configure_logging("json", "debug")
-    build.run_worker(settings)
+    run.run_worker(settings)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluate.certify import Certified, Labels, certify
+from pipeline.evaluation.stats.certification import Certified, Labels, certify
 
 TARGET, CONFIDENCE = 0.95, 0.95
 NIGHTS, A_NIGHT = 30, 25

@@ -12,8 +12,8 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from pipeline.broker.producer import transactional_id
-from pipeline.commands.workers import COMMAND, WorkerProcess
-from pipeline.evaluate.audit import Audit
+from pipeline.evaluation.delivery.delivery_check import DeliveryCheck
+from pipeline.stack.worker_process import COMMAND, WorkerProcess
 from tests.support.stream import Stream
 from tests.support.waiting import wait_until
 
@@ -51,7 +51,7 @@ class Toll:
     visits: int = 0
     sent: int = 0
     seconds: float = 0.0
-    audit: Audit | None = None
+    audit: DeliveryCheck | None = None
     ended: list[str] = field(default_factory=list)
 
     def line(self) -> str:

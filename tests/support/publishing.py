@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.broker.topics import ensure_topics
-from pipeline.evaluate.audit import Audit
+from pipeline.broker.topology import policy_topic
+from pipeline.evaluation.delivery.delivery_check import DeliveryCheck
 from pipeline.events.policies import PolicySet
-from pipeline.judge.load import load_policy_set
+from pipeline.policies.load import load_policy_set
+from pipeline.releases.control_topic import ReleaseRequest, publish
 from pipeline.settings import POLICY_SET_BYTES
-from pipeline.stream.published import Proposal, publish
-from pipeline.stream.topics import policy_topic
 from tests.support.stream import REPOSITORY, Stack, Stream
 from tests.support.waiting import wait_until
 
@@ -32,7 +32,7 @@ class Outcome:
     are not what the named set's threshold makes of the stored score, or of another set altogether.
     """
 
-    audit: Audit
+    audit: DeliveryCheck
     published: dict[str, PolicySet]
     judged_by: Counter[str]
     contradictions: int
@@ -75,7 +75,7 @@ def publish_edits(
         with_threshold(folder, number / 8)
         policy_set = load_policy_set(folder)
         published[policy_set.digest] = policy_set
-        proposal = Proposal(policy_set, parent=number, author="tests")
+        proposal = ReleaseRequest(policy_set, parent=number, author="tests")
         publish(stream.connection, stream.settings.topic_policies, proposal, max_record_bytes=POLICY_SET_BYTES)
 
     put(0)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pipeline.archive.dataset import Archive
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
-from pipeline.evaluate.archived import COLUMNS, part_of
-from pipeline.evaluate.comparison import recount
-from pipeline.evaluate.explain import explain
+from pipeline.evaluation.backtest.batches import COLUMNS, part_of
+from pipeline.evaluation.backtest.compare import recount
 from pipeline.events.policies import PolicySet
 from pipeline.events.records import Origin
+from pipeline.judge.explain import explain
 from pipeline.judge.score import Judge
 from tests.support.archiving import COMMAND
 from tests.support.stream import Stream

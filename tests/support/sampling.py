@@ -11,14 +11,14 @@ from pipeline.archive.dataset import Archive
 from pipeline.archive.rows import ArchivedEmbedding
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
-from pipeline.evaluate.archived import COLUMNS, part_of
-from pipeline.evaluate.backtest import Backtest
-from pipeline.evaluate.comparison import Comparison
-from pipeline.evaluate.sampled import scaled
+from pipeline.evaluation.backtest.batches import COLUMNS, part_of
+from pipeline.evaluation.backtest.compare import PolicySetComparison
+from pipeline.evaluation.backtest.result import Backtest
+from pipeline.evaluation.stats.binomial import scaled
 from pipeline.events.policies import PolicySet
-from pipeline.judge.load import load_policy_set
-from pipeline.judge.policy import compose, digested
 from pipeline.judge.score import Judge
+from pipeline.policies.compile import compose, with_digest
+from pipeline.policies.load import load_policy_set
 
 SINCE = datetime(2031, 5, 1, tzinfo=UTC)
 # A day before is archived too, and no part of what is asked for.
@@ -31,7 +31,7 @@ class Sampling:
 
     archive: Archive
     model: str
-    compare: Callable[[], Comparison]
+    compare: Callable[[], PolicySetComparison]
 
     def whole(self) -> Backtest:
         rows = self.archive.scan(self.model, COLUMNS, "time >= timestamp '2031-05-01 00:00:00'")
@@ -86,7 +86,7 @@ def make_sampling(folder: Path, policies: Path, encoder: LocalEncoder, images: i
     def flagging(shares: Sequence[float]) -> PolicySet:
         thresholds = [float(np.quantile(scores[:, place], 1 - share)) for place, share in enumerate(shares)]
         pairs = zip(shipped.policies, thresholds, strict=True)
-        return compose([digested(replace(policy, threshold=at)) for policy, at in pairs], shipped.background)
+        return compose([with_digest(replace(policy, threshold=at)) for policy, at in pairs], shipped.background)
 
     count = len(shipped.policies)
     before, after = flagging([0.1] * count), flagging([0.07 if place % 2 else 0.13 for place in range(count)])
@@ -97,4 +97,4 @@ def make_sampling(folder: Path, policies: Path, encoder: LocalEncoder, images: i
             banks[policy_set.digest] = build_prompt_bank(policy_set, encoder)
         return Judge(banks[policy_set.digest])
 
-    return Sampling(archive, encoder.model_digest, lambda: Comparison(before, after, judge, threads=2))
+    return Sampling(archive, encoder.model_digest, lambda: PolicySetComparison(before, after, judge, threads=2))

@@ -17,14 +17,14 @@ from pipeline.broker.producer import Message
 from pipeline.broker.publisher import Publisher
 from pipeline.broker.reader import read_topics
 from pipeline.broker.topics import committed_and_end, ensure_topics
-from pipeline.commands.produce import image_message
-from pipeline.commands.workers import COMMAND, WorkerProcess
-from pipeline.evaluate.audit import Audit, audit
-from pipeline.evaluate.content_audit import ContentAudit, audit_content
+from pipeline.broker.topology import topics_of
+from pipeline.cli.stream.produce import image_message
+from pipeline.evaluation.delivery.content_check import ContentAudit, audit_content
+from pipeline.evaluation.delivery.delivery_check import DeliveryCheck, check_delivery
 from pipeline.events.records import Record
 from pipeline.settings import Settings, StackSettings, load_settings
 from pipeline.stack.part import Part
-from pipeline.stream.topics import topics_of
+from pipeline.stack.worker_process import COMMAND, WorkerProcess
 from tests.support.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
@@ -143,11 +143,11 @@ class Stream:
     def dead_letters(self) -> list[Record]:
         return self.records(self.settings.topic_dead_letters)
 
-    def audit(self) -> Audit:
+    def audit(self) -> DeliveryCheck:
         """Count everything from the topics."""
         names = self.settings
         outputs = (names.topic_verdicts, names.topic_embeddings, names.topic_flags, names.topic_dead_letters)
-        return audit(self.records(names.topic_images), *(self.records(topic) for topic in outputs))
+        return check_delivery(self.records(names.topic_images), *(self.records(topic) for topic in outputs))
 
     def content_audit(self) -> ContentAudit:
         """Hold every verdict's scores and flags against an in-process scan of the same bytes."""

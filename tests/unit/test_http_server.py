@@ -14,8 +14,8 @@ import pytest
 from pipeline import http_server
 from pipeline.errors import UsageError
 from pipeline.http_server import BoundedServer, Reply, Request, json_reply, text_reply
-from pipeline.stream.health import HealthServer
-from pipeline.telemetry import Metrics
+from pipeline.telemetry.health import HealthServer
+from pipeline.telemetry.metrics import Metrics
 from tests.support.waiting import wait_until
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.emit.gallery import Tile, write_gallery
 from pipeline.errors import UsageError
 from pipeline.private import append_private, write_private
+from pipeline.reports.gallery import Tile, write_gallery
 
 
 @pytest.fixture(autouse=True)

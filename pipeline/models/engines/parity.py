@@ -13,13 +13,13 @@ from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.errors import EncoderFault, UsageError
-from pipeline.evaluate.embed import embed_readable
+from pipeline.evaluation.offline.embed import embed_readable
 from pipeline.events.images import ImageLimits
 from pipeline.events.policies import PolicySet
 from pipeline.ingest.decode import decode
-from pipeline.judge.model_change import stale_policies
 from pipeline.judge.score import Judge, Scores
 from pipeline.models.cosines import cosines
+from pipeline.policies.model_compatibility import stale_policies
 
 # The sizes of batch one image must come out of alike (docs/encoder-contract.md).
 BATCH_SIZES = (1, 8, 32)

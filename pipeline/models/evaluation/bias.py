@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ruamel.yaml import YAML
 
 from pipeline.encode.prompt_bank import build_prompt_bank
-from pipeline.evaluate.intervals import Interval, bootstrap_means, difference, wilson
+from pipeline.evaluation.stats.intervals import Interval, bootstrap_means, difference, wilson
 from pipeline.events.policies import PolicySet
 from pipeline.judge.score import Judge
 from pipeline.models.evaluation.subject import Subject

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
-from pipeline.evaluate.intervals import Interval
+from pipeline.evaluation.stats.intervals import Interval
 from pipeline.models.evaluation.bias import SliceRate
 from pipeline.models.evaluation.evaluate import Evaluation
 

@@ -11,12 +11,12 @@ from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.errors import UsageError
-from pipeline.evaluate.certify import Certified, Labels, certify
-from pipeline.evaluate.embed import embed_readable
-from pipeline.evaluate.labelled import Confusion, confusion
+from pipeline.evaluation.offline.embed import embed_readable
+from pipeline.evaluation.stats.certification import Certified, Labels, certify
+from pipeline.evaluation.stats.confusion import Confusion, confusion
 from pipeline.events.policies import Policy, PolicySet
-from pipeline.judge.model_change import stale_policies
 from pipeline.judge.score import Judge
+from pipeline.policies.model_compatibility import stale_policies
 
 # Of the images either model flags, the share that both must, for the new one to take over without a look.
 LEAST_AGREEMENT = 0.8
@@ -45,17 +45,17 @@ class PolicyChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ModelComparison:
     """
     Every policy's change, over the images both models could read.
 
-    `kept_back`: what a restricted policy flags by either model, not to be shown.
+    `withheld`: what a restricted policy flags by either model, not to be shown.
     """
 
     images: int
     unreadable: int
     changes: tuple[PolicyChange, ...]
-    kept_back: frozenset[Path]
+    withheld: frozenset[Path]
 
 
 def compare_models(
@@ -65,7 +65,7 @@ def compare_models(
     policy_set: PolicySet,
     labels: dict[Path, str],
     about: dict[str, frozenset[str]],
-) -> Comparison:
+) -> ModelComparison:
     """
     Judge `files` with both models.
 
@@ -82,7 +82,7 @@ def compare_models(
     unfit = {policy.id for policy in stale_policies(judged, old.lineage)}
     changes = [_headless(policy) for policy in policy_set.policies if policy.head is not None]
     # What a head flags is not known here, so of a restricted one everything is kept back.
-    kept_back = set(read if any(policy.restricted and policy.head for policy in policy_set.policies) else ())
+    withheld = set(read if any(policy.restricted and policy.head for policy in policy_set.policies) else ())
     for place, policy in enumerate(judged.policies):
         wanted = about.get(policy.id) if labels else None
         relevant = None if wanted is None else np.array([labels[file] in wanted for file in read])
@@ -90,9 +90,9 @@ def compare_models(
         changes.append(replace(change, retune=UNFIT) if policy.id in unfit else change)
         if policy.restricted:
             flagged = (before[:, place] >= change.old_threshold) | (after[:, place] >= change.new_threshold)
-            kept_back |= {file for file, each in zip(read, flagged, strict=True) if each}
+            withheld |= {file for file, each in zip(read, flagged, strict=True) if each}
     ordered = tuple(sorted(changes, key=lambda each: each.policy_id))
-    return Comparison(len(read), len(files) - len(read), ordered, frozenset(kept_back))
+    return ModelComparison(len(read), len(files) - len(read), ordered, frozenset(withheld))
 
 
 def keeping_precision(scores: NDArray[np.float64], relevant: NDArray[np.bool_], precision: float) -> float | None:

@@ -7,16 +7,16 @@ import numpy as np
 
 from pipeline.encode.bundle import Bundle
 from pipeline.errors import UsageError
-from pipeline.evaluate.intervals import Interval, wilson
-from pipeline.evaluate.labelled import read_rows
+from pipeline.evaluation.datasets.labels_csv import read_rows
+from pipeline.evaluation.stats.intervals import Interval, wilson
 from pipeline.events.policies import PolicySet
 from pipeline.ingest.alter import ALTERATIONS, alter
-from pipeline.judge.model_change import stale_policies
 from pipeline.models.captions import Captions
 from pipeline.models.evaluation.bias import IdentityTerms, SliceRate, TermShift, slice_rates, term_shifts
 from pipeline.models.evaluation.space import Space, measure_space
 from pipeline.models.evaluation.subject import Subject
 from pipeline.models.evaluation.zero_shot import Figures, paraphrases, zero_shot
+from pipeline.policies.model_compatibility import stale_policies
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluate.reliability import expected_calibration_error, reliability
-from pipeline.evaluate.zero_shot import label_probabilities
+from pipeline.evaluation.search.zero_shot import label_probabilities
+from pipeline.evaluation.stats.reliability import expected_calibration_error, reliability
 from pipeline.models.evaluation.subject import Subject
 
 RANKS = (1, 5, 10)

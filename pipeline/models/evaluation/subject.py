@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.text_cache import CachedTextEncoder
-from pipeline.evaluate.zero_shot import label_vectors
+from pipeline.evaluation.search.zero_shot import label_vectors
 from pipeline.models.captions import Captions, with_article
 from pipeline.models.dataset import LabelledImages, load_split
 

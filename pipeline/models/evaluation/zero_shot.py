@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from pipeline.encode.bundle import Bundle
 from pipeline.errors import UsageError
-from pipeline.evaluate.intervals import Interval, wilson
-from pipeline.evaluate.ranking import average_precision
+from pipeline.evaluation.stats.average_precision import average_precision
+from pipeline.evaluation.stats.intervals import Interval, wilson
 from pipeline.models.captions import Captions
 from pipeline.models.evaluation.subject import Subject
 

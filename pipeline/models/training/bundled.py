@@ -7,7 +7,7 @@ from rich.console import Console
 from tokenizers import Tokenizer
 
 from pipeline.encode.bundle import Bundle
-from pipeline.evaluate.labelled import read_labels
+from pipeline.evaluation.datasets.labels_csv import read_labels
 from pipeline.models.captions import Captions
 from pipeline.models.compact import compact_bundle
 from pipeline.models.training.card import Held, TextSource, card, pairs_card

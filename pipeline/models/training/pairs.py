@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.errors import UsageError
-from pipeline.evaluate.labelled import read_rows
+from pipeline.evaluation.datasets.labels_csv import read_rows
 from pipeline.events.images import ImageLimits, PixelSpec
 from pipeline.ingest.decode import decode
 from pipeline.models.training.augment import Augmentation, erase, jitter_colour, warp

@@ -1,0 +1,110 @@
+"""Where commands print: wide when piped, so that a table's rows stay one line each, and data only ever as text."""
+
+import math
+import sys
+from collections.abc import Collection
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console, ConsoleRenderable, JustifyMethod, OverflowMethod, RichCast
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.errors import UsageError
+from pipeline.evaluation.stats.intervals import Interval
+from pipeline.visible import json_for, json_text, one_line, visible
+
+PIPED_WIDTH = 200
+
+
+class Lines(str):
+    """Text of several lines, whose breaks are meant."""
+
+    __slots__ = ()
+
+
+class PlainConsole(Console):
+    """
+    A console to which a string is one line of data: no markup, no emoji codes, and no character that steers a terminal.
+
+    Text of several lines is `Lines`; what has a style is `rich.text.Text`.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print objects; what is no renderable is shown as the string it makes."""
+        known = (str, Text, ConsoleRenderable, RichCast)
+        super().print(*(each if isinstance(each, known) else str(each) for each in objects), **options)
+
+    def render_str(
+        self,
+        text: str,
+        *,
+        style: str | Style = "",
+        justify: JustifyMethod | None = None,
+        overflow: OverflowMethod | None = None,
+        **_: Any,
+    ) -> Text:
+        """Return the text as it may be shown, whatever is said of markup and emoji codes in it."""
+        shown = visible(text) if isinstance(text, Lines) else one_line(text)
+        return Text(shown, style=style, justify=justify, overflow=overflow)
+
+
+def output() -> Console:
+    """Return the console of results, on stdout."""
+    _escape_what_does_not_fit(sys.stdout)
+    return PlainConsole(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False, soft_wrap=True)
+
+
+def progress_output() -> Console:
+    """Return the console of progress, on stderr."""
+    _escape_what_does_not_fit(sys.stderr)
+    return PlainConsole(stderr=True, highlight=False, soft_wrap=True)
+
+
+def _escape_what_does_not_fit(output: TextIO) -> None:
+    """Let an output that is not UTF-8 show characters it cannot hold as escapes: this also holds for rich's own."""
+    if isinstance(output, TextIOWrapper) and not output.encoding.lower().startswith("utf"):
+        output.reconfigure(errors="backslashreplace")
+
+
+def print_json(value: Any, *, indent: int | None = None) -> None:
+    """Print a value to stdout as JSON, on one line unless it is indented."""
+    print_line(json_text(value, indent=indent))
+
+
+def print_line(text: str) -> None:
+    """Print JSON to stdout at once, as it is: whoever reads it may be waiting for it."""
+    sys.stdout.write(json_for(sys.stdout.encoding, text) + "\n")
+    sys.stdout.flush()
+
+
+def require_format(given: str, known: Collection[str]) -> None:
+    """Raise `UsageError` unless a command has this `--format`."""
+    if given not in known:
+        raise UsageError(f"`--format {given}`: it is {' or '.join(f'`{each}`' for each in known)}")
+
+
+def require_new_folder(folder: Path) -> None:
+    """Raise `UsageError` when something would be written over."""
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"`{folder}` is not empty; name a new folder")
+
+
+def share(value: float | None) -> str:
+    """Return a share for people; None is one that has no meaning."""
+    return "–" if value is None else f"{value:.2f}"
+
+
+def interval(value: Interval, *, signed: bool = False) -> str:
+    """Return a measured share and its interval for people; `signed`, a change."""
+    if math.isnan(value.value):
+        return "–"
+    sign = "+" if signed else ""
+    return f"{value.value:{sign}.2f} ({value.lower:{sign}.2f} to {value.upper:{sign}.2f})"
+
+
+def plain_table(*columns: str) -> Table:
+    """Return a table without a frame, one row a line."""
+    return Table(*columns, box=None, pad_edge=False)

@@ -1,0 +1,55 @@
+"""An incident's images and what is like them: groups of copies, and a head that scores by their mean."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.archive.search import Neighbour
+from pipeline.evaluation.stats.near_duplicates import clusters_of
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Archived images that are copies of one another, the nearest first."""
+
+    images: tuple[Neighbour, ...]
+
+    @property
+    def cosine(self) -> float:
+        """That of the nearest."""
+        return self.images[0].cosine
+
+    @property
+    def sources(self) -> list[str]:
+        """Where they came from."""
+        return sorted({each.source for each in self.images})
+
+
+def merged(found: Sequence[Sequence[Neighbour]], least: float) -> list[Neighbour]:
+    """Return what is near to any of several images, once each by its greatest cosine, `least` and over."""
+    best: dict[str, Neighbour] = {}
+    for each in (neighbour for part in found for neighbour in part):
+        if each.cosine >= least and (each.key not in best or each.cosine > best[each.key].cosine):
+            best[each.key] = each
+    return sorted(best.values(), key=lambda each: (-each.cosine, each.key))
+
+
+def grouped(found: Sequence[Neighbour], hashes: Mapping[str, NDArray[np.bool_]]) -> list[Group]:
+    """
+    Return groups of copies, the nearest first: of the same bytes, or alike by difference hash.
+
+    `hashes`: by record, of those whose image could still be had.
+    """
+    clusters = clusters_of([each.content for each in found], [hashes.get(each.key) for each in found])
+    groups = [
+        Group(tuple(each for each, c in zip(found, clusters, strict=True) if c == k)) for k in np.unique(clusters)
+    ]
+    return sorted(groups, key=lambda group: (-group.cosine, group.images[0].key))
+
+
+def mean_direction(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the direction of the mean of `vectors`, float32 [N, D], unit length: float64 [D], unit length."""
+    mean = vectors.astype(np.float64).mean(axis=0)
+    return np.asarray(mean / np.linalg.norm(mean))

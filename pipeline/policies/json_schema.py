@@ -1,0 +1,22 @@
+"""JSON Schemas of the policy folder's files, for editors to complete and check by."""
+
+from typing import Any, Literal
+
+from pipeline.policies.schema import BackgroundFile, PolicyFile, SharedFile
+
+Kind = Literal["policy", "shared", "background"]
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema(kind: Kind) -> dict[str, Any]:
+    """Return the schema of one kind of file, as it may be written: what a policy extends may say what it must."""
+    if kind == "background":
+        return {"$schema": _DIALECT, **BackgroundFile.model_json_schema()}
+    if kind == "shared":
+        return {"$schema": _DIALECT, **SharedFile.model_json_schema()}
+    schema = PolicyFile.model_json_schema()
+    extends = {"type": "string", "description": "a policy's id, or the name of a file such as `_base`: its keys hold"}
+    schema["properties"] = {"extends": extends, **schema["properties"]}
+    schema["anyOf"] = [{"required": schema.pop("required")}, {"required": ["extends"]}]
+    return {"$schema": _DIALECT, **schema}

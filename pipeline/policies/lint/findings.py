@@ -1,0 +1,45 @@
+"""What `policies lint` found, and where."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.policies.diagnostics import Position
+from pipeline.policies.document import Place
+from pipeline.policies.lint_rules import RULES, About, Rule
+from pipeline.policies.load import ParsedPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One place that a rule speaks against. `shown` is all of it as a compiler would say it."""
+
+    rule: Rule
+    policy_id: str
+    path: Path
+    position: Position
+    message: str
+    shown: str
+
+    @property
+    def about(self) -> About:
+        """Why, and what to do."""
+        return RULES[self.rule]
+
+
+def finding(rule: Rule, written: ParsedPolicy, place: Place, message: str, *, key: bool = False) -> Finding:
+    """Return a finding at a place of a policy in full, shown where that was written."""
+    document, there = written.resolved.written_at(place)
+    about = RULES[rule]
+    shown = document.report(there, f"{about.level}: {message} [{rule}]", key=key)
+    advice = f"\n      = {about.why}\n      = {about.advice}"
+    position = document.position(there, key=key)
+    return Finding(rule, written.file.id, document.path, position, message, shown + advice)
+
+
+def texts_of(written: ParsedPolicy) -> Iterator[tuple[Place, str]]:
+    """Yield every prompt and contrast prompt of a policy and its children with its place."""
+    for prefix, part in (((), written.file), *((("children", i), c) for i, c in enumerate(written.file.children))):
+        for key in ("prompts", "contrast"):
+            for number, text in enumerate(getattr(part, key)):
+                yield (*prefix, key, number), text

@@ -1,0 +1,54 @@
+"""Rules that need the words alone."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from pipeline.events.policies import ScoreKind
+from pipeline.policies.lint.findings import Finding, finding, texts_of
+from pipeline.policies.lint_rules import Rule
+from pipeline.policies.load import ParsedPolicy
+
+_NEGATION = re.compile(
+    r"\b(?:not|without|never|neither|nor|none|nothing|nobody|except|other than|rather than|instead of|free of|lack of"
+    r"|lacking|absence of|no(?!\.|\s*\d)|\w+n['’]t)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleWords:
+    """Words for people and who they are, and those that say nothing either way."""
+
+    people: frozenset[str]
+    empty: frozenset[str]
+
+    @classmethod
+    def load(cls) -> "PeopleWords":
+        """Read the table beside this file."""
+        table = YAML(typ="safe").load(Path(__file__).with_name("people.yaml"))
+        words = {kind: frozenset(text.split()) for kind, text in table.items()}
+        return cls(words["people"] | words["identities"], words["empty"])
+
+    def alone_in(self, text: str) -> bool:
+        """Tell whether a text is of them alone."""
+        words = set(re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", text.lower())) - self.empty
+        return bool(words) and words <= self.people
+
+
+def check_words(written: ParsedPolicy, people: PeopleWords, today: date) -> Iterator[Finding]:
+    """Look at a policy's words, and its last day."""
+    for place, text in texts_of(written):
+        if found := _NEGATION.search(text):
+            yield finding(Rule.NEGATION, written, place, f"`{found.group()}` in `{text}` is not understood")
+        if "prompts" in place and people.alone_in(text):
+            yield finding(Rule.IDENTITY_TARGET, written, place, f"`{text}` looks for people and says nothing else")
+    file = written.file
+    if file.score is ScoreKind.CONTRAST and not file.contrast:
+        yield finding(Rule.NO_CONTRAST, written, ("prompts",), "nothing is listed under `contrast`", key=True)
+    if file.expires is not None and today > file.expires:
+        yield finding(Rule.EXPIRED, written, ("expires",), f"its last day was {file.expires}")

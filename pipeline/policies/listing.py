@@ -1,0 +1,56 @@
+"""The policy files of a folder, and files that only look like ones."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+from pipeline.bounded import brief, why
+from pipeline.errors import PolicyError
+from pipeline.policies.reports import Reports
+from pipeline.visible import one_line
+
+SUFFIX = ".yaml"
+MOST_FILES = 10_000
+_MOST_ENTRIES = 100_000
+# What people and editors make of `.yaml`, and what is then read by nobody.
+_ALIKE = (".yml", ".yaml", ".yaml.txt", ".yml.txt")
+
+
+def list_policy_files(folder: Path, reports: Reports) -> list[Path]:
+    """
+    Return the `*.yaml` of a folder in order, and report files whose names are nearly that.
+
+    Raises `PolicyError` when the folder cannot be listed or holds too many.
+    """
+    names = _names(folder)
+    found = sorted(name for name in names if name.endswith(SUFFIX))
+    if len(found) > MOST_FILES:
+        raise PolicyError(f"`{one_line(folder)}`: more than {MOST_FILES:,} policy files; make several sets of them")
+    for name in sorted(names):
+        if not name.endswith(SUFFIX) and name.lower().endswith(_ALIKE):
+            reports.add(folder / name, "name", partial(_not_read, folder / name))
+    return [folder / name for name in found]
+
+
+def _names(folder: Path) -> list[str]:
+    names = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                names.append(entry.name)
+                if len(names) > _MOST_ENTRIES:
+                    raise PolicyError(f"`{one_line(folder)}`: more than {_MOST_ENTRIES:,} files; is this the folder?")
+    except OSError as error:
+        advice = "name a folder of policy files"
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise PolicyError(f"`{brief(folder)}`: not a folder; {advice}") from error
+        raise PolicyError(f"`{brief(folder)}`: cannot be listed: {why(error)}; {advice}") from error
+    except ValueError as error:  # a zero byte in its name
+        raise PolicyError(f"`{brief(folder)}`: not a folder; name a folder of policy files") from error
+    return names
+
+
+def _not_read(path: Path) -> str:
+    suffix = max((each for each in _ALIKE if path.name.lower().endswith(each)), key=len)
+    better = brief(path.name[: -len(suffix)] + SUFFIX)
+    return f"{one_line(path)}:1:1: not read, since its name does not end in `{SUFFIX}`; rename it to `{better}`"

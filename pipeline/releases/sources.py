@@ -1,0 +1,146 @@
+"""Where a worker's policies come from: a folder of files, or the control topic."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from pipeline.broker.connection import Connection
+from pipeline.broker.table import TableReader
+from pipeline.errors import NothingPublished, PolicyError
+from pipeline.events.policies import PolicySet
+from pipeline.events.releases import Release
+from pipeline.policies.load import load_policy_set
+from pipeline.releases.control_topic import ControlTopic
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySetUpdate:
+    """A policy set to be put in force, and the one that judges `canary_share` of the images in its place, if any."""
+
+    policy_set: PolicySet
+    version: int = 0
+    canary: PolicySet | None = None
+    canary_share: float = 0.0
+
+
+class PolicySource(Protocol):
+    """
+    What policies are taken from. Called by one thread at a time.
+
+    `news` returns what is to be in force, None when that is what it returned before, and raises `PolicyError` when it
+    is not valid, `DependencyFault` when it cannot be told for now; after `again` it returns the same once more.
+    `earlier` yields what was in force before that, the newest first, as far as it is valid.
+    """
+
+    def poll(self) -> PolicySetUpdate | None: ...
+
+    def reset(self) -> None: ...
+
+    def previous(self) -> Iterator[PolicySetUpdate]: ...
+
+    def close(self) -> None: ...
+
+
+class FolderPolicies:
+    """The files of a folder: one set, whenever one of them changes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen: object = None
+        self._digest = ""
+
+    def poll(self) -> PolicySetUpdate | None:
+        """Return the folder's set when it means something else than before. Raises `PolicyError` with places."""
+        seen = _fingerprint(self._folder)
+        if seen == self._seen:
+            return None
+        self._seen = seen
+        policy_set = load_policy_set(self._folder)
+        if policy_set.digest == self._digest:
+            return None
+        self._digest = policy_set.digest
+        return PolicySetUpdate(policy_set)
+
+    def reset(self) -> None:
+        """Have the next call return the same once more."""
+        self._seen, self._digest = None, ""
+
+    def previous(self) -> Iterator[PolicySetUpdate]:
+        """Yield nothing: a folder has no past."""
+        return iter(())
+
+    def close(self) -> None:
+        """Hold nothing, so let go of nothing."""
+
+
+class PublishedPolicies:
+    """The releases on the control topic."""
+
+    def __init__(self, connection: Connection, topic: str) -> None:
+        self._reader = TableReader(connection, topic)
+        self._published = ControlTopic()
+        self._taken: Release | None = None
+
+    def poll(self) -> PolicySetUpdate | None:
+        """Return the release in force when it is another than before. Raises `NothingPublished` before the first."""
+        records = self._reader.read_new()
+        if self._reader.began_again:
+            self._published = ControlTopic()
+        self._published.take(records)
+        current = self._published.current
+        if current is None:
+            raise NothingPublished("no policy set is published yet; `watchword policies publish` does that")
+        if current == self._taken:
+            return None
+        self._taken = current
+        return self._offer(current)
+
+    def reset(self) -> None:
+        """Have the next call return the same once more."""
+        self._taken = None
+
+    def previous(self) -> Iterator[PolicySetUpdate]:
+        """Yield the releases before the one in force."""
+        for release in self._published.history():
+            if self._taken is None or release.version >= self._taken.version:
+                continue
+            try:
+                yield self._offer(release)
+            except PolicyError as error:
+                log.warning("an earlier policy set is not valid either", version=release.version, problem=str(error))
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._reader.close()
+
+    def _offer(self, release: Release) -> PolicySetUpdate:
+        canary = release.canary
+        return PolicySetUpdate(
+            self._published.policy_set(release.digest),
+            release.version,
+            self._published.policy_set(canary.digest) if canary else None,
+            canary.share if canary else 0.0,
+        )
+
+
+# A file that is spelt wrong is a mistake to be told, so it counts as a change.
+_SPELLINGS = frozenset({".yaml", ".yml", ".json"})
+
+
+def _fingerprint(folder: Path) -> object:
+    """Return what changes when a file of the folder does."""
+    stats = []
+    for path in sorted(folder.rglob("*.*")):
+        if not _SPELLINGS.intersection(suffix.lower() for suffix in path.suffixes):
+            continue
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            continue
+        stats.append((str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino))
+    return stats

@@ -1,0 +1,47 @@
+"""The judges in force: one, or with a canary two that share the images between them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.events.images import DecodedImage
+from pipeline.events.outcomes import Verdict
+from pipeline.events.releases import in_sample
+from pipeline.judge.score import Judge
+from pipeline.judge.verdicts import judge_images
+
+CURRENT, CANARY = "current", "canary"
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveJudges:
+    """What judges a chunk, whole; `canary` judges `canary_share` of the images, 0 to 1, in place of `judge`."""
+
+    judge: Judge
+    version: int = 0
+    canary: Judge | None = None
+    canary_share: float = 0.0
+
+    def judge_images(
+        self, images: Sequence[DecodedImage], embeddings: NDArray[np.float32], time: datetime
+    ) -> list[Verdict]:
+        """Return one verdict an image, in order; `embeddings`: float32 [N, D]."""
+        if self.canary is None:
+            return judge_images(images, embeddings, self.judge, time)
+        chosen = np.array([self._for_canary(image) for image in images], dtype=bool)
+        verdicts: dict[int, Verdict] = {}
+        for judge, places in ((self.judge, np.flatnonzero(~chosen)), (self.canary, np.flatnonzero(chosen))):
+            part = judge_images([images[place] for place in places.tolist()], embeddings[places], judge, time)
+            verdicts |= dict(zip(places.tolist(), part, strict=True))
+        return [verdicts[place] for place in range(len(images))]
+
+    def role(self, verdict: Verdict) -> str:
+        """Return which of the two made a verdict."""
+        made_by_canary = self.canary is not None and verdict.policy_set is self.canary.bank.policy_set
+        return CANARY if made_by_canary else CURRENT
+
+    def _for_canary(self, image: DecodedImage) -> bool:
+        return in_sample(self.canary_share, image.event.source, image.event.id, CANARY)

@@ -1,0 +1,165 @@
+"""Labelled streams read, replayed, measured, and compared with what was."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.cli.stream.replay import Asked, replay, run_replay
+from pipeline.errors import UsageError
+from pipeline.evaluation.datasets.labelled_stream import read_stream
+from pipeline.evaluation.replay.metrics import curve, results, slices
+
+pytest_plugins = ["pytester"]
+
+KINDS = {"revolver": "weapons.firearms", "watch": "counterfeit.branded_goods", "ant": "", "lotus": ""}
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> Path:
+    """A CSV of four kinds of images, on two surfaces."""
+    folder = tmp_path_factory.mktemp("stream")
+    rows = []
+    for kind, policies in KINDS.items():
+        for number, image in enumerate(sorted((samples / "images" / kind).iterdir())[:16]):
+            name = f"{kind}-{number}.jpg"
+            shutil.copy(image, folder / name)
+            rows.append({"image": name, "policies": policies, "surface": ("post", "avatar")[number % 2], "cluster": ""})
+    with (folder / "stream.csv").open("w", newline="") as lines:
+        writer = csv.DictWriter(lines, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder / "stream.csv"
+
+
+def test_a_stream_is_read_alike_as_csv_json_lines_and_folders(stream: Path, tmp_path: Path) -> None:
+    lines = []
+    for image in read_stream(stream).images:
+        kind = tmp_path / "folders" / (min(image.right) if image.right else "none")
+        kind.mkdir(parents=True, exist_ok=True)
+        shutil.copy(image.image, kind)
+        lines.append({"image": str(image.image), "policies": sorted(image.right), **image.attributes})
+    (tmp_path / "stream.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = [read_stream(path) for path in (stream, tmp_path / "stream.jsonl", tmp_path / "folders")]
+    for other in found[1:]:
+        assert other.policies == found[0].policies == {"weapons.firearms", "counterfeit.branded_goods"}
+        labels = [{(image.image.name, image.right) for image in each.images} for each in (found[0], other)]
+        assert labels[0] == labels[1]
+    assert found[1].images[1].attributes == found[0].images[1].attributes == {"surface": "avatar"}
+
+
+def test_categories_are_turned_into_policies_by_the_table_beside_them(samples: Path) -> None:
+    found = read_stream(samples, "val")
+    assert len(found.images) == 513
+    assert {"weapons.firearms"} in {image.right for image in found.images}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("s.csv", "image,policies\nno.jpg,\n", r"s\.csv:2:1: `no\.jpg` is not there"),
+        ("s.csv", "image,policies\n,\n", r"s\.csv:2:1: no `image`"),
+        ("s.csv", "image,policies\n", "no rows"),
+        ("s.csv", "image,category\nx.jpg,ant\n", "policy_labels.yaml`: not found"),
+        ("s.jsonl", '{"image": \n', r"s\.jsonl:1:\d+: not JSON"),
+        ("s.jsonl", "[1]\n", r"s\.jsonl:1:1: expected an object"),
+    ],
+)
+def test_a_stream_that_cannot_be_read_says_where(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read_stream(tmp_path / name)
+
+
+def test_results_are_counted_from_what_was_said(stream: Path, policies: Path) -> None:
+    replayed = replay(read_stream(stream), policies)
+    found = results(replayed)
+    for place, policy in enumerate(replayed.policies):
+        each, flagged, right = found[policy.id], replayed.flagged[:, place], replayed.right[:, place]
+        assert each.true_positives == (flagged & right).sum()
+        assert each.images == len(flagged) == len(read_stream(stream).images)
+        assert each.true_positives + each.false_positives + each.false_negatives + each.true_negatives == each.images
+        assert each.recall.lower <= each.recall.value <= each.recall.upper
+        thresholds = [point.threshold for point in curve(replayed, place)]
+        assert thresholds == sorted(thresholds, reverse=True)
+        assert curve(replayed, place)[-1].recall == 1
+    by_surface = slices(replayed, "surface")
+    assert by_surface.keys() == {"avatar", "post"}
+    halves = [by_surface[surface]["weapons.firearms"].true_positives for surface in by_surface]
+    assert sum(halves) == found["weapons.firearms"].true_positives
+
+
+def test_an_image_that_cannot_be_judged_is_named(
+    stream: Path, policies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(stream.parent, tmp_path / "stream")
+    (tmp_path / "stream/ant-0.jpg").write_bytes(b"no image")
+    given = {"slice_by": (), "baseline": None, "save": None}
+    run_replay(Asked(str(tmp_path / "stream/stream.csv")), policies=policies, output_format="json", **given)  # type: ignore[arg-type]  # a literal's
+    fields = json.loads(capsys.readouterr().out)
+    assert [each["id"] for each in fields["unjudged"]] == ["ant-0.jpg"]
+    assert fields["images"] == len(read_stream(stream).images) - 1
+    assert "wildlife.reptiles" in fields["unlabelled"]
+
+
+def test_a_policy_that_got_worse_is_told_from_one_that_did_not(
+    stream: Path, policies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A threshold that flags everything, or nothing, is beyond noise; the same policies are not."""
+
+    def code(folder: Path, **given: Path) -> int:
+        paths = {"baseline": None, "save": None, **given}
+        return run_replay(Asked(str(stream)), policies=folder, slice_by=(), output_format="table", **paths)
+
+    assert code(policies, save=tmp_path / "before.json") == 0
+    assert code(policies, baseline=tmp_path / "before.json") == 0
+    assert "worse" not in capsys.readouterr().out
+    for threshold in ("-100", "100"):
+        shutil.copytree(policies, tmp_path / threshold)
+        path = tmp_path / threshold / "counterfeit-branded_goods.yaml"
+        lines = [line for line in path.read_text().splitlines() if not line.startswith("threshold:")]
+        path.write_text("\n".join([*lines, f"threshold: {threshold}\n"]))
+        assert code(tmp_path / threshold, baseline=tmp_path / "before.json") == 1
+        worse = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.rstrip().endswith("worse")]
+        assert worse == ["counterfeit.branded_goods"]
+
+
+def test_a_baseline_of_something_else_is_refused(stream: Path, policies: Path, tmp_path: Path) -> None:
+    (tmp_path / "none.json").write_text("{}")
+    with pytest.raises(UsageError, match="is no kept replay"):
+        run_replay(
+            Asked(str(stream)),
+            policies=policies,
+            slice_by=(),
+            baseline=tmp_path / "none.json",
+            save=None,
+            output_format="table",
+        )
+
+
+def test_a_policy_repositorys_tests_can_replay_streams(stream: Path, policies: Path, pytester: pytest.Pytester) -> None:
+    """By a fixture of the plugin that the package brings."""
+    shutil.copytree(stream.parent, pytester.path / "streams")
+    pytester.makepyfile(
+        """
+        def test_watches_are_found(replay):
+            found = replay("streams/stream.csv")["counterfeit.branded_goods"]
+            assert found.recall.upper > 0.5
+            assert found.precision.lower <= found.precision.value
+
+        def test_nothing_is_this_good(replay):
+            assert replay("streams/stream.csv")["weapons.firearms"].precision.lower >= 0.99
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", f"--watchword-policies={policies}")
+    result.assert_outcomes(passed=1, failed=1)
+
+
+def test_scores_of_a_replay_are_those_of_a_scan(stream: Path, policies: Path) -> None:
+    """Twice the same stream, twice the same scores: nothing of a replay is random."""
+    first, second = (replay(read_stream(stream), policies) for _ in range(2))
+    np.testing.assert_array_equal(first.flagged, second.flagged)
+    np.testing.assert_allclose(first.scores, second.scores, atol=1e-6)
