@@ -1,0 +1,91 @@
+"""Records that are emitted for the fixed outcomes. After a move, re-point these imports."""
+
+import json
+from contextlib import nullcontext
+from typing import Any
+from unittest import mock
+
+from pipeline.broker.consumer import Polled
+from pipeline.broker.producer import Message
+from pipeline.emit.decisions import decision_record
+from pipeline.emit.kafka import KafkaSink, OutputTopics
+from pipeline.events.releases import Release
+from pipeline.judge.policy import compose
+from pipeline.stream import published as control
+from pipeline.stream.published import Proposal, Published, publish
+from tests.support.golden.files import content_fields
+from tests.support.golden.outcomes import FIREARMS, POLICY_SET, TIME, dead_letters, decisions, verdicts
+
+TOPICS = OutputTopics("flags", "verdicts", "embeddings", "dead-letters")
+# Small, so that one of the dead letters is too large for its topic.
+ADMITTED_BYTES = 8 << 10
+
+
+def written() -> dict[str, list[str]]:
+    """Return the lines of each kind of record: what the sink, decisions and two releases send."""
+    lines: dict[str, list[str]] = {}
+    for message in [*_outcomes(), *_decisions(), *_releases()]:
+        content = content_fields(message.key, message.headers, message.value)
+        lines.setdefault(f"written-{message.topic}", []).append(json.dumps(content, ensure_ascii=False))
+    return lines
+
+
+class _Producer:
+    """Keeps the messages of a transaction."""
+
+    ready = False
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    def recover(self) -> None: ...
+
+    def commit(self, messages: list[Message], *_: object) -> None:
+        self.messages += messages
+
+
+class _Writer:
+    """Keeps what is written to the control topic."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    def write(self, values: dict[str, bytes]) -> None:
+        self.messages += [Message("policies", key.encode(), value) for key, value in values.items()]
+
+
+def _outcomes() -> list[Message]:
+    producer: Any = _Producer()
+    admitted = dict.fromkeys(TOPICS.names(), ADMITTED_BYTES)
+    sink = KafkaSink(producer, TOPICS, input_topic="images", admitted=lambda: admitted)
+    sink.recover()
+    refused = sink.emit(Polled((), (), None), verdicts(), dead_letters())
+    assert not refused
+    found: list[Message] = producer.messages
+    return found
+
+
+def _decisions() -> list[Message]:
+    records = [decision_record(each) for each in decisions()]
+    return [Message("decisions", record.key, record.value, record.headers) for record in records]
+
+
+def _releases() -> list[Message]:
+    """Return what the first release writes, and one after it with a canary."""
+    small = compose([FIREARMS], POLICY_SET.background)
+    first = Proposal(small, parent=0, author="ana")
+    canary = Proposal(small, parent=1, author="bo", note="§ 7 – naïve", canary=(POLICY_SET, 0.25))
+    messages, release = _release(first, Published())
+    later, _ = _release(canary, Published(releases={1: release}, current=release))
+    return [*messages, *later]
+
+
+def _release(proposal: Proposal, before: Published) -> tuple[list[Message], Release]:
+    writer, clock = _Writer(), mock.Mock()
+    clock.now.return_value = TIME
+    with mock.patch.multiple(
+        control, writing=lambda *_, **__: nullcontext(writer), read_published=lambda *_: before, datetime=clock
+    ):
+        connection: Any = None
+        release = publish(connection, "policies", proposal, max_record_bytes=1 << 20)
+    return writer.messages, release
