@@ -18,7 +18,7 @@ THUMBNAIL_SIDE = 320
 
 def write_page(path: Path, template: str, **values: Any) -> None:
     """Write one of this room's templates, every value in it escaped, for its owner alone. Raises `UsageError`."""
-    write_private(path, render("pipeline.emit", template, **values))
+    write_private(path, render("pipeline.reports", template, **values))
 
 
 def render(room: str, template: str, **values: Any) -> str:

@@ -15,13 +15,13 @@ from typer.testing import CliRunner
 
 from pipeline.broker.producer import Message
 from pipeline.broker.topics import ensure_topics
-from pipeline.cli import app
-from pipeline.commands.broken_images import broken_images
-from pipeline.commands.workers import WorkerProcess
+from pipeline.broker.topology import policy_topic
+from pipeline.cli.main import app
 from pipeline.events.records import Record
 from pipeline.settings import StackSettings
+from pipeline.stack.broken_images import broken_images
 from pipeline.stack.local import down, stack_parts, up
-from pipeline.stream.topics import policy_topic
+from pipeline.stack.worker_process import WorkerProcess
 from tests.support.golden.files import POLICIES, read_records, record_line, write_facts, write_lines
 from tests.support.golden.readers import archive_columns, archived, embedding
 from tests.support.ports import free_ports

@@ -6,7 +6,8 @@ from typing import Any
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipeline.telemetry import Catalogue, DecisionMetrics, Metrics
+from pipeline.telemetry.catalogue import Catalogue
+from pipeline.telemetry.metrics import DecisionMetrics, Metrics
 
 
 def metrics() -> dict[str, Any]:

@@ -23,12 +23,12 @@ from pipeline.events.policies import (
 )
 from pipeline.events.records import ImageEvent, Origin, Record, Reference
 from pipeline.events.scope import Scope
-from pipeline.judge.policy import compose, digested
+from pipeline.policies.compile import compose, with_digest
 
 MODEL = "0d" * 32
 TIME = datetime(2031, 5, 20, 12, 30, 15, 123_456, tzinfo=UTC)
 
-AIMED = digested(
+AIMED = with_digest(
     Policy(
         id="weapons.firearms.aimed",
         title="Aimed at someone",
@@ -46,7 +46,7 @@ AIMED = digested(
         parent="weapons.firearms",
     )
 )
-FIREARMS = digested(
+FIREARMS = with_digest(
     replace(
         AIMED,
         id="weapons.firearms",
@@ -75,7 +75,7 @@ FIREARMS = digested(
     ),
     [AIMED],
 )
-BIG_CATS = digested(
+BIG_CATS = with_digest(
     replace(
         FIREARMS,
         id="wildlife.big_cats",
@@ -96,7 +96,7 @@ BIG_CATS = digested(
         ),
     )
 )
-IVORY = digested(
+IVORY = with_digest(
     replace(
         FIREARMS,
         id="wildlife.ivory",

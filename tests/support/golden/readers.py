@@ -6,23 +6,23 @@ from typing import Any
 
 from pipeline.archive.dataset import Archive
 from pipeline.archive.rows import ArchivedEmbedding
-from pipeline.commands.read import outcome_fields
+from pipeline.cli.stream.read import outcome_fields
 from pipeline.errors import DeadLetterReason
-from pipeline.evaluate.audit import Audit, audit
-from pipeline.evaluate.decided import decisions
-from pipeline.evaluate.retold import RetoldVerdict, retold_dead_letter, retold_verdict
+from pipeline.evaluation.decisions.standing import decisions
+from pipeline.evaluation.delivery.delivery_check import DeliveryCheck, check_delivery
+from pipeline.evaluation.replay.recorded import RecordedVerdict, retold_dead_letter, retold_verdict
 from pipeline.events.decisions import Decision
 from pipeline.events.policies import PolicySet
 from pipeline.events.records import ImageEvent, Record
 from pipeline.ingest.event import parse_event
-from pipeline.stream.published import Published
+from pipeline.releases.control_topic import ControlTopic
 
 
 def image(record: Record) -> ImageEvent:
     return parse_event(record)
 
 
-def verdict(record: Record, policy_set: PolicySet) -> RetoldVerdict:
+def verdict(record: Record, policy_set: PolicySet) -> RecordedVerdict:
     return retold_verdict(record, policy_set)[1]
 
 
@@ -43,16 +43,16 @@ def decision(record: Record) -> Decision:
     return read
 
 
-def control(records: Sequence[Record]) -> Published:
-    published = Published()
+def control(records: Sequence[Record]) -> ControlTopic:
+    published = ControlTopic()
     published.take(records)
     return published
 
 
-def stream(*topics: Sequence[Record]) -> Audit:
+def stream(*topics: Sequence[Record]) -> DeliveryCheck:
     """Count images, verdicts, embeddings, flags and dead letters against each other."""
     images, verdicts, embeddings, flags, dead_letters = topics
-    return audit(images, verdicts, embeddings, flags, dead_letters)
+    return check_delivery(images, verdicts, embeddings, flags, dead_letters)
 
 
 def archived(rows: Sequence[ArchivedEmbedding], folder: Path) -> Archive:

@@ -14,7 +14,7 @@ from unittest import mock
 
 from typer.main import get_command
 
-from pipeline.cli import app
+from pipeline.cli.main import app
 from pipeline.errors import WatchwordError
 from pipeline.settings import Settings, StackSettings
 

@@ -5,14 +5,14 @@ from contextlib import nullcontext
 from typing import Any
 from unittest import mock
 
-from pipeline.broker.consumer import Polled
 from pipeline.broker.producer import Message
 from pipeline.emit.decisions import decision_record
 from pipeline.emit.kafka import KafkaSink, OutputTopics
+from pipeline.events.chunks import Chunk
 from pipeline.events.releases import Release
-from pipeline.judge.policy import compose
-from pipeline.stream import published as control
-from pipeline.stream.published import Proposal, Published, publish
+from pipeline.policies.compile import compose
+from pipeline.releases import control_topic as control
+from pipeline.releases.control_topic import ControlTopic, ReleaseRequest, publish
 from tests.support.golden.files import content_fields
 from tests.support.golden.outcomes import FIREARMS, POLICY_SET, TIME, dead_letters, decisions, verdicts
 
@@ -59,7 +59,7 @@ def _outcomes() -> list[Message]:
     admitted = dict.fromkeys(TOPICS.names(), ADMITTED_BYTES)
     sink = KafkaSink(producer, TOPICS, input_topic="images", admitted=lambda: admitted)
     sink.recover()
-    refused = sink.emit(Polled((), (), None), verdicts(), dead_letters())
+    refused = sink.emit(Chunk((), (), None), verdicts(), dead_letters())
     assert not refused
     found: list[Message] = producer.messages
     return found
@@ -73,14 +73,14 @@ def _decisions() -> list[Message]:
 def _releases() -> list[Message]:
     """Return what the first release writes, and one after it with a canary."""
     small = compose([FIREARMS], POLICY_SET.background)
-    first = Proposal(small, parent=0, author="ana")
-    canary = Proposal(small, parent=1, author="bo", note="§ 7 – naïve", canary=(POLICY_SET, 0.25))
-    messages, release = _release(first, Published())
-    later, _ = _release(canary, Published(releases={1: release}, current=release))
+    first = ReleaseRequest(small, parent=0, author="ana")
+    canary = ReleaseRequest(small, parent=1, author="bo", note="§ 7 – naïve", canary=(POLICY_SET, 0.25))
+    messages, release = _release(first, ControlTopic())
+    later, _ = _release(canary, ControlTopic(releases={1: release}, current=release))
     return [*messages, *later]
 
 
-def _release(proposal: Proposal, before: Published) -> tuple[list[Message], Release]:
+def _release(proposal: ReleaseRequest, before: ControlTopic) -> tuple[list[Message], Release]:
     writer, clock = _Writer(), mock.Mock()
     clock.now.return_value = TIME
     with mock.patch.multiple(

@@ -83,7 +83,7 @@ def test_every_attribute_of_the_templates_is_quoted() -> None:
 
 def test_accents_are_readable_on_dark_and_on_light() -> None:
     """WCAG 2.2, 1.4.3: a contrast of 4.5 or more."""
-    style = Path("pipeline/emit/page.html.jinja").read_text()
+    style = Path("pipeline/reports/page.html.jinja").read_text()
     light, dark = re.findall(r"--yes: (#[0-9a-f]{6})", style)
     assert _contrast(light, "#ffffff") >= 4.5
     assert _contrast(dark, "#121212") >= 4.5
