@@ -1,0 +1,72 @@
+"""The current release: the active policy set, and the sets that a name can stand for."""
+
+from pathlib import Path
+
+from pipeline.broker.topics import ensure_topics
+from pipeline.broker.topology import connection_of, policy_topic
+from pipeline.errors import PolicyError, UsageError
+from pipeline.events.policies import PolicySet
+from pipeline.events.releases import Release
+from pipeline.policies.load import load_policy_set
+from pipeline.progress import NO_PROGRESS, Progress
+from pipeline.releases.control_topic import ControlTopic, ReleaseRequest, publish, read_published
+from pipeline.releases.shadow import without_shadows
+from pipeline.settings import POLICY_SET_BYTES, Settings
+
+
+class CurrentRelease:
+    """The control topic of the settings, with its content at the time it was opened. Raises `BrokerFault`."""
+
+    def __init__(self, settings: Settings, progress: Progress = NO_PROGRESS) -> None:
+        self._settings, self._progress = settings, progress
+        self._connection = connection_of(settings)
+        ensure_topics(self._connection, [policy_topic(settings)])
+        self.published: ControlTopic = read_published(self._connection, settings.topic_policies)
+
+    @property
+    def version(self) -> int:
+        """The current version; 0 before the first release."""
+        return self.published.version
+
+    def active_set(self) -> PolicySet | None:
+        """Return the active policy set; None before the first release, and, with a notice, when it cannot be read."""
+        current = self.published.current
+        if current is None:
+            return None
+        try:
+            return self.published.policy_set(current.digest)
+        except PolicyError as error:
+            self._progress.notify(f"what is in force cannot be compared with: {error}")
+            return None
+
+    def require_active_set(self) -> PolicySet:
+        """Return the active policy set. Raises `UsageError` when there is none that can be read."""
+        live = self.active_set()
+        if live is None:
+            raise UsageError("nothing that can be read is in force; name a folder of policies instead of `current`")
+        return live
+
+    def publish(self, request: ReleaseRequest) -> Release:
+        """Activate a policy set. Raises `UsageError` when another release came first."""
+        return publish(self._connection, self._settings.topic_policies, request, max_record_bytes=POLICY_SET_BYTES)
+
+
+def resolve_policy_set(name: str, settings: Settings, progress: Progress = NO_PROGRESS) -> PolicySet:
+    """
+    Return the policy set of a folder, of a version or digest on the control topic, or the active one (`current`).
+
+    Raises `UsageError` and `PolicyError`, and `BrokerFault` where the control topic is asked.
+    """
+    if Path(name).is_dir():
+        return load_policy_set(Path(name))
+    release = CurrentRelease(settings, progress)
+    if name == "current":
+        return without_shadows(release.require_active_set())
+    return release.published.policy_set(release.published.named(name).digest)
+
+
+def active_policy_set(settings: Settings, progress: Progress = NO_PROGRESS) -> PolicySet | None:
+    """Return the policy set that workers of these settings judge by, None when none can be read."""
+    if settings.policy_source == "folder":
+        return load_policy_set(settings.policies) if settings.policies.is_dir() else None
+    return CurrentRelease(settings, progress).active_set()
