@@ -60,7 +60,11 @@ stack-down: ## End the local stack
 docs: $(WORKER) ## Write the reference pages that are made from code
 	@.venv/bin/watchword reference settings > docs/settings.md
 	@.venv/bin/watchword reference metrics > docs/metrics.md
+	@.venv/bin/watchword reference logs > docs/logs.md
 	@.venv/bin/watchword policies schema > docs/policy.schema.json
+	@.venv/bin/watchword reference events > docs/events.asyncapi.yaml
+	@for kind in verdict flag embedding dead_letter decision release; do \
+		.venv/bin/watchword reference $$kind > docs/schemas/$$kind.schema.json || exit 1; done
 
 lock: $(WORKER) ## Resolve the lock files anew
 	@deploy/setup/lock

@@ -3,12 +3,13 @@
 import os
 import signal
 import sys
-from types import FrameType
+
+from pipeline.signals import on_stop
 
 _WORKING = "run"
 
 
-def _leave(_number: int, _frame: FrameType | None) -> None:
+def _leave() -> None:
     """End at once: nothing has been read yet."""
     os._exit(0)
 
@@ -16,7 +17,7 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 def main() -> None:
     """Run the command line."""
     if _WORKING in sys.argv[1:3]:
-        signal.signal(signal.SIGTERM, _leave)
+        on_stop(_leave, (signal.SIGTERM,))
     from pipeline.cli.main import main as run_command  # noqa: PLC0415 -- loading it takes longer than a signal may wait
 
     run_command()

@@ -6,6 +6,7 @@ Every error of the package, one tree.
     │   ├── PolicyError       a policy file is wrong: file:line:column and a caret
     │   ├── BundleError       a model bundle is missing, damaged or of another shape than its manifest says
     │   ├── ArchiveError      the archive cannot do that, or a record is nothing that it keeps
+    │   ├── UnreadableRecord  a record of an output topic is not of the expected kind or version
     │   └── StackError        the local stack cannot be brought up: what is missing and how to get it
     ├── OriginalGone          the image of an archived embedding cannot be had any more
     ├── RecordFault           the record's fault: it becomes a dead letter with a reason of the closed list
@@ -60,6 +61,15 @@ class BundleError(UsageError):
 
 class ArchiveError(UsageError):
     """The archive cannot do what was asked, or a record is nothing that it keeps."""
+
+
+class UnreadableRecord(UsageError):
+    """A record of a topic that Watchword writes is not of the expected kind or version, or is damaged."""
+
+    def __init__(self, place: str, kind: str, problem: str) -> None:
+        super().__init__(f"{place} cannot be read as a {kind} record: {problem}")
+        self.place = place
+        self.problem = problem
 
 
 class StackError(UsageError):

@@ -5,6 +5,9 @@ from contextlib import contextmanager
 
 from pipeline.errors import UsageError
 
+# A module of ours that is missing is a defect, which no extra mends.
+_OWN = frozenset({"pipeline", "watchword"})
+
 
 @contextmanager
 def models_extra(extra: str = "models") -> Iterator[None]:
@@ -12,6 +15,8 @@ def models_extra(extra: str = "models") -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in _OWN:
+            raise
         raise UsageError(
             f"`{error.name}` is missing: install the extra `{extra}` (in a checkout `make check` installs every one, "
             f"or `pip install '.[{extra}]'` that alone)"

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import logging
 import re
 import socket
 import sys
@@ -16,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any
 
+import structlog
+
 DEADLINE_S = 10.0
 MOST_CONNECTIONS = 32
 # The loop looks so often for requests that are late.
@@ -26,7 +27,7 @@ LARGEST_BODY = 4096
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _BUSY = b"HTTP/1.0 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ class _Server(ThreadingHTTPServer):
         """Log what ended a connection: a client that left is nobody's fault."""
         error = sys.exc_info()[1]
         if isinstance(error, OSError):
-            log.debug("http_client_gone: %s", error)
+            log.debug("http_client_gone", error=str(error))
         else:
             log.error("http_request_failed", exc_info=error)
 

@@ -27,100 +27,134 @@ BUNDLED_MODEL = Path(__file__).parent / "bundles" / "caltech-small"
 
 
 class Settings(BaseSettings):
-    """What a worker and its tools can be told, each by an environment variable `WATCHWORD_<NAME>`."""
+    """Settings of a worker and its tools, each an environment variable `WATCHWORD_<NAME>`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     # Kafka
     bootstrap_servers: str = Field("localhost:9092", description="Kafka brokers, `host:port` with commas between.")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="How to talk to the brokers."
+        "PLAINTEXT", description="Protocol of the connections to the brokers."
     )
-    sasl_mechanism: str | None = Field(None, description="SASL mechanism, such as `SCRAM-SHA-512`.")
+    sasl_mechanism: str | None = Field(None, description="SASL mechanism, for example `SCRAM-SHA-512`.")
     sasl_username: str | None = Field(None, description="SASL user name.")
     sasl_password: SecretStr | None = Field(None, description="SASL password; masked wherever settings are shown.")
-    ssl_cafile: Path | None = Field(None, description="Certificate authority of the brokers.")
+    ssl_cafile: Path | None = Field(None, description="File with the certificate authority of the brokers.")
     group_id: str = Field("watchword", description="Consumer group; workers of one group share the partitions.")
     instance_id: str = Field(
         default_factory=socket.gethostname,
         min_length=1,
-        description="Unique to a worker and stable across its restarts: gives `transactional.id` and "
-        "`group.instance.id`. The host's name when not set; two workers on a host need one each.",
+        description="Id of this worker, unique and the same after a restart. `transactional.id` and "
+        "`group.instance.id` are made from it. Two workers on one host need one each.",
     )
-    topic_images: str = Field("images", description="Topic the images come in by.")
+    topic_images: str = Field("images", description="Input topic of images.")
     topic_flags: str = Field("moderation.flags", description="Topic of flag events.")
-    topic_verdicts: str = Field("moderation.verdicts", description="Topic of verdicts, one an image.")
-    topic_embeddings: str = Field("moderation.embeddings", description="Topic of embeddings, one an image.")
+    topic_verdicts: str = Field("moderation.verdicts", description="Topic of verdicts, one for each image.")
+    topic_embeddings: str = Field("moderation.embeddings", description="Topic of embeddings, one for each image.")
     topic_dead_letters: str = Field("moderation.dead-letters", description="Topic of records that cannot be judged.")
-    session_timeout_s: float = Field(10.0, gt=0, description="A worker not heard of for so long loses its partitions.")
-    transaction_timeout_s: float = Field(10.0, gt=0, description="The broker aborts a transaction open for so long.")
+    session_timeout_s: float = Field(
+        10.0, gt=0, description="A worker without a heartbeat for this long loses its partitions."
+    )
+    transaction_timeout_s: float = Field(
+        10.0, gt=0, description="The broker aborts a transaction that is open for this long."
+    )
     commit_timeout_s: float = Field(
-        15.0, ge=1, description="A commit without an answer for so long has an unknown outcome: start afresh."
+        15.0, ge=1, description="Deadline of a commit. After it, the worker rewinds to the committed offsets."
     )
     # Flow
-    chunk_max_records: int = Field(256, gt=0, description="At most so many records in a chunk.")
-    chunk_max_bytes: int = Field(32 << 20, gt=0, description="At most so many bytes of records in a chunk.")
-    chunks_in_work: int = Field(3, gt=0, description="At most so many chunks between poll and commit.")
-    decode_threads: int = Field(2, gt=0, description="Threads that decode images.")
-    drain_timeout_s: float = Field(20.0, gt=0, description="On SIGTERM, finish what is in work for at most so long.")
-    retry_backoff_s: float = Field(0.2, gt=0, description="First pause before a failed dependency is tried again.")
-    retry_backoff_max_s: float = Field(5.0, gt=0, description="Longest such pause.")
+    chunk_max_records: int = Field(256, gt=0, description="Maximum number of records in a chunk.")
+    chunk_max_bytes: int = Field(32 << 20, gt=0, description="Maximum size of the records in a chunk, in bytes.")
+    chunks_in_work: int = Field(
+        3,
+        gt=0,
+        description="Maximum number of chunks being processed at once. Raise it for throughput, lower it for memory.",
+    )
+    decode_threads: int = Field(
+        2, gt=0, description="Number of images decoded at the same time, each in a process of its own."
+    )
+    drain_timeout_s: float = Field(20.0, gt=0, description="Deadline for finishing the chunks in flight after SIGTERM.")
+    retry_backoff_s: float = Field(
+        0.2, gt=0, description="First pause between tries of a failed dependency; it doubles from try to try."
+    )
+    retry_backoff_max_s: float = Field(5.0, gt=0, description="Longest pause between tries of a failed dependency.")
     # Encoder
-    model: Path = Field(BUNDLED_MODEL, description="Model bundle; the shipped one when not set.")
-    triton_url: str = Field("localhost:8001", description="Triton's gRPC address.")
+    model: Path = Field(BUNDLED_MODEL, description="Folder of the model bundle.")
+    triton_url: str = Field("localhost:8001", description="Triton's gRPC address, `host:port`.")
     triton_shared_memory: Literal["auto", "on", "off"] = Field(
-        "auto", description="Hand images over in shared memory: `auto` does when Triton is on this host."
+        "auto", description="Whether images go to Triton in shared memory; `auto`: when Triton is on this host."
     )
     triton_timeout_s: float = Field(10.0, gt=0, description="Deadline of one request to Triton.")
-    batch_size: int = Field(32, gt=0, description="Images in one request to Triton.")
-    requests_in_flight: int = Field(2, gt=0, description="Requests to Triton at a time.")
+    batch_size: int = Field(32, gt=0, description="Maximum number of images in one request to Triton.")
+    requests_in_flight: int = Field(2, gt=0, description="Maximum number of requests to Triton at the same time.")
     # Policies
     policy_source: Literal["folder", "topic"] = Field(
-        "folder", description="Where the worker takes policies from: `folder`, or what `policies publish` put in force."
+        "folder",
+        description="Source of the worker's policies: a `folder`, or the `topic` that `policies publish` writes.",
     )
     policies: Path = Field(Path("policies"), description="Folder of policy files.")
-    topic_decisions: str = Field("moderation.decisions", description="Topic of people's decisions, compacted.")
-    topic_policies: str = Field("moderation.policies", description="Topic of published policy sets, compacted.")
-    policy_interval_s: float = Field(2.0, gt=0, description="How often the worker looks for another policy set.")
+    topic_decisions: str = Field("moderation.decisions", description="Topic of people's decisions about flags.")
+    topic_policies: str = Field("moderation.policies", description="Control topic, to which policy sets are published.")
+    policy_interval_s: float = Field(2.0, gt=0, description="Seconds between two looks for another policy set.")
     text_cache: Path | None = Field(
-        None, description="File that keeps prompts' embeddings between starts, made when missing."
+        None, description="File that keeps the embeddings of prompts between starts; it is created when missing."
     )
     # Images
-    max_image_bytes: int = Field(10 << 20, gt=0, description="Larger images are dead-lettered `too_large`.")
-    max_image_pixels: int = Field(50_000_000, gt=0, description="More pixels are dead-lettered `too_many_pixels`.")
+    max_image_bytes: int = Field(
+        10 << 20, gt=0, description="Images of more bytes than this are dead-lettered as `too_large`."
+    )
+    max_image_pixels: int = Field(
+        50_000_000, gt=0, description="Images of more pixels than this are dead-lettered as `too_many_pixels`."
+    )
     max_image_dimension: int = Field(
         20_000,
         gt=0,
-        description="Images with a longer side than this, in pixels, are dead-lettered `too_many_pixels`.",
+        description="Images with a side longer than this (pixels) are dead-lettered as `too_many_pixels`.",
     )
     decode_memory_bytes: int = Field(
         290 << 20,
         ge=64 << 20,
-        description="Memory that decoding one image may take; images that need more are dead-lettered `too_costly`.",
+        description="Images that need more memory than this for decoding (bytes) are dead-lettered as `too_costly`.",
     )
     decode_cpu_s: float = Field(
-        0.9, gt=0, description="CPU seconds that decoding one image may take, else it is dead-lettered `too_costly`."
+        0.9,
+        gt=0,
+        description="Images that need more CPU time than this for decoding are dead-lettered as `too_costly`.",
     )
     # References
-    file_roots: tuple[Path, ...] = Field((), description="Folders `file:` references may point into, as a JSON list.")
+    file_roots: tuple[Path, ...] = Field(
+        (), description="Folders from which `file:` references may be read, as a JSON list."
+    )
     http_references: bool = Field(default=True, description="Whether `http:` and `https:` references are fetched.")
     fetch_timeout_s: float = Field(
         10.0,
         gt=0,
-        description="Deadline of one reference, from name look-up to last byte, over all its tries and redirects.",
+        description="Deadline of one reference, from name look-up to last byte, including retries and redirects.",
     )
-    fetch_tries: int = Field(3, gt=0, description="Tries before a reference is dead-lettered `fetch_failed`.")
-    fetch_threads: int = Field(16, gt=0, description="References fetched at a time.")
+    fetch_tries: int = Field(
+        3, gt=0, description="Number of tries before a reference is dead-lettered as `fetch_failed`."
+    )
+    fetch_threads: int = Field(16, gt=0, description="Maximum number of references fetched at the same time.")
     fetch_ports: tuple[int, ...] = Field((80, 443), description="Ports that references may name, as a JSON list.")
-    fetch_redirects: int = Field(3, ge=0, description="Redirects followed, each checked like the first address.")
+    fetch_redirects: int = Field(
+        3, ge=0, description="Maximum number of redirects of a reference. Each is checked like the first address."
+    )
     fetch_allow_loopback: bool = Field(default=False, description="For tests only: allow references to this host.")
     # Dead letters
     dead_letter_share: float = Field(
-        0.5, gt=0, le=1, description="The worker stops before it dead-letters more than this share of a window."
+        0.5,
+        gt=0,
+        le=1,
+        description="The worker stops before dead letters exceed this share of the records of a time window.",
     )
-    dead_letter_window_s: float = Field(60.0, gt=0, description="Length of that window.")
-    dead_letter_minimum: int = Field(50, ge=0, description="Fewer dead letters in the window never stop the worker.")
-    allow_dead_letters: bool = Field(default=False, description="Override: dead-letter any share. Unset it when done.")
+    dead_letter_window_s: float = Field(
+        60.0, gt=0, description="Length of the time window for the share of dead letters."
+    )
+    dead_letter_minimum: int = Field(
+        50, ge=0, description="The worker never stops for fewer dead letters in the time window than this."
+    )
+    allow_dead_letters: bool = Field(
+        default=False, description="Accept any share of dead letters. Unset it once the broken records are through."
+    )
     # Outputs
     output_compression: Literal["none", "gzip", "lz4", "zstd"] = Field(
         "lz4",
@@ -128,26 +162,44 @@ class Settings(BaseSettings):
     )
     # Archive
     access_log: Path | None = Field(
-        None, description="File to which every look at what a restricted policy says is appended, beside the log."
+        None, description="File to which each access to the results of restricted policies is appended."
     )
-    archive: str = Field("archive", description="Where embeddings are kept: a folder, or an address such as `s3://…`.")
+    archive: str = Field("archive", description="Archive of embeddings: a folder, or an address such as `s3://…`.")
     archive_options: dict[str, str] = Field(
-        {}, description="For object storage, as JSON: `endpoint`, `region`, `access_key_id`, `secret_access_key` …"
+        {},
+        description="Options of the archive's object storage, as JSON, for example `endpoint`, `region`, `access_key_id`.",
     )
     archive_thumbnails: int = Field(
-        0, ge=0, le=256, description="Side of the thumbnails that workers keep with embeddings, in pixels; 0 for none."
+        0,
+        ge=0,
+        le=256,
+        description="Longer side of the thumbnails stored with embeddings, in pixels; 0 for no thumbnails.",
     )
-    archive_batch_rows: int = Field(20_000, gt=0, description="Embeddings stored at a time, at the most.")
-    archive_flush_s: float = Field(10.0, gt=0, description="An embedding waits no longer than that to be stored.")
-    archive_compact_every: int = Field(100, gt=0, description="Small files are joined after so many writes.")
+    archive_batch_rows: int = Field(
+        20_000, gt=0, description="Maximum number of embeddings in one write to the archive."
+    )
+    archive_flush_s: float = Field(
+        10.0, gt=0, description="Longest time between an embedding's arrival and its write to the archive."
+    )
+    archive_compact_every: int = Field(
+        100, gt=0, description="Number of writes after which the archive's small files are merged."
+    )
     # Operation
-    http_host: str = Field("127.0.0.1", description="Where `/metrics`, `/healthz` and `/readyz` listen.")
-    http_port: int = Field(9464, ge=0, le=65535, description="Their port; 0 takes a free one.")
-    http_allowed_hosts: tuple[str, ...] = Field(
-        (), description="Further names of this host that requests to it may carry, as a JSON list."
+    http_host: str = Field("127.0.0.1", description="Address on which `/metrics`, `/healthz` and `/readyz` are served.")
+    http_port: int = Field(
+        9464,
+        ge=0,
+        le=65535,
+        description="Port on which `/metrics`, `/healthz` and `/readyz` are served; 0 takes a free one.",
     )
-    log_format: Literal["auto", "json", "console"] = Field("auto", description="`auto`: JSON when not on a terminal.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+    http_allowed_hosts: tuple[str, ...] = Field(
+        (), description="Further host names that HTTP requests may name in `Host`, as a JSON list."
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto",
+        description="Format of the log: `json`, `console`, or `auto`: JSON unless stderr is a terminal.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum level of the log.")
 
     @property
     def image_limits(self) -> ImageLimits:
@@ -162,11 +214,11 @@ class Settings(BaseSettings):
 
     @property
     def max_record_bytes(self) -> int:
-        """What topics and the producer must admit: an image at its limit in a dead letter's envelope."""
+        """The size that topics and the producer must admit: an image at its limit in a dead letter's envelope."""
         return self.max_image_bytes + ENVELOPE_BYTES
 
     def shown(self) -> dict[str, object]:
-        """Return every setting as it is in force, secrets masked, for the log's first line."""
+        """Return the effective settings, secrets masked."""
         shown = self.model_dump(mode="json")
         # Keys of object storage are among them, under names of their own.
         shown["archive_options"] = sorted(self.archive_options)
@@ -174,28 +226,34 @@ class Settings(BaseSettings):
 
 
 class StackSettings(BaseSettings):
-    """What the local stack can be told, each by an environment variable `WATCHWORD_STACK_<NAME>`."""
+    """Settings of the local stack, each an environment variable `WATCHWORD_STACK_<NAME>`."""
 
     model_config = SettingsConfigDict(env_prefix=f"{PREFIX}STACK_", frozen=True, extra="forbid")
 
-    parts: Path = Field(Path(".watchword/parts"), description="Where the broker's jars and Triton's environment are.")
-    state: Path = Field(Path(".watchword/stack"), description="Where data, logs and process ids are.")
+    parts: Path = Field(
+        Path(".watchword/parts"), description="Folder of the broker's jars and of Triton's environment."
+    )
+    state: Path = Field(Path(".watchword/stack"), description="Folder of data, logs and process ids.")
     kafka_port: int = Field(9092, gt=0, le=65535, description="The broker's port.")
     controller_port: int = Field(9093, gt=0, le=65535, description="The broker's controller port.")
     triton_grpc_port: int = Field(8001, gt=0, le=65535, description="Triton's gRPC port.")
     triton_http_port: int = Field(8000, gt=0, le=65535, description="Triton's HTTP port.")
     triton_metrics_port: int = Field(8002, gt=0, le=65535, description="Triton's metrics port.")
-    triton_models: Path | None = Field(None, description="What Triton serves; the shipped models if unset.")
-    heap_mib: int = Field(512, ge=128, description="The broker's heap limit.")
-    ready_timeout_s: float = Field(90.0, gt=0, description="A part not ready after so long is an error.")
-    python: Path = Field(Path(sys.executable), description="A Python 3.11, for Triton's own environment.")
+    triton_models: Path | None = Field(
+        None, description="Model repository that Triton serves; the shipped one when not set."
+    )
+    heap_mib: int = Field(512, ge=128, description="Heap limit of the broker, in MiB.")
+    ready_timeout_s: float = Field(
+        90.0, gt=0, description="Deadline for a part of the stack to be ready after its start."
+    )
+    python: Path = Field(Path(sys.executable), description="Python 3.11 interpreter for Triton's own environment.")
 
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
 def load_settings(kind: type[SettingsT]) -> SettingsT:
-    """Read the environment. Raises `UsageError` that names each variable at fault, unknown ones among them."""
+    """Read the environment. Raises `UsageError` that names each invalid or unknown variable."""
     prefix = kind.model_config["env_prefix"]
     lines = list(_unknown_variables())
     try:
@@ -210,7 +268,7 @@ def load_settings(kind: type[SettingsT]) -> SettingsT:
 
 
 def logging_asked() -> tuple[str, str]:
-    """Return the log's format and level as far as they are valid: they must be known before any setting can fail."""
+    """Return the log's format and level, defaults for invalid ones: they are needed before any setting can fail."""
     asked = []
     for name in ("log_format", "log_level"):
         field = Settings.model_fields[name]

@@ -1,4 +1,4 @@
-"""Embeddings kept: a Lance dataset a model, on a folder or in object storage."""
+"""Archive of embeddings: one Lance dataset per model, in a folder or in object storage."""
 
 import fcntl
 import math
@@ -21,7 +21,7 @@ from pipeline.bounded import brief
 from pipeline.errors import ArchiveError, StoreFault
 
 SUFFIX = ".lance"
-# The newer default decodes embeddings at half the speed.
+# Lance's default, a newer version, decodes embeddings at half the speed.
 STORAGE_VERSION = "2.0"
 FRAGMENT_ROWS = 1 << 20
 _INDEX = "nearest"
@@ -30,7 +30,7 @@ _VALUES_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Why something is kept whatever its age and whoever asks."""
+    """A legal hold on one image: its content digest and the reason."""
 
     content: str
     reason: str
@@ -38,10 +38,10 @@ class Held:
 
 class Archive:
     """
-    Every embedding once, by its input record; each model's in a dataset of its own.
+    Embeddings, one per input record and model, with a separate dataset for each model.
 
-    `address` is a folder or an address such as `s3://bucket/archive`, with `storage_options` as Lance takes them.
-    Several processes may write: of rows with one key, one is kept.
+    `address` is a folder, or an address such as `s3://bucket/archive` with `storage_options` as Lance takes them.
+    Several processes may write. If they write rows with the same key, one row is kept.
     """
 
     def __init__(self, address: str, storage_options: Mapping[str, str] | None = None) -> None:
@@ -49,9 +49,9 @@ class Archive:
         self.options = dict(storage_options or {})
 
     def models(self) -> list[str]:
-        """Return the digests of the models whose embeddings are here."""
+        """Return the digests of the models that have embeddings in the archive."""
         if "://" not in self.address:
-            # A folder without a manifest is a dataset that is being made.
+            # A folder without a manifest is a dataset that another process is creating.
             found = Path(self.address).glob(f"*{SUFFIX}/_versions/*.manifest")
             return sorted({path.parents[1].stem for path in found if is_digest(path.parents[1].stem)})
         files, root = self._file_system()
@@ -62,7 +62,7 @@ class Archive:
     def dataset(self, model: str) -> lance.LanceDataset:
         """Open the dataset of a model. Raises `ArchiveError` when there is none."""
         try:
-            return lance.dataset(self._place(model), storage_options=self.options)
+            return lance.dataset(self._dataset_address(model), storage_options=self.options)
         except (ValueError, OSError) as error:
             if "not found" not in str(error).lower():
                 raise StoreFault(f"`{self.address}`: {error}") from error
@@ -70,9 +70,9 @@ class Archive:
 
     def add(self, rows: Sequence[ArchivedEmbedding]) -> int:
         """
-        Store those that are not there yet and return how many they were.
+        Store the rows that are not in the archive yet, and return their number.
 
-        Raises `StoreFault` when the storage fails: the same rows may be given again.
+        Raises `StoreFault` when the storage fails. The same rows may then be added again.
         """
         try:
             return self._add(rows)
@@ -90,21 +90,21 @@ class Archive:
         return added
 
     def count(self, model: str) -> int:
-        """Return how many embeddings of a model there are."""
+        """Return the number of a model's embeddings."""
         return int(self.dataset(model).count_rows())
 
     def hold(self, content: str, reason: str) -> int:
-        """Keep everything of one content digest until it is released; return how many rows that is."""
+        """Keep every row of one content digest until `release`; return the number of rows."""
         if not reason.strip():
             raise ArchiveError("a hold needs a reason: who asked, and where that is written")
         return self._update(content, reason)
 
     def release(self, content: str) -> int:
-        """End a hold."""
+        """End the holds on one content digest; return the number of rows."""
         return self._update(content, "")
 
     def holds(self) -> list[Held]:
-        """Return everything that is held."""
+        """Return all holds."""
         found = set()
         for model in self.models():
             table = self.dataset(model).to_table(columns=["content", "hold"], filter="hold != ''")
@@ -113,24 +113,24 @@ class Archive:
 
     def delete(self, content: str) -> int:
         """
-        Delete every embedding of one content digest, of all models, and return how many there were.
+        Delete every embedding of one content digest, for all models, and return their number.
 
-        Their bytes go with the next `purge`. Raises `ArchiveError` when one of them is held.
+        The next `purge` removes their bytes. Raises `ArchiveError` when one of them is held.
         """
         if reasons := [held.reason for held in self.holds() if held.content == content]:
             raise ArchiveError(f"`{content[:12]}` is held: {reasons[0]}; release it first")
         return sum(self._delete(model, f"content = {_quoted(content)}") for model in self.models())
 
     def expire(self, before: datetime) -> int:
-        """Delete what is older and not held; return how many rows that is."""
+        """Delete rows older than `before` that are not held; return their number."""
         old = f"not ({from_on(before)}) and hold = ''"
         return sum(self._delete(model, old) for model in self.models())
 
     def compact(self) -> None:
         """
-        Join small files and rewrite those with deleted rows, and remove what nobody has needed for an hour.
+        Merge small files, rewrite files with deleted rows, and remove versions older than an hour.
 
-        Others may read and write meanwhile. Raises `StoreFault`.
+        Other processes may read and write meanwhile. Raises `StoreFault`.
         """
         try:
             self._compact(timedelta(hours=1), unverified=False)
@@ -139,10 +139,10 @@ class Archive:
 
     def purge(self) -> None:
         """
-        Compact, and remove every file that is no longer needed: no byte of what was deleted stays.
+        Compact, and remove every file that is no longer needed, so that no byte of a deleted row remains.
 
-        Nobody else may write meanwhile: what they had not finished would be removed too. An index is built anew, since
-        it keeps codes of what it was built on.
+        No other process may write meanwhile: `purge` would remove its unfinished files too. An index is built again,
+        because the old one holds codes of deleted embeddings.
         """
         indexed = {model: len(self.dataset(model).list_indices()) for model in self.models()}
         for model in (model for model, count in indexed.items() if count):
@@ -152,7 +152,7 @@ class Archive:
             self.index(model)
 
     def index(self, model: str) -> None:
-        """Index a model's embeddings for search: IVF with RaBitQ codes, compared exactly afterwards."""
+        """Index a model's embeddings for search: IVF with RaBitQ codes; searches compare the candidates exactly."""
         partitions = max(1, round(self.count(model) ** 0.5))
         self.dataset(model).create_index(
             "vector", "IVF_RQ", name=_INDEX, metric="cosine", num_partitions=partitions, replace=True
@@ -167,7 +167,7 @@ class Archive:
             dataset.cleanup_old_versions(older_than=older_than, delete_unverified=unverified)
 
     def find(self, model: str, key: str) -> tuple[str, NDArray[np.float16]] | None:
-        """Return the content digest and the embedding, float16 [D], of an input record; None when it is not here."""
+        """Return the content digest and the embedding, float16 [D], of an input record; None if it is not archived."""
         for batch in self.scan(model, ["content", "vector"], f"key = {_quoted(key)}"):
             if batch.num_rows:
                 return str(batch.column("content")[0].as_py()), vectors_of(batch)[0]
@@ -181,7 +181,7 @@ class Archive:
         columns: Sequence[str],
         since: datetime | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield batches of the rows in which `column` is one of `values`; those of that time and later."""
+        """Yield batches of the rows in which `column` is one of `values`, from the time `since` on."""
         later = "" if since is None else f" and {from_on(since)}"
         wanted = sorted(set(values))
         for at in range(0, len(wanted), _VALUES_AT_ONCE):
@@ -189,13 +189,13 @@ class Archive:
             yield from self.scan(model, columns, f"{column} in ({some}){later}")
 
     def fragments(self, model: str) -> list[int]:
-        """Return the numbers of the parts that a model's rows are stored in."""
+        """Return the ids of the fragments in which a model's rows are stored."""
         return [fragment.fragment_id for fragment in self.dataset(model).get_fragments()]
 
     def scan(
         self, model: str, columns: Sequence[str], where: str | None = None, fragment: int | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Yield batches of a model's rows, in the order they were stored; of one `fragment`, or of all."""
+        """Yield batches of a model's rows in the order in which they were stored, from one `fragment` or from all."""
         dataset = self.dataset(model)
         some = None if fragment is None else [dataset.get_fragment(fragment)]
         yield from dataset.scanner(
@@ -205,37 +205,37 @@ class Archive:
     def sample(
         self, model: str, columns: Sequence[str], since: datetime, share: float, rng: np.random.Generator
     ) -> tuple[int, list[pa.RecordBatch]]:
-        """Return how many rows there are since then, and a plain sample of `share` of them, one at the least."""
-        # One version for both: another process may compact or expire meanwhile.
+        """Return the number of rows from `since` on, and a simple random sample of `share` of them, at least one."""
+        # Both reads use one version of the dataset, because another process may compact or expire rows meanwhile.
         dataset = self.dataset(model)
         instants = [
             batch.column("time").to_numpy(zero_copy_only=False).astype("datetime64[us]")
             for batch in dataset.scanner(columns=["time"]).to_batches()
         ]
         start = np.datetime64(since.astimezone(UTC).replace(tzinfo=None), "us")
-        places = np.flatnonzero(np.concatenate(instants) >= start) if instants else np.zeros(0, dtype=np.intp)
-        if not len(places):
+        indices = np.flatnonzero(np.concatenate(instants) >= start) if instants else np.zeros(0, dtype=np.intp)
+        if not len(indices):
             return 0, []
-        drawn = np.sort(rng.choice(places, math.ceil(len(places) * share), replace=False))
-        return len(places), dataset.take(drawn.tolist(), columns=list(columns)).to_batches()
+        drawn = np.sort(rng.choice(indices, math.ceil(len(indices) * share), replace=False))
+        return len(indices), dataset.take(drawn.tolist(), columns=list(columns)).to_batches()
 
     def _require(self, model: str, table: pa.Table) -> None:
-        """Make the dataset of a model, with the table's columns, unless it is there."""
+        """Create the dataset of a model, with the table's columns, unless it exists."""
         if "://" not in self.address:
             Path(self.address).mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Lance has the second of two who create one dataset at once write over the first's.
-        with self._alone():
+        # If two processes create one dataset at once, the second overwrites the dataset of the first.
+        with self._creation_lock():
             if model not in self.models():
                 lance.write_dataset(
                     table.slice(0, 0),
-                    self._place(model),
+                    self._dataset_address(model),
                     data_storage_version=STORAGE_VERSION,
                     storage_options=self.options,
                 )
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep other processes of this machine out; in object storage nothing does, so start one writer first there."""
+    def _creation_lock(self) -> Iterator[None]:
+        """Exclude other processes of this machine. Object storage has no such lock: start one writer first there."""
         if "://" in self.address:
             yield
             return
@@ -256,8 +256,8 @@ class Archive:
         dataset.delete(where)
         return int(before - dataset.count_rows())
 
-    def _place(self, model: str) -> str:
-        # It names a folder, and may come from whoever writes to the embeddings' topic.
+    def _dataset_address(self, model: str) -> str:
+        # The model names a folder, and comes from a record that anyone with access to the topic may have written.
         if not is_digest(model):
             raise ArchiveError(f"`{brief(model, 80)}` is no model: a digest of 64 hexadecimal digits is expected")
         return f"{self.address}/{model}{SUFFIX}"
@@ -283,7 +283,7 @@ def vectors_of(batch: pa.RecordBatch) -> NDArray[np.float16]:
 
 
 def from_on(time: datetime) -> str:
-    """Return the condition of rows of that time and later, for `scan`."""
+    """Return the condition for rows from `time` on, for `scan`."""
     return f"time >= timestamp '{time.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
 
 

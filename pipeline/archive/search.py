@@ -1,4 +1,4 @@
-"""The archived embeddings nearest to a vector: all compared, or through an index where there are many."""
+"""Nearest-neighbour search of the archive, by comparing every embedding or through an index."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from pipeline.archive.dataset import Archive, from_on
 
-# Below, all are compared, in less time than an index saves.
+# With fewer embeddings than this, comparing all of them is fast enough, and an index does not pay.
 WORTH_AN_INDEX = 100_000
-# Of what the index finds, so many times as many are compared exactly.
+# The index yields this many candidates for each wanted result; they are then compared exactly.
 REFINE_FACTOR = 10
 PROBES = 20
 _COLUMNS = ["key", "event_id", "source", "content", "reference", "time"]
@@ -18,7 +18,7 @@ _COLUMNS = ["key", "event_id", "source", "content", "reference", "time"]
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """An archived image and its cosine to what was looked for."""
+    """An archived image and its cosine with the query."""
 
     cosine: float
     key: str
@@ -33,9 +33,10 @@ def nearest(
     archive: Archive, model: str, vector: NDArray[np.float32], count: int, since: datetime | None = None
 ) -> list[Neighbour]:
     """
-    Return at most `count` images nearest to `vector`, float32 [D], unit length, the nearest first.
+    Return the `count` images nearest to `vector`, float32 [D], unit length, nearest first.
 
-    Those that came after the index was built are compared one by one. Raises `ArchiveError` without the model.
+    Images added after the index was built are compared one by one. Raises `ArchiveError` if the archive has no
+    embeddings of the model.
     """
     wanted = {
         "column": "vector",
@@ -56,7 +57,7 @@ def nearest(
 
 
 def index(archive: Archive, model: str) -> bool:
-    """Index a model's embeddings anew; return whether there are enough for that to pay."""
+    """Build the index of a model's embeddings again, if there are enough for it to pay; return whether there are."""
     if archive.count(model) < WORTH_AN_INDEX:
         return False
     archive.index(model)

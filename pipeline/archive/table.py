@@ -1,4 +1,4 @@
-"""Rows as the table that a dataset takes."""
+"""Conversion of archived rows to an Arrow table."""
 
 from collections.abc import Sequence
 

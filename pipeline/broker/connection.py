@@ -1,4 +1,4 @@
-"""How every client of the broker connects, and how the client's errors become ours."""
+"""Connections of every Kafka client, and the translation of its errors into ours."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from pipeline.errors import BrokerFault, CommitAborted, InstanceTaken, UsageErro
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where the brokers are and how to talk to them."""
+    """The address, protocol and credentials of the brokers."""
 
     bootstrap_servers: str
     security_protocol: str = "PLAINTEXT"
@@ -25,11 +25,11 @@ class Connection:
 
     def client_options(self) -> dict[str, Any]:
         """Return the keyword arguments of a consumer or producer."""
-        # The client makes gauges for every node and topic; ours are in telemetry.
+        # The client would create gauges for every node and topic. Our metrics are in telemetry.
         return {**self.options(), "metrics_enabled": False}
 
     def options(self) -> dict[str, Any]:
-        """Return the keyword arguments every client takes."""
+        """Return the keyword arguments of every client."""
         return {
             "bootstrap_servers": self.bootstrap_servers.split(","),
             "security_protocol": self.security_protocol,
@@ -41,50 +41,102 @@ class Connection:
         }
 
 
-# The most specific first: the first that matches decides.
+# Most specific first: the first row that matches decides. An error in no row is fatal and crashes under its own name,
+# because it is not known whether a retry can help.
 _MAPPED: tuple[tuple[tuple[type[Exception], ...], type[Exception]], ...] = (
     ((kafka_errors.FencedInstanceIdError,), InstanceTaken),
     (
         (
             kafka_errors.AuthorizationError,
             kafka_errors.SaslAuthenticationFailedError,
+            kafka_errors.IllegalSaslStateError,
             kafka_errors.UnsupportedSaslMechanismError,
+            kafka_errors.UnacceptableCredentialError,
+            kafka_errors.SecurityDisabledError,
+            kafka_errors.DelegationTokenAuthDisabledError,
+            kafka_errors.DelegationTokenExpiredError,
+            kafka_errors.DelegationTokenNotFoundError,
             kafka_errors.KafkaConfigurationError,
+            kafka_errors.InvalidConfigurationError,
+            kafka_errors.InvalidGroupIdError,
+            kafka_errors.InconsistentGroupProtocolError,
+            kafka_errors.GroupMaxSizeReachedError,
             kafka_errors.InvalidTransactionTimeoutError,
             kafka_errors.InvalidSessionTimeoutError,
             kafka_errors.InvalidTopicError,
+            kafka_errors.InvalidPartitionsError,
+            kafka_errors.InvalidReplicationFactorError,
+            kafka_errors.InvalidReplicationAssignmentError,
+            kafka_errors.PolicyViolationError,
+            kafka_errors.TopicDeletionDisabledError,
             kafka_errors.UnsupportedVersionError,
+            kafka_errors.UnrecognizedBrokerVersion,
+            kafka_errors.UnsupportedCodecError,
+            kafka_errors.UnsupportedCompressionTypeError,
+            kafka_errors.UnsupportedForMessageFormatError,
         ),
         UsageError,
     ),
     (
         (
-            # A topic's limit was lowered: it is asked for again before the next try.
+            # The limit of a topic was lowered. It is read again before the next try.
             kafka_errors.MessageSizeTooLargeError,
             kafka_errors.RecordListTooLargeError,
             kafka_errors.IllegalGenerationError,
             kafka_errors.UnknownMemberIdError,
+            kafka_errors.FencedMemberEpochError,
+            kafka_errors.StaleMemberEpochError,
             kafka_errors.RebalanceInProgressError,
             kafka_errors.CommitFailedError,
+            kafka_errors.TransactionAbortableError,
             kafka_errors.TransactionAbortedError,
             kafka_errors.ProducerFencedError,
             kafka_errors.InvalidProducerEpochError,
             kafka_errors.InvalidProducerIdMappingError,
             kafka_errors.InvalidTxnStateError,
             kafka_errors.TransactionCoordinatorFencedError,
+            kafka_errors.TransactionalIdNotFoundError,
             kafka_errors.UnknownProducerIdError,
             kafka_errors.OutOfOrderSequenceNumberError,
+            kafka_errors.DuplicateSequenceNumberError,
         ),
         CommitAborted,
     ),
-    ((kafka_errors.KafkaError,), BrokerFault),
+    (
+        (
+            kafka_errors.RetriableError,
+            kafka_errors.BrokerNotAvailableError,
+            # The broker's error for faults without a code of their own, for example a failed disk.
+            kafka_errors.UnknownError,
+            # A node that left the cluster between two reads of the metadata.
+            kafka_errors.UnknownBrokerIdError,
+            # A damaged response: the client closes the connection and opens another.
+            kafka_errors.KafkaProtocolError,
+            # A batch damaged in transit. Kafka's Java client retries it too.
+            kafka_errors.CorruptRecordError,
+            kafka_errors.CorruptRecordException,
+            # Invalid positions, which the next rewind corrects.
+            kafka_errors.OffsetOutOfRangeError,
+            kafka_errors.NoOffsetForPartitionError,
+            kafka_errors.LogTruncationError,
+        ),
+        BrokerFault,
+    ),
 )
 
 
 def translate(error: Exception) -> Exception:
-    """Return our error for one of the client's; a plain one that only wraps another is taken for that."""
-    if type(error) is kafka_errors.KafkaError and isinstance(error.__cause__, kafka_errors.KafkaError):
-        return translate(error.__cause__)
+    """
+    Return our error for a client's error, or the error itself if it is fatal.
+
+    A plain `KafkaError` is translated as the error that it wraps. If it wraps none, it reports a temporary state of the
+    client, for example a heartbeat that found no coordinator, and another try may succeed.
+    """
+    if type(error) is kafka_errors.KafkaError:
+        cause = error.__cause__
+        if isinstance(cause, kafka_errors.KafkaError):
+            return translate(cause)
+        return BrokerFault(f"kafka: {error}")
     for kinds, ours in _MAPPED:
         if isinstance(error, kinds):
             return ours(f"kafka: {type(error).__name__}: {error}")
@@ -93,8 +145,11 @@ def translate(error: Exception) -> Exception:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise our errors for the client's."""
+    """Raise our errors in place of the client's; fatal errors pass unchanged."""
     try:
         yield
     except kafka_errors.KafkaError as error:
-        raise translate(error) from error
+        ours = translate(error)
+        if ours is error:
+            raise
+        raise ours from error

@@ -1,8 +1,8 @@
-"""A member of a consumer group that knows which generation each record was polled in."""
+"""Member of a consumer group that knows the generation in which each record was polled."""
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,34 +17,30 @@ from kafka.errors import (
 from kafka.structs import ConsumerGroupMetadata, MemberState, OffsetAndMetadata, TopicPartition
 
 from pipeline.broker.connection import Connection, translated
+from pipeline.broker.fencing import Fencing
 from pipeline.broker.lenient import Unreadable, read_leniently
-from pipeline.errors import BrokerFault, InstanceTaken, PositionLost
+from pipeline.broker.positions import CommittedPositions
+from pipeline.errors import BrokerFault, InstanceTaken
 from pipeline.events.chunks import Chunk, Span
 from pipeline.events.records import Origin, Record
 
 log = structlog.get_logger()
 
-# A member in good standing whose client sends no heartbeat for so long has been fenced.
-SILENCE_S = 2.0
-
-# How long a call stays for a join that is on its way, in polls of so long.
+# The longest time that a call stays in a join that is under way, and the length of its polls.
 JOIN_S = 3.0
 JOIN_POLL_MS = 200
 
-# New partitions are seen when metadata is asked for again.
+# New partitions are noticed when metadata is fetched again.
 METADATA_MAX_AGE_MS = 5000
-
-# A position past the end that stays so this long is lost; a topic made again, or a new leader, shows one for a moment.
-PAST_END_S = 5.0
 
 
 class GroupConsumer:
     """
     One topic read as a member of a group. Used by one thread only.
 
-    After any change of the group's generation `moved` is true and nothing is handed out until `rewind` has gone back to
-    what is committed: what was polled before belongs to a generation whose commits are refused. No callback of the
-    client does anything; the change is read from the membership itself, before and after each poll.
+    After any change of the group's generation `needs_rewind` is true, and nothing is handed out until `rewind` has
+    sought the committed offsets: records polled before belong to a generation whose commits are refused. No callback of
+    the client does anything; the change is read from the group's metadata, before and after each poll.
     """
 
     def __init__(
@@ -61,9 +57,8 @@ class GroupConsumer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topic = topic
-        self._on_missed = on_missed
+        self._committed = CommittedPositions(topic, on_missed, clock)
         self._clock = clock
-        self._session_timeout_s = session_timeout_s
         self._options: dict[str, Any] = {
             **connection.client_options(),
             "client_id": instance_id,
@@ -80,23 +75,24 @@ class GroupConsumer:
             "allow_auto_create_topics": False,
         }
         self._consumer = self._join()
-        self._seen_at = clock()
-        self._fenced_at: float | None = None
+        self._fenced = Fencing(session_timeout_s, clock)
         self._generation: tuple[int, str] | None = None
         self._next: dict[TopicPartition, int] = {}
         self._held: deque[Record] = deque()
-        self._silent_since: float | None = None
-        self._past_end_since: float | None = None
-        self.needs_rewind = True
+        self._needs_rewind = True
 
     @property
-    def partitions(self) -> frozenset[int]:
-        """The partitions this member read from since the last rewind."""
-        return frozenset(place.partition for place in self._next)
+    def needs_rewind(self) -> bool:
+        """Whether `rewind` must be called before more records are handed out."""
+        return self._needs_rewind
+
+    def request_rewind(self) -> None:
+        """Hand nothing out before the next `rewind`."""
+        self._needs_rewind = True
 
     def poll(self, timeout_s: float, max_records: int, max_bytes: int) -> Chunk | None:
         """
-        Return what has arrived, up to both caps (one record may exceed the bytes), or None.
+        Return the records that have arrived, up to both caps (one record may exceed the bytes), or None.
 
         Raises `BrokerFault`, and `InstanceTaken` when another worker has the instance id too.
         """
@@ -109,21 +105,21 @@ class GroupConsumer:
             return self._take(max_records, max_bytes, group_metadata)
 
     def keep_alive(self, timeout_s: float) -> None:
-        """Stay in the group without taking records: everything assigned is paused for the length of the call."""
+        """Stay in the group without taking records: every assigned partition is paused during the call."""
         with self._fencing():
             self._consumer.pause(*self._consumer.assignment())
             leaked = self._client_poll(timeout_s, max_records=1)
             self._consumer.resume(*self._consumer.paused())
             # Only a partition assigned during this very call can have yielded a record; its position has moved.
-            self.needs_rewind = self.needs_rewind or bool(leaked) or self._lost(self.group_metadata())
+            self._needs_rewind = self._needs_rewind or bool(leaked) or self._lost(self.group_metadata())
 
     def rewind(self, timeout_s: float) -> dict[int, int] | None:
         """
-        Seek every assigned partition to what is committed, waiting for transactions that are still open.
+        Seek every assigned partition to its committed offset, waiting for transactions that are still open.
 
-        Returns those positions by partition and clears `moved`; None when there is no assignment yet or it changed
-        meanwhile: call again. A partition without a commit starts at its beginning. What retention has removed before
-        it was read is logged and counted. Raises `PositionLost` for a position past the end of the log.
+        Returns these offsets by partition and clears `needs_rewind`; None when there is no assignment yet or it changed
+        meanwhile: call again. A partition without a commit starts at its beginning. Records that retention has removed
+        before they were read are logged and counted. Raises `PositionLost` for an offset past the end of the log.
         """
         group_metadata = self.group_metadata()
         self._held.clear()
@@ -132,57 +128,30 @@ class GroupConsumer:
             # While it joins, a member may have its new generation and still its old assignment.
             if not assigned or group_metadata.generation_id < 0 or group_metadata.state != MemberState.STABLE:
                 return None
-            positions = self._positions(sorted(assigned), int(timeout_s * 1000))
+            positions = self._committed.settle(self._consumer, sorted(assigned), int(timeout_s * 1000))
             if positions is None:
                 return None
             try:
-                for place, offset in positions.items():
-                    self._consumer.seek(place, offset)
+                for partition, offset in positions.items():
+                    self._consumer.seek(partition, offset)
             except (ValueError, IllegalStateError):
                 return None  # unassigned while we asked
         if _identity(self.group_metadata()) != _identity(group_metadata) or self._consumer.assignment() != assigned:
             return None
         self._generation = _identity(group_metadata)
         self._next = positions
-        self.needs_rewind = False
-        return {place.partition: offset for place, offset in positions.items()}
-
-    def _positions(self, assigned: Sequence[TopicPartition], timeout_ms: int) -> dict[TopicPartition, int] | None:
-        """Return where each partition is to be read from; None while one of them is past the end, for now."""
-        starts = self._consumer.beginning_offsets(assigned, timeout_ms=timeout_ms)
-        ends = self._consumer.end_offsets(assigned, timeout_ms=timeout_ms)
-        committed = {place: self._consumer.committed(place, timeout_ms=timeout_ms) for place in assigned}
-        past = {place: offset for place, offset in committed.items() if offset is not None and offset > ends[place]}
-        if past:
-            self._note_past_end(past, ends)
-            return None
-        self._past_end_since = None
-        for place, offset in committed.items():
-            if offset is None:
-                log.info("no_committed_position", partition=place.partition, reading_from=starts[place])
-            elif offset < starts[place]:
-                self._note_missed(place, offset, starts[place])
-        return {place: max(starts[place], committed[place] or 0) for place in assigned}
-
-    def _note_past_end(self, past: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> None:
-        now = self._clock()
-        self._past_end_since = now if self._past_end_since is None else self._past_end_since
-        told = ", ".join(f"partition {p.partition}: committed {past[p]}, the log ends at {ends[p]}" for p in past)
-        log.warning("position_past_end", positions=told)
-        if now - self._past_end_since >= PAST_END_S:
-            raise PositionLost(f"`{self._topic}`: {told}")
-
-    def _note_missed(self, place: TopicPartition, committed: int, start: int) -> None:
-        log.error("records_missed", partition=place.partition, committed=committed, log_starts_at=start)
-        self._on_missed(start - committed)
+        self._needs_rewind = False
+        return {partition.partition: offset for partition, offset in positions.items()}
 
     def commit(self, ends: Mapping[int, int]) -> None:
         """
-        Commit how far each partition has been read, for a reader without transactions.
+        Commit the offset that each partition has been read up to, for a reader without transactions.
 
         Raises `CommitAborted` when this member is no longer in the group it read them in, and `BrokerFault`.
         """
-        offsets = {TopicPartition(self._topic, place): OffsetAndMetadata(end, "", -1) for place, end in ends.items()}
+        offsets = {
+            TopicPartition(self._topic, partition): OffsetAndMetadata(end, "", -1) for partition, end in ends.items()
+        }
         with translated():
             self._consumer.commit(offsets)
 
@@ -191,13 +160,13 @@ class GroupConsumer:
         return self._consumer.group_metadata()
 
     def reached(self) -> dict[int, int]:
-        """Return, by partition, the offset before which nothing is left to hand out, markers of transactions passed."""
+        """Return, by partition, the offset up to which every record was handed out, past markers of transactions."""
         held = {record.origin.partition for record in self._held}
         with translated():
             return {
-                place.partition: self._consumer.position(place, timeout_ms=0) or 0
-                for place in self._next
-                if place.partition not in held and self._is_assigned(place)
+                partition.partition: self._consumer.position(partition, timeout_ms=0) or 0
+                for partition in self._next
+                if partition.partition not in held and self._is_assigned(partition)
             }
 
     def close(self, timeout_s: float) -> None:
@@ -211,65 +180,51 @@ class GroupConsumer:
 
     @contextmanager
     def _fencing(self) -> Iterator[None]:
-        """
-        Translate the client's errors; told that it was replaced, this member joins anew the first time.
-
-        A client that lost its session may ask to join twice, and its second asking then fences its first: nobody else
-        is there, and joining anew is all it takes. Between two workers under one instance id each joining fences the
-        other, so one of them is soon fenced again, and ends. One that was itself away for long (a stopped process, a
-        suspended machine) has lost its session once more, and what fenced it before says nothing about it.
-        """
-        self._notice_absence()
+        """Translate the client's errors. A member that Kafka reports as replaced rejoins the first time."""
+        self._fenced.note_call()
         try:
             with translated():
                 yield
         except InstanceTaken as fenced:
-            self._notice_absence()
-            now, before = self._clock(), self._fenced_at
-            if before is not None and now - before < 2 * self._session_timeout_s:
+            self._fenced.note_call()
+            if self._fenced.repeated():
                 raise
-            self._join_anew()
-            self._fenced_at = now
-            raise BrokerFault(f"this member was replaced in its group and joins anew ({fenced})") from fenced
+            self._rejoin()
+            self._fenced.note_rejoin()
+            raise BrokerFault(f"this member was replaced in its group and rejoins ({fenced})") from fenced
         finally:
-            self._notice_absence()
+            self._fenced.note_call()
 
-    def _notice_absence(self) -> None:
-        now = self._clock()
-        if now - self._seen_at > self._session_timeout_s / 2:
-            self._fenced_at = None
-        self._seen_at = now
-
-    def _join_anew(self) -> None:
+    def _rejoin(self) -> None:
         self._consumer.close(autocommit=False, timeout_ms=1000)
         self._consumer = self._join()
         self._held.clear()
-        self._generation, self._silent_since = None, None
-        self.needs_rewind = True
+        self._generation = None
+        self._needs_rewind = True
 
-    def _is_assigned(self, place: TopicPartition) -> bool:
-        return place in self._consumer.assignment()
+    def _is_assigned(self, partition: TopicPartition) -> bool:
+        return partition in self._consumer.assignment()
 
     def _fetch(self, timeout_s: float, max_records: int) -> bool:
         polled = self._client_poll(timeout_s, max_records)
         if self._lost(self.group_metadata()):
             return False
-        for place, records in polled.items():
-            if records and records[0].offset < self._next.get(place, 0):
-                log.error("records_before_position", partition=place.partition, offset=records[0].offset)
-                self.needs_rewind = True
+        for partition, records in polled.items():
+            if records and records[0].offset < self._next.get(partition, 0):
+                log.error("records_before_position", partition=partition.partition, offset=records[0].offset)
+                self._needs_rewind = True
                 return False
         self._held.extend(to_record(found) for records in polled.values() for found in records)
         return bool(self._held)
 
     def _client_poll(self, timeout_s: float, max_records: int) -> dict[Any, list[Any]]:
         """
-        Poll, and stay while a join is on its way.
+        Poll, and stay while a join is under way.
 
-        kafka-python 3.0.12 drops a join that ends between two polls and begins another, and that of a group's leader
-        makes everyone join again: with other work between its polls a group can go round for ever. And it forgets a
-        join that new metadata asked for when the poll ends first: the member is then neither in the group nor on its
-        way, without a heartbeat or an error, unless the join is asked for again.
+        kafka-python 3.0.12 drops a join that ends between two polls and begins another one, and the join of a group's
+        leader makes every member rejoin: with other work between polls, a group may rejoin for ever. It also drops a
+        rejoin that a metadata change triggered, if the poll ends first. The member is then neither in the group nor
+        joining, without a heartbeat or an error, so the rejoin is triggered again here.
         """
         polled = self._positioned_poll(int(timeout_s * 1000), max_records)
         deadline = self._clock() + JOIN_S
@@ -279,13 +234,13 @@ class GroupConsumer:
         return polled
 
     def _positioned_poll(self, timeout_ms: int, max_records: int) -> dict[Any, list[Any]]:
-        """Poll; a position that the log does not have, or that was not sought yet, is for `rewind` to settle."""
+        """Poll; a position that the log does not have, or that was not sought yet, requires a rewind."""
         try:
             polled: dict[Any, list[Any]] = self._consumer.poll(timeout_ms, max_records=max_records)
         except (OffsetOutOfRangeError, NoOffsetForPartitionError, LogTruncationError) as error:
-            if not self.needs_rewind:
+            if not self._needs_rewind:
                 log.warning("position_not_in_log", problem=repr(error))
-            self.needs_rewind = True
+            self._needs_rewind = True
             return {}
         return polled
 
@@ -294,26 +249,14 @@ class GroupConsumer:
 
     def _lost(self, group_metadata: ConsumerGroupMetadata) -> bool:
         self._check_heartbeat(group_metadata)
-        if self.needs_rewind or _identity(group_metadata) != self._generation:
-            self.needs_rewind = True
+        if self._needs_rewind or _identity(group_metadata) != self._generation:
+            self._needs_rewind = True
             self._held.clear()
-        return self.needs_rewind
+        return self._needs_rewind
 
     def _check_heartbeat(self, group_metadata: ConsumerGroupMetadata) -> None:
-        """
-        Raise `InstanceTaken` once the client has given up its heartbeat as a member in good standing.
-
-        When another member joins under this instance id the client only logs it and falls silent, so it is looked for
-        where it leaves its mark. A join in progress may look the same for a moment.
-        """
-        silent = group_metadata.state == MemberState.STABLE and not self._consumer._coordinator._heartbeat_enabled  # noqa: SLF001
-        now = self._clock()
-        if not silent:
-            self._silent_since = None
-        elif self._silent_since is None:
-            self._silent_since = now
-        elif now - self._silent_since > SILENCE_S:
-            raise InstanceTaken("another member of the group joined under the same instance id")
+        stable = group_metadata.state == MemberState.STABLE
+        self._fenced.check_heartbeat(silent=stable and not self._consumer._coordinator._heartbeat_enabled)  # noqa: SLF001
 
     def _take(self, max_records: int, max_bytes: int, group_metadata: ConsumerGroupMetadata) -> Chunk:
         records: list[Record] = []
@@ -326,9 +269,9 @@ class GroupConsumer:
         ends = {record.origin.partition: record.origin.offset + 1 for record in records}
         spans = []
         for partition, end in ends.items():
-            place = TopicPartition(self._topic, partition)
-            spans.append(Span(partition, self._next[place], end))
-            self._next[place] = end
+            topic_partition = TopicPartition(self._topic, partition)
+            spans.append(Span(partition, self._next[topic_partition], end))
+            self._next[topic_partition] = end
         return Chunk(tuple(records), tuple(spans), group_metadata)
 
 

@@ -1,4 +1,4 @@
-"""The lag of a group, asked of the broker, so that it is known whether a worker runs or not."""
+"""Lag of a consumer group, read from the broker, so it is known even when no worker runs."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ READ_COMMITTED = "read_committed"
 
 @dataclass(frozen=True, slots=True)
 class PartitionLag:
-    """A group's position on one partition: `committed` is None before its first commit; both ends are offsets."""
+    """A group's position on one partition. `committed` is None before a commit; `start` and `end` are offsets."""
 
     partition: int
     committed: int | None
@@ -26,45 +26,45 @@ class PartitionLag:
 
     @property
     def records(self) -> int:
-        """Records between what was committed and the end, markers of transactions included."""
+        """Number of records between the committed offset and the end, transaction markers included."""
         return max(0, self.end - max(self.start, self.committed or 0))
 
     @property
     def missed(self) -> int:
-        """Records that retention removed before they were read."""
+        """Number of records that retention removed before they were read."""
         return 0 if self.committed is None else max(0, self.start - self.committed)
 
 
 def lag_of(connection: Connection, group_id: str, topic: str) -> list[PartitionLag]:
-    """Return a group's lag on every partition of a topic, whether a worker runs or not. Raises `BrokerFault`."""
-    places = partitions_of(connection, [topic])
-    if not places:
+    """Return a group's lag on every partition of a topic, even when no worker runs. Raises `BrokerFault`."""
+    partitions = partitions_of(connection, [topic])
+    if not partitions:
         return []
     with translated():
         admin = KafkaAdminClient(**connection.options())
         try:
-            starts = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.EARLIEST))
-            ends = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST), READ_COMMITTED)
+            starts = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.EARLIEST))
+            ends = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST), READ_COMMITTED)
         finally:
             admin.close()
         consumer = KafkaConsumer(**connection.client_options(), group_id=group_id, enable_auto_commit=False)
         try:
-            committed = {place: consumer.committed(place, timeout_ms=30_000) for place in places}
+            committed = {partition: consumer.committed(partition, timeout_ms=30_000) for partition in partitions}
         finally:
             consumer.close()
-    return [PartitionLag(p.partition, committed[p], starts[p].offset, ends[p].offset) for p in places]
+    return [PartitionLag(p.partition, committed[p], starts[p].offset, ends[p].offset) for p in partitions]
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The broker's word on some topics: by partition, where the first ends, and which of them are missing."""
+    """The state of some topics: the end offsets of the first topic's partitions, and the names of missing topics."""
 
     ends: Mapping[int, int]
     missing: frozenset[str]
 
 
 class TopicWatch:
-    """Asks about topics over one connection. Used by one thread."""
+    """Checks topics over one connection. Used by one thread."""
 
     def __init__(self, connection: Connection, *, timeout_s: float) -> None:
         self._options = {**connection.options(), "request_timeout_ms": int(timeout_s * 1000)}
@@ -72,7 +72,7 @@ class TopicWatch:
         self._admin: KafkaAdminClient | None = None
 
     def look(self, topics: Sequence[str]) -> Seen:
-        """Return where the first of `topics` ends for a reader at `read_committed`. Raises `BrokerFault`."""
+        """Return the end offsets of the first of `topics`, at `read_committed`. Raises `BrokerFault`."""
         with self._asking() as admin:
             described = {each["name"]: each["partitions"] for each in admin.describe_topics(list(topics))}
             first = [TopicPartition(topics[0], each["partition_index"]) for each in described.get(topics[0], ())]
@@ -80,7 +80,7 @@ class TopicWatch:
                 admin.list_partition_offsets(dict.fromkeys(first, OffsetSpec.LATEST), READ_COMMITTED) if first else {}
             )
         missing = frozenset(topic for topic in topics if not described.get(topic))
-        return Seen({place.partition: found[place].offset for place in first}, missing)
+        return Seen({partition.partition: found[partition].offset for partition in first}, missing)
 
     def close(self) -> None:
         """Close the connection, if there is one."""

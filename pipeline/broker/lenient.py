@@ -1,8 +1,8 @@
 """
-Records that kafka-python cannot read, handed on as such.
+Lenient reading: records that kafka-python refuses are returned with their raw bytes and the problem.
 
-kafka-python 3.0.12 raises for a record it refuses and then polls for ever without another: one such record would end a
-partition. Here it comes out like any other, with its raw bytes for a value and the problem beside them.
+kafka-python 3.0.12 raises for a record it refuses, and later polls never get past that record: it would block the
+partition for ever.
 """
 
 import io
@@ -19,32 +19,32 @@ from kafka.record.default_records import DefaultRecord, DefaultRecordBatch
 from kafka.record.util import decode_varint
 from lz4.frame import LZ4FrameDecompressor
 
-# A batch that unpacks to more is not unpacked: a few kilobytes can hold gigabytes.
+# A batch that unpacks to more is not unpacked: a few kilobytes can unpack to gigabytes.
 LARGEST_BATCH_BYTES = 256 << 20
 # A header costs hundreds of bytes in memory and three on the wire.
 MOST_HEADERS = 10_000
-# A damaged batch may claim to begin anywhere.
+# A damaged batch may claim any base offset. One this far from the expected offset is not believed.
 PLAUSIBLE_GAP = 1_000_000
 _PIECE = 1 << 20
 _XERIAL, _XERIAL_HEADER_BYTES = b"\x82SNAPPY\x00", 16
 
 
 class Unreadable(bytes):
-    """The raw bytes of a record that cannot be read, as far as they are known, and the problem with them."""
+    """The raw bytes of an unreadable record, as far as they are known, and the problem with them."""
 
     problem: str
 
     @classmethod
     def of(cls, raw: bytes, problem: object) -> "Unreadable":
-        """Return raw bytes with what is wrong with them."""
+        """Return raw bytes together with their problem."""
         found = cls(raw)
         found.problem = str(problem) or type(problem).__name__
         return found
 
 
 def read_leniently(consumer: KafkaConsumer) -> KafkaConsumer:
-    """Have a consumer hand out records it cannot read as `Unreadable` values, and return it."""
-    consumer._fetcher.PartitionRecords = LenientRecords  # noqa: SLF001 -- the client has no other place for it
+    """Make a consumer return records that it cannot read as `Unreadable` values. Returns the consumer."""
+    consumer._fetcher.PartitionRecords = LenientRecords  # noqa: SLF001 -- the client has no public hook for it
     return consumer
 
 
@@ -55,10 +55,10 @@ class LenientRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
 
     def _unpack_records(self, tp: Any, records: Any, *deserializers: Any) -> Iterator[Any]:
         """
-        Yield every record; one whose batch cannot be read at all is passed by its offset.
+        Yield every record; for a batch that cannot be read at all, yield one unreadable record and skip its offset.
 
-        The batch's extent is then not known. The next fetch begins one further, and if that is in the same batch it is
-        passed in the same way: the broker's index says where it ends.
+        The number of records in such a batch is not known. The next fetch starts at the next offset. If the broker
+        returns the same batch, that offset is skipped in the same way, until the broker returns the next batch.
         """
         batches = _Batches(records)
         try:
@@ -72,7 +72,7 @@ class LenientRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
 
 
 class _Batches:
-    """The batches of one fetch, each wrapped."""
+    """The batches of one fetch, each wrapped in a `_Batch`."""
 
     def __init__(self, records: Any) -> None:
         self._records = records
@@ -87,7 +87,7 @@ class _Batches:
 
 
 class _Batch:
-    """A batch whose records come out one by one, readable or not."""
+    """A batch that yields its records one by one, readable or not."""
 
     def __init__(self, batch: DefaultRecordBatch) -> None:
         self._batch = batch
@@ -109,7 +109,7 @@ class _Batch:
         for _ in range(batch.records_count):
             try:
                 start, end = _extent(buffer, position)
-            except Exception as error:  # noqa: BLE001 -- where one record ends is where the next begins
+            except Exception as error:  # noqa: BLE001 -- without this record's end, the next one's start is unknown
                 yield from (self._unreadable(each, b"", error) for each in self._offsets_from(offset + 1))
                 return
             found = self._record(buffer, start, end, offset + 1)
@@ -119,14 +119,14 @@ class _Batch:
     def _record(self, buffer: bytearray, start: int, end: int, expected: int) -> DefaultRecord:
         offset = expected
         try:
-            _, place = decode_varint(buffer, start)
-            elapsed_ms, place = decode_varint(buffer, place)
-            delta, place = decode_varint(buffer, place)
+            _, position = decode_varint(buffer, start)
+            elapsed_ms, position = decode_varint(buffer, position)
+            delta, position = decode_varint(buffer, position)
             offset = self._batch.base_offset + delta
-            key, place = _bytes(buffer, place, end)
-            value, place = _bytes(buffer, place, end)
-            headers = _headers(buffer, place, end)
-        except Exception as error:  # noqa: BLE001 -- whatever is wrong, it is this record's fault
+            key, position = _bytes(buffer, position, end)
+            value, position = _bytes(buffer, position, end)
+            headers = _headers(buffer, position, end)
+        except Exception as error:  # noqa: BLE001 -- any error here is a fault of this record
             return self._unreadable(offset, bytes(buffer[start:end]), error)
         kind = self._batch.timestamp_type
         timestamp = self._batch.max_timestamp if kind else self._batch.first_timestamp + elapsed_ms
@@ -140,40 +140,40 @@ class _Batch:
 
 
 def _extent(buffer: bytearray, position: int) -> tuple[int, int]:
-    """Return where a record's content starts and ends."""
+    """Return the start and the end of a record's content."""
     length, start = decode_varint(buffer, position)
     if length <= 0 or start + length > len(buffer):
         raise CorruptRecordError(f"a record of {length} bytes in a batch of {len(buffer)}")
     return start, start + length
 
 
-def _bytes(buffer: bytearray, place: int, end: int) -> tuple[bytes | None, int]:
-    length, place = decode_varint(buffer, place)
+def _bytes(buffer: bytearray, position: int, end: int) -> tuple[bytes | None, int]:
+    length, position = decode_varint(buffer, position)
     if length < 0:
-        return None, place
-    if place + length > end:
-        raise CorruptRecordError(f"a field of {length} bytes where {end - place} are left")
-    return bytes(buffer[place : place + length]), place + length
+        return None, position
+    if position + length > end:
+        raise CorruptRecordError(f"a field of {length} bytes where {end - position} are left")
+    return bytes(buffer[position : position + length]), position + length
 
 
-def _headers(buffer: bytearray, place: int, end: int) -> list[tuple[str, bytes | None]]:
-    count, place = decode_varint(buffer, place)
+def _headers(buffer: bytearray, position: int, end: int) -> list[tuple[str, bytes | None]]:
+    count, position = decode_varint(buffer, position)
     if not 0 <= count <= MOST_HEADERS:
         raise CorruptRecordError(f"{count} headers, {MOST_HEADERS} are read at most")
     headers = []
     for _ in range(count):
-        name, place = _bytes(buffer, place, end)
-        value, place = _bytes(buffer, place, end)
+        name, position = _bytes(buffer, position, end)
+        value, position = _bytes(buffer, position, end)
         if name is None:
             raise CorruptRecordError("a header without a name")
         headers.append((name.decode(), value))
-    if place != end:
-        raise CorruptRecordError(f"{end - place} bytes after the last header")
+    if position != end:
+        raise CorruptRecordError(f"{end - position} bytes after the last header")
     return headers
 
 
 def _unpacked(batch: DefaultRecordBatch) -> bytearray:
-    """Unpack a batch in place, up to the limit, and return its buffer. Raises what its codec does."""
+    """Unpack a batch in place, up to the limit, and return its buffer. Raises the errors of its codec."""
     if not batch._decompressed:  # noqa: SLF001
         codec = batch.compression_type
         if codec in _UNPACKERS:
@@ -236,7 +236,7 @@ def _unsnappy(packed: bytes) -> bytes:
     def pieces() -> Iterator[bytes]:
         unpacked = 0
         for block in blocks:
-            unpacked += _snappy_size(block)  # said before it is done: a block unpacks at once
+            unpacked += _snappy_size(block)  # checked first, because a block can only be unpacked whole
             if unpacked > LARGEST_BATCH_BYTES:
                 raise CorruptRecordError(f"a batch that unpacks to more than {LARGEST_BATCH_BYTES} bytes")
             yield snappy_decode(block)
@@ -245,18 +245,18 @@ def _unsnappy(packed: bytes) -> bytes:
 
 
 def _xerial_blocks(packed: bytes) -> Iterator[bytes]:
-    place = _XERIAL_HEADER_BYTES
-    while place < len(packed):
-        size = int.from_bytes(packed[place : place + 4], "big")
-        yield packed[place + 4 : place + 4 + size]
-        place += 4 + size
+    position = _XERIAL_HEADER_BYTES
+    while position < len(packed):
+        size = int.from_bytes(packed[position : position + 4], "big")
+        yield packed[position + 4 : position + 4 + size]
+        position += 4 + size
 
 
 def _snappy_size(block: bytes) -> int:
-    """Return the size that a raw snappy block unpacks to: a varint of seven bits a byte."""
+    """Return the unpacked size of a raw snappy block, a varint with seven bits per byte."""
     size = 0
-    for place, byte in enumerate(block[:5]):
-        size |= (byte & 0x7F) << (7 * place)
+    for position, byte in enumerate(block[:5]):
+        size |= (byte & 0x7F) << (7 * position)
         if byte < 0x80:  # noqa: PLR2004 -- the varint's last byte
             return size
     raise CorruptRecordError("a snappy block without a size")

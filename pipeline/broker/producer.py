@@ -1,4 +1,4 @@
-"""Transactions: everything a chunk causes and its input offsets, together or not at all."""
+"""Transactions: the output records of a chunk and its input offsets, committed together or not at all."""
 
 import contextlib
 import threading
@@ -20,19 +20,19 @@ from pipeline.events.records import Headers
 
 ResultT = TypeVar("ResultT")
 
-# Records wait for each other up to this size; the broker holds a topic's limit against the whole batch.
+# The client collects records into batches of up to this size. The broker applies a topic's limit to the whole batch.
 LARGEST_BATCH_BYTES = 256 << 10
-# A transaction that failed after so much of its time is taken to be too large for the time it has.
+# A transaction that failed after this share of its time is assumed to be too large for the time it has.
 SLOW_SHARE = 0.5
 # One request may take this share of a commit's deadline.
 REQUEST_SHARE = 0.9
-# What ending a producer may take: nobody waits for it.
+# The time limit for closing a producer, in a thread that nobody waits for.
 CLOSE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One record to be sent."""
+    """A record to send."""
 
     topic: str
     key: bytes | None
@@ -43,12 +43,12 @@ class Message:
 
 
 def transactional_id(group_id: str, instance_id: str) -> str:
-    """Return the id of a worker's transactions: no two workers of two groups have one, whatever they are called."""
+    """Return a worker's transactional id. It is unique among the workers of all groups, for any names of both."""
     return f"{quote(group_id, safe='')}/{instance_id}"
 
 
 def send_message(producer: KafkaProducer, message: Message) -> FutureRecordMetadata:
-    """Hand one message to the client, which sends it in the background."""
+    """Pass a message to the client, which sends it in the background."""
     return producer.send(
         message.topic,
         value=message.value,
@@ -63,11 +63,11 @@ class TransactionalProducer:
     """
     Commits one transaction at a time under one `transactional.id`. Used by one thread at a time.
 
-    The client's own waits for a commit have no deadline, so each transaction runs in a thread that is given up on when
-    the deadline passes; its outcome is then unknown. After any failure the producer is thrown away and `recover` makes
-    a new one, which ends whatever the old one left: after it, what is committed is what counts. Aborting and going on
-    with the same producer is no way: kafka-python 3.0.12 keeps the offsets of a refused `send_offsets_to_transaction`
-    and sends them again with those of its next transaction, which skips records that were never judged.
+    The client waits for a commit without a deadline. Each transaction therefore runs in a thread, which is abandoned
+    when the deadline passes; the outcome is then unknown. After any failure the producer is discarded, and `recover`
+    creates a new one, which ends the transactions of the old one. After that the committed offsets are certain.
+    Aborting and continuing with the same producer does not work: kafka-python 3.0.12 keeps the offsets of a refused
+    `send_offsets_to_transaction` and sends them with its next transaction, which skips records that were never judged.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class TransactionalProducer:
             "max_block_ms": int(commit_timeout_s * 1000),
             "max_request_size": max_record_bytes + (1 << 20),
             "batch_size": min(LARGEST_BATCH_BYTES, max_batch_bytes),
-            "linger_ms": 20,  # a transaction is flushed once it is whole
+            "linger_ms": 20,  # a complete transaction is flushed without this wait
             "compression_type": None if compression == "none" else compression,
             "allow_auto_create_topics": False,
         }
@@ -102,14 +102,14 @@ class TransactionalProducer:
 
     @property
     def ready(self) -> bool:
-        """A producer is there, and whole."""
+        """Whether there is a producer that has not failed."""
         return self._producer is not None
 
     def recover(self) -> None:
         """
-        Make a new producer and end what an earlier one with this id left open. Raises `BrokerFault`: try again.
+        Create a new producer, unless the present one has not failed, and end open transactions of earlier ones.
 
-        A producer that is whole is left as it is.
+        Raises `BrokerFault`; try again then.
         """
         if self._producer is not None:
             return
@@ -132,9 +132,10 @@ class TransactionalProducer:
         """
         Send `messages` and the end of `spans` of `topic` in one transaction.
 
-        Raises `CommitAborted` when it did not, or may not have, committed: call `recover` and read again from what is
-        committed; `CommitOverdue` when that was for want of time. Refused because the member was replaced in its group,
-        it is aborted like any other: whether it replaced itself or another worker did is for the member to find out.
+        Raises `CommitAborted` when the transaction was not, or may not have been, committed: call `recover` and read
+        again from the committed offsets. Raises `CommitOverdue` when it took too long. A transaction that is refused
+        because the group's member was replaced is aborted like any other: the consumer finds out whether the member
+        replaced itself or another worker did.
         """
         producer = self._producer
         if producer is None:
@@ -152,7 +153,7 @@ class TransactionalProducer:
             raise kind(str(error)) from error
 
     def close(self) -> None:
-        """Close without waiting for anything."""
+        """Close without waiting."""
         if self._producer is not None:
             self._give_up(self._producer)
 
@@ -167,7 +168,7 @@ class TransactionalProducer:
         producer.begin_transaction()
         futures = [send_message(producer, message) for message in messages]
         producer.flush(timeout=self._commit_timeout_s)
-        # A commit was seen to return while a batch had expired: every record is known to be stored first.
+        # A commit can succeed although a batch has expired, so first wait until every record is stored.
         for future in futures:
             future.get(timeout=max(0.0, deadline - time.monotonic()))
         producer.send_offsets_to_transaction(offsets, group_metadata)
@@ -178,7 +179,7 @@ class TransactionalProducer:
         threading.Thread(target=_end, args=(producer,), name="producer-close", daemon=True).start()
 
     def _in_time(self, work: Callable[[], ResultT]) -> ResultT:
-        """Run `work` under the commit deadline. Raises our errors; `BrokerFault` when the deadline passed."""
+        """Run `work` under the commit deadline. Raises our errors, and `BrokerFault` when the deadline passes."""
         outcome: list[ResultT] = []
         failure: list[BaseException] = []
 
@@ -202,10 +203,10 @@ class TransactionalProducer:
 
 def _end(producer: KafkaProducer) -> None:
     """
-    End a producer and its thread, whatever it has not sent.
+    Close a producer and its thread, and discard unsent records.
 
-    `close` alone flushes first and, when that is not done in time, raises and leaves the thread: without a broker it
-    then asks for metadata in a loop, at a whole core, for as long as the process lives (kafka-python 3.0.12).
+    `close` alone flushes first. If that takes too long, it raises and leaves the thread running. Without a broker the
+    thread then requests metadata in a loop and uses a whole core until the process ends (kafka-python 3.0.12).
     """
     producer._sender.force_close()  # noqa: SLF001
     with contextlib.suppress(KafkaError):

@@ -1,4 +1,4 @@
-"""Send records as an ordinary idempotent producer: what feeds a stream, not what the worker emits by."""
+"""Publisher: sends records to a stream with an idempotent producer. Workers use the transactional producer instead."""
 
 from collections import deque
 from typing import Any, Self
@@ -12,7 +12,7 @@ IN_FLIGHT = 2000
 
 
 class Publisher:
-    """Sends messages in the background and raises, at the latest when it closes, if any was not stored."""
+    """Sends messages in the background. A message that was not stored raises later, at the latest on closing."""
 
     def __init__(self, connection: Connection, *, max_record_bytes: int) -> None:
         with translated():
@@ -33,7 +33,7 @@ class Publisher:
                 self._pending.popleft().get(timeout=60)
 
     def flush(self) -> None:
-        """Wait until everything is stored. Raises `BrokerFault` when something was not."""
+        """Wait until every message is stored. Raises `BrokerFault` when one was not."""
         with translated():
             self._producer.flush(timeout=120)
             while self._pending:

@@ -1,4 +1,4 @@
-"""A compacted topic of one partition as a table: followed by many, written by one at a time."""
+"""A compacted topic of one partition as a table, with many readers and one writer at a time."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,25 +19,24 @@ from pipeline.events.records import Record
 log = structlog.get_logger()
 
 POLL_MS = 1000
-# Reading to the end may not take longer; what is written here is small and rare.
+# The number of polls in a row without a record after which reading fails; records here are small and rare.
 PATIENCE_POLLS = 30
 ANSWER_S = 30.0
 
-
-# A topic that was deleted and made again is noticed when metadata is asked for again.
+# A topic that was deleted and recreated is noticed when the client fetches metadata again.
 METADATA_MAX_AGE_MS = 2000
 
 
 class TableReader:
     """
-    Reads what is committed to a topic, from its beginning on. Used by one thread at a time.
+    Reads the committed records of a topic, from its beginning on. Used by one thread at a time.
 
-    A topic that was made again is read from its start: `began_again` says so of the last call of `news`, and what was
-    read before is no longer there.
+    A topic that was recreated is read again from its start. `began_again` tells whether the last `read_new` found this;
+    the records read before are then no longer valid.
     """
 
     def __init__(self, connection: Connection, topic: str) -> None:
-        self._place = TopicPartition(topic, 0)
+        self._partition = TopicPartition(topic, 0)
         self._read: list[Record] = []
         self._topic_id: object = None
         self.began_again = False
@@ -53,34 +52,34 @@ class TableReader:
                     allow_auto_create_topics=False,
                 )
             )
-            self._consumer.assign([self._place])
-            self._consumer.seek_to_beginning(self._place)
+            self._consumer.assign([self._partition])
+            self._consumer.seek_to_beginning(self._partition)
 
     def read_new(self) -> list[Record]:
-        """Return what was committed since the last call, up to where the topic ends now. Raises `BrokerFault`."""
+        """Return the records committed since the last call, up to the current end. Raises `BrokerFault`."""
         with translated():
-            end = self._consumer.end_offsets([self._place])[self._place]
-            self._begin_again_if_made_again(end)
+            end = self._consumer.end_offsets([self._partition])[self._partition]
+            self._restart_if_recreated(end)
             silent = 0
-            while (self._consumer.position(self._place) or 0) < end:
+            while (self._consumer.position(self._partition) or 0) < end:
                 polled = self._consumer.poll(timeout_ms=POLL_MS)
                 silent = 0 if polled else silent + 1
                 if silent > PATIENCE_POLLS:
-                    raise BrokerFault(f"`{self._place.topic}` cannot be read to its end, which is at {end}")
+                    raise BrokerFault(f"`{self._partition.topic}` cannot be read to its end, which is at {end}")
                 read = [to_record(each) for records in polled.values() for each in records]
                 self._read += [record for record in read if _readable(record)]
         found, self._read = self._read, []
         return found
 
-    def _begin_again_if_made_again(self, end: int) -> None:
-        topic_id = self._consumer._manager.cluster.topic_id(self._place.topic)  # noqa: SLF001 -- asked for nowhere else
+    def _restart_if_recreated(self, end: int) -> None:
+        topic_id = self._consumer._manager.cluster.topic_id(self._partition.topic)  # noqa: SLF001 -- there is no public way
         other = self._topic_id is not None and topic_id is not None and topic_id != self._topic_id
-        self.began_again = other or end < (self._consumer.position(self._place) or 0)
+        self.began_again = other or end < (self._consumer.position(self._partition) or 0)
         self._topic_id = topic_id or self._topic_id
         if self.began_again:
-            log.warning("topic_made_again", topic=self._place.topic)
+            log.warning("topic_made_again", topic=self._partition.topic)
             self._read.clear()
-            self._consumer.seek_to_beginning(self._place)
+            self._consumer.seek_to_beginning(self._partition)
 
     def close(self) -> None:
         """Close without waiting."""
@@ -95,16 +94,16 @@ class TableReader:
 
 def _readable(record: Record) -> bool:
     if record.unreadable is not None:
-        log.error("record_left_out", origin=str(record.origin), problem=record.unreadable)
+        log.error("record_ignored", origin=str(record.origin), problem=record.unreadable)
     return record.unreadable is None
 
 
 class TableWriter:
     """
-    The right to write: whoever takes it takes it from everyone else.
+    The only writer of a topic: creating one fences every earlier one.
 
-    What another had not committed by then never will be, so that what is read after taking it is what holds until
-    `write` has committed.
+    The uncommitted records of earlier writers are never committed. The table read after creating a writer is therefore
+    current until `write` commits.
     """
 
     def __init__(self, connection: Connection, topic: str, *, max_record_bytes: int) -> None:
@@ -121,7 +120,7 @@ class TableWriter:
             self._producer.init_transactions()
 
     def write(self, values: Mapping[str, bytes]) -> None:
-        """Commit values by key, all or none. Raises `CommitAborted` when another has taken the right meanwhile."""
+        """Commit values by key, all or none. Raises `CommitAborted` when another writer was created meanwhile."""
         with translated():
             self._producer.begin_transaction()
             sent = [
@@ -133,13 +132,13 @@ class TableWriter:
             self._producer.commit_transaction()
 
     def close(self) -> None:
-        """Close; what was not committed is dropped."""
+        """Close; uncommitted records are dropped."""
         self._producer.close(timeout=1)
 
 
 @contextmanager
 def writing(connection: Connection, topic: str, *, max_record_bytes: int) -> Iterator[TableWriter]:
-    """Hold the right to write for the length of the context."""
+    """Create the writer of a topic, and close it at the end of the context."""
     writer = TableWriter(connection, topic, max_record_bytes=max_record_bytes)
     try:
         yield writer

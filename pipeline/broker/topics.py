@@ -1,4 +1,4 @@
-"""The topics: made where missing, and checked to admit what will be sent."""
+"""Topics: creation, deletion, offsets, and checks of their size limits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +15,10 @@ from pipeline.errors import UsageError
 @dataclass(frozen=True, slots=True)
 class Topic:
     """
-    A topic as this project wants it.
+    The configuration of a topic.
 
-    `max_message_bytes` bounds one record with its headers; of one that is `compacted`, the last record a key stays.
+    `max_message_bytes` is the limit of one record with its headers. A `compacted` topic keeps the last record of each
+    key.
     """
 
     name: str
@@ -42,7 +43,7 @@ def answers(address: str) -> bool:
 
 
 def ensure_topics(connection: Connection, topics: list[Topic]) -> list[str]:
-    """Make the topics that are missing and return their names. Raises `BrokerFault` without a broker."""
+    """Create the topics that are missing and return their names. Raises `BrokerFault` without a broker."""
     present = topic_names(connection)
     with translated():
         admin = KafkaAdminClient(**connection.options())
@@ -56,7 +57,7 @@ def ensure_topics(connection: Connection, topics: list[Topic]) -> list[str]:
 
 
 def topic_names(connection: Connection) -> frozenset[str]:
-    """Return the names of all topics there are."""
+    """Return the names of all existing topics."""
     with translated():
         admin = KafkaAdminClient(**connection.options())
         try:
@@ -66,7 +67,7 @@ def topic_names(connection: Connection) -> frozenset[str]:
 
 
 def delete_topics(connection: Connection, names: Sequence[str]) -> None:
-    """Delete topics with all that is in them."""
+    """Delete topics with all their records."""
     with translated():
         admin = KafkaAdminClient(**connection.options())
         try:
@@ -87,9 +88,9 @@ def admitted_by(connection: Connection, topics: Sequence[str]) -> dict[str, int]
 
 def require_room(connection: Connection, *, source: str, target: str, envelope_bytes: int) -> int:
     """
-    Return the largest record `target` admits, once it is known to hold any record of `source` in an envelope.
+    Check that `target` admits any record of `source` in an envelope, and return the largest record it admits.
 
-    Raises `UsageError` when it does not: a record that is allowed in could then not be dead-lettered whole.
+    Raises `UsageError` when it does not, because some record of `source` could then not be dead-lettered whole.
     """
     found = admitted_by(connection, [source, target])
     comes, goes = found[source], found[target]
@@ -103,9 +104,9 @@ def require_room(connection: Connection, *, source: str, target: str, envelope_b
 
 def partitions_of(connection: Connection, topics: Sequence[str]) -> list[TopicPartition]:
     """
-    Return every partition of `topics`; a topic that is not there has none.
+    Return every partition of `topics`; a topic that does not exist has none.
 
-    Asked of the admin client: a consumer's own look-up waits for metadata without a deadline.
+    The admin client looks them up, because a consumer's look-up waits for metadata without a deadline.
     """
     with translated():
         admin = KafkaAdminClient(**connection.options())
@@ -118,7 +119,7 @@ def partitions_of(connection: Connection, topics: Sequence[str]) -> list[TopicPa
 
 
 def ends_of(connection: Connection, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-    """Return where each partition ends, the records of transactions that are not decided yet among what it counts."""
+    """Return log-end offsets, including open transactions (`read_uncommitted`)."""
     if not partitions:
         return {}
     with translated():
@@ -127,11 +128,11 @@ def ends_of(connection: Connection, partitions: Sequence[TopicPartition]) -> dic
             found = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
         finally:
             admin.close()
-    return {place: found[place].offset for place in partitions}
+    return {partition: found[partition].offset for partition in partitions}
 
 
 def committed_and_end(connection: Connection, group_id: str, topic: str) -> dict[int, tuple[int, int]]:
-    """Return, by partition, what `group_id` has committed (0 when nothing) and where the topic ends, read committed."""
+    """Return, by partition, the committed offset of `group_id` (0 for none) and the end offset at `read_committed`."""
     partitions = partitions_of(connection, [topic])
     with translated():
         consumer = KafkaConsumer(
@@ -152,7 +153,7 @@ def _create(admin: KafkaAdminClient, topic: Topic) -> None:
     try:
         admin.create_topics({topic.name: wanted}, wait_for_metadata=True)
     except TopicAlreadyExistsError:
-        return  # another worker was quicker
+        return  # another worker created it first
 
 
 def _admitted(admin: KafkaAdminClient, topic: str) -> int:

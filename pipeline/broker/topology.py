@@ -1,16 +1,16 @@
-"""How to reach the broker, and the topics of a stream, from settings alone."""
+"""The broker connection and the topics of a stream, from settings."""
 
 from pipeline.broker.connection import Connection
 from pipeline.broker.topics import Topic
 from pipeline.settings import ENVELOPE_BYTES, POLICY_SET_BYTES, Settings
 
 DEFAULT_PARTITIONS = 4
-# One verdict of thousands of policies.
+# Enough for one verdict with thousands of policies.
 OUTCOME_BYTES = 1 << 20
 
 
 def connection_of(settings: Settings) -> Connection:
-    """Return how to reach the broker."""
+    """Return the connection to the broker."""
     return Connection(
         settings.bootstrap_servers,
         settings.security_protocol,
@@ -22,7 +22,7 @@ def connection_of(settings: Settings) -> Connection:
 
 
 def topics_of(settings: Settings, partitions: int = DEFAULT_PARTITIONS) -> list[Topic]:
-    """Return the topics of a stream, each admitting what will be sent to it."""
+    """Return the topics of a stream, each with a limit that admits its records."""
     image, letter = settings.max_record_bytes, settings.max_record_bytes + ENVELOPE_BYTES
     sizes = {
         settings.topic_images: image,
@@ -40,5 +40,5 @@ def policy_topic(settings: Settings) -> Topic:
 
 
 def decision_topic(settings: Settings) -> Topic:
-    """Return the topic of decisions: compacted by what they are about, one partition, so that they have one order."""
+    """Return the topic of decisions: compacted, with one partition, so that decisions have one order."""
     return Topic(settings.topic_decisions, 1, 1 << 20, compacted=True)

@@ -1,11 +1,11 @@
-"""Where commands print: wide when piped, so that a table's rows stay one line each, and data only ever as text."""
+"""Consoles of results and of progress: wide when piped, so that each row of a table stays one line; data is only text."""
 
 import math
 import sys
 from collections.abc import Collection
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console, ConsoleRenderable, JustifyMethod, OverflowMethod, RichCast
 from rich.style import Style
@@ -13,14 +13,16 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.errors import UsageError
-from pipeline.evaluation.stats.intervals import Interval
 from pipeline.visible import json_for, json_text, one_line, visible
+
+if TYPE_CHECKING:
+    from pipeline.evaluation.stats.intervals import Interval
 
 PIPED_WIDTH = 200
 
 
 class Lines(str):
-    """Text of several lines, whose breaks are meant."""
+    """Text of several lines, whose line breaks are kept."""
 
     __slots__ = ()
 
@@ -29,11 +31,11 @@ class PlainConsole(Console):
     """
     A console to which a string is one line of data: no markup, no emoji codes, and no character that steers a terminal.
 
-    Text of several lines is `Lines`; what has a style is `rich.text.Text`.
+    Pass text of several lines as `Lines`, and styled text as `rich.text.Text`.
     """
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print objects; what is no renderable is shown as the string it makes."""
+        """Print objects; one that rich cannot render is printed as its string."""
         known = (str, Text, ConsoleRenderable, RichCast)
         super().print(*(each if isinstance(each, known) else str(each) for each in objects), **options)
 
@@ -46,7 +48,7 @@ class PlainConsole(Console):
         overflow: OverflowMethod | None = None,
         **_: Any,
     ) -> Text:
-        """Return the text as it may be shown, whatever is said of markup and emoji codes in it."""
+        """Return the text with control characters escaped; markup and emoji codes in it have no effect."""
         shown = visible(text) if isinstance(text, Lines) else one_line(text)
         return Text(shown, style=style, justify=justify, overflow=overflow)
 
@@ -64,7 +66,7 @@ def progress_output() -> Console:
 
 
 def _escape_what_does_not_fit(output: TextIO) -> None:
-    """Let an output that is not UTF-8 show characters it cannot hold as escapes: this also holds for rich's own."""
+    """Make an output that is not UTF-8 escape the characters it cannot encode, those that rich adds among them."""
     if isinstance(output, TextIOWrapper) and not output.encoding.lower().startswith("utf"):
         output.reconfigure(errors="backslashreplace")
 
@@ -75,30 +77,30 @@ def print_json(value: Any, *, indent: int | None = None) -> None:
 
 
 def print_line(text: str) -> None:
-    """Print JSON to stdout at once, as it is: whoever reads it may be waiting for it."""
+    """Print JSON to stdout as it is, and flush: its reader may be waiting for it."""
     sys.stdout.write(json_for(sys.stdout.encoding, text) + "\n")
     sys.stdout.flush()
 
 
 def require_format(given: str, known: Collection[str]) -> None:
-    """Raise `UsageError` unless a command has this `--format`."""
+    """Raise `UsageError` unless `given` is one of the formats that a command has."""
     if given not in known:
         raise UsageError(f"`--format {given}`: it is {' or '.join(f'`{each}`' for each in known)}")
 
 
 def require_new_folder(folder: Path) -> None:
-    """Raise `UsageError` when something would be written over."""
+    """Raise `UsageError` when a folder has files that would be overwritten."""
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"`{folder}` is not empty; name a new folder")
 
 
 def share(value: float | None) -> str:
-    """Return a share for people; None is one that has no meaning."""
+    """Return a share for people; None stands for one that is undefined."""
     return "–" if value is None else f"{value:.2f}"
 
 
-def interval(value: Interval, *, signed: bool = False) -> str:
-    """Return a measured share and its interval for people; `signed`, a change."""
+def interval(value: "Interval", *, signed: bool = False) -> str:
+    """Return a measured share and its interval for people, with signs where it is a change."""
     if math.isnan(value.value):
         return "–"
     sign = "+" if signed else ""

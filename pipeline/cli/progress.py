@@ -1,6 +1,7 @@
 """Progress of operations on a terminal."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from rich.progress import Progress as Bars
@@ -12,18 +13,26 @@ T = TypeVar("T")
 
 
 class TerminalProgress:
-    """Bars and notices on stderr; a bar vanishes when its work is done."""
+    """Bars, spinners and notices on stderr. Bars and spinners show on a terminal only, until their work is done."""
+
+    def __init__(self) -> None:
+        # One console, so that a notice stands above the bars instead of inside them.
+        self._console = progress_output()
 
     def track(
         self, items: Iterable[T], doing: str, total: int | None = None, size: Callable[[T], int] = one
     ) -> Iterator[T]:
         """Yield the items, and show a bar meanwhile."""
-        with Bars(console=progress_output(), transient=True) as bars:
+        with Bars(console=self._console, transient=True, disable=not self._console.is_terminal) as bars:
             task = bars.add_task(doing, total=total)
             for item in items:
                 yield item
                 bars.advance(task, size(item))
 
+    def working(self, doing: str) -> AbstractContextManager[object]:
+        """Show a spinner until the context ends."""
+        return self._console.status(f"{doing} …")
+
     def notify(self, message: str) -> None:
         """Print a notice."""
-        progress_output().print(Lines(message))
+        self._console.print(Lines(message))

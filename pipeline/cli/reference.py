@@ -1,19 +1,50 @@
-"""The reference pages that are made from code: settings, metrics and the schema of policy files."""
+"""`watchword reference`: pages made from code, for settings, metrics, log events, records and policy files."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic_settings import BaseSettings
+import typer
 
-from pipeline.errors import DeadLetterReason
-from pipeline.policies.json_schema import Kind, json_schema
-from pipeline.settings import Settings, StackSettings
-from pipeline.telemetry.catalogue import Catalogue
-from pipeline.telemetry.metrics import DecisionMetrics, Metrics
+from pipeline.errors import DeadLetterReason, UsageError
+
+if TYPE_CHECKING:
+    from pydantic_settings import BaseSettings
+
+    from pipeline.policies.json_schema import Kind
+    from pipeline.telemetry.catalogue import Catalogue
+
+
+def reference(
+    page: Annotated[
+        str, typer.Argument(help="`settings`, `metrics`, `logs`, `events`, or a kind of record, for example `verdict`.")
+    ],
+) -> None:
+    """
+    Print a reference page: Markdown, the AsyncAPI document of the topics, or the JSON Schema of a kind of record.
+
+    `make docs` writes all of them into docs/. Example: `watchword reference metrics > docs/metrics.md`
+    """
+    from pipeline.cli.reference_events import events_page, record_schema_page
+    from pipeline.events.wire.json_schema import KINDS
+
+    pages: dict[str, Callable[[], str]] = {
+        "settings": settings_page,
+        "metrics": metrics_page,
+        "logs": logs_page,
+        "events": events_page,
+        **{kind: partial(record_schema_page, kind) for kind in KINDS},
+    }
+    if page not in pages:
+        raise UsageError(f"`{page}` is not a page; choose {', '.join(f'`{name}`' for name in pages)}")
+    typer.echo(pages[page](), nl=False)
 
 
 def settings_page() -> str:
     """Return docs/settings.md."""
+    from pipeline.settings import Settings, StackSettings
+
     lines = [
         "# Settings",
         "",
@@ -34,6 +65,8 @@ def settings_page() -> str:
 
 def metrics_page() -> str:
     """Return docs/metrics.md."""
+    from pipeline.telemetry.metrics import DecisionMetrics, Metrics
+
     lines = [
         "# Metrics",
         "",
@@ -61,12 +94,37 @@ def metrics_page() -> str:
     return "\n".join(lines)
 
 
-def schema_page(kind: Kind) -> str:
+def schema_page(kind: "Kind") -> str:
     """Return docs/policy.schema.json, or the schema of another file of a policy folder."""
+    from pipeline.policies.json_schema import json_schema
+
     return json.dumps(json_schema(kind), indent=2, ensure_ascii=False) + "\n"
 
 
-def _settings_table(kind: type[BaseSettings]) -> Iterator[str]:
+def logs_page() -> str:
+    """Return docs/logs.md."""
+    from pipeline.telemetry.log_events import logged_events
+
+    lines = [
+        "# Log events",
+        "",
+        "A worker logs one JSON object a line to stderr (`WATCHWORD_LOG_FORMAT`). Its `event` is one of the identifiers",
+        "below; `level`, `timestamp` and the fields named here go with it. Alert on the identifier: the text of fields",
+        "may change. This page is made from the code by `make docs`.",
+        "",
+        "| event | level | fields | meaning |",
+        "| --- | --- | --- | --- |",
+        *(
+            f"| `{each.name}` | {', '.join(each.levels)} | {', '.join(f'`{name}`' for name in each.fields) or '–'} "
+            f"| {each.meaning} |"
+            for each in logged_events()
+        ),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _settings_table(kind: "type[BaseSettings]") -> Iterator[str]:
     prefix = kind.model_config["env_prefix"]
     yield "| variable | default | meaning |"
     yield "| --- | --- | --- |"
@@ -74,7 +132,8 @@ def _settings_table(kind: type[BaseSettings]) -> Iterator[str]:
         yield f"| `{prefix}{name.upper()}` | {_default(name, field.default)} | {field.description} |"
 
 
-_PLACES = {
+# Defaults that depend on the machine, in words.
+_DEFAULTS = {
     "model": "the bundled model",
     "python": "the Python that runs",
     "instance_id": "the host's name",
@@ -83,12 +142,12 @@ _PLACES = {
 
 
 def _default(name: str, value: object) -> str:
-    if name in _PLACES:
-        return _PLACES[name]
+    if name in _DEFAULTS:
+        return _DEFAULTS[name]
     return "none" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def _metrics_rows(catalogue: Catalogue) -> Iterator[str]:
+def _metrics_rows(catalogue: "Catalogue") -> Iterator[str]:
     for metric in catalogue.described():
         labels = ", ".join(f"`{label}`" for label in metric.labels) or "–"
         yield f"| `{metric.name}` | {metric.kind} | {labels} | {metric.text} |"

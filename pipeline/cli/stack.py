@@ -1,54 +1,49 @@
-"""`watchword stack`: a real broker and a real Triton on this machine."""
+"""`watchword stack`: a real Kafka broker and a real Triton on this machine."""
 
 from typing import Annotated
 
 import typer
 
+from pipeline.cli.session import session_of
 from pipeline.errors import UsageError
 
-app = typer.Typer(help="A real Kafka broker and a real Triton on this machine.", no_args_is_help=True)
-
-
-def _say(line: str) -> None:
-    typer.echo(line, err=True)
+app = typer.Typer(help="Run a real Kafka broker and a real Triton on this machine.", no_args_is_help=True)
 
 
 @app.command()
-def install() -> None:
-    """Bring the broker's jars and Triton's environment, once; `up` does it when it is missing."""
-    from pipeline.settings import StackSettings, load_settings
-    from pipeline.stack.local import install as bring
+def install(context: typer.Context) -> None:
+    """Install the broker's jars and Triton's environment, once; `up` installs them where they are missing."""
+    from pipeline.stack.local import install as install_parts
     from pipeline.stack.local import stack_parts
 
-    bring(stack_parts(load_settings(StackSettings)), _say)
+    session = session_of(context)
+    install_parts(stack_parts(session.stack_settings), session.progress.notify)
 
 
 @app.command()
-def up() -> None:
+def up(context: typer.Context) -> None:
     """
-    Start what is not running and wait until it serves.
+    Start the parts that are not running, and wait until all of them serve.
 
     Ports are WATCHWORD_STACK_KAFKA_PORT, _CONTROLLER_PORT, _TRITON_GRPC_PORT, _TRITON_HTTP_PORT and
     _TRITON_METRICS_PORT; data and logs are under .watchword/stack (WATCHWORD_STACK_STATE).
 
     Example: `watchword stack up && watchword stack status`
     """
-    from pipeline.settings import StackSettings, load_settings
     from pipeline.stack.local import stack_parts
-    from pipeline.stack.local import up as start
+    from pipeline.stack.local import up as start_parts
 
-    settings = load_settings(StackSettings)
-    start(stack_parts(settings), _say, settings.ready_timeout_s)
+    session = session_of(context)
+    start_parts(stack_parts(session.stack_settings), session.progress.notify, session.stack_settings.ready_timeout_s)
 
 
 @app.command()
-def status() -> None:
-    """Say how each part is; exit code 1 unless all are ready."""
-    from pipeline.settings import StackSettings, load_settings
+def status(context: typer.Context) -> None:
+    """Show the state of each part; exit code 1 unless all are ready."""
     from pipeline.stack.local import stack_parts
-    from pipeline.stack.local import status as look
+    from pipeline.stack.local import status as status_of
 
-    found = look(stack_parts(load_settings(StackSettings)))
+    found = status_of(stack_parts(session_of(context).stack_settings))
     for part in found:
         process = f"pid {part.pid}, {part.memory_mib} MiB" if part.pid else ""
         typer.echo(f"{part.name:8}{part.state:10}{part.address:18}{process}".rstrip())
@@ -57,14 +52,14 @@ def status() -> None:
 
 @app.command()
 def logs(
+    context: typer.Context,
     part: Annotated[str | None, typer.Argument(help="`kafka` or `triton`.  [default: both]")] = None,
-    lines: Annotated[int, typer.Option(min=1, help="So many lines of each.")] = 40,
+    lines: Annotated[int, typer.Option(min=1, help="Number of lines of each part.")] = 40,
 ) -> None:
     """Print the end of the parts' output."""
-    from pipeline.settings import StackSettings, load_settings
     from pipeline.stack.local import stack_parts
 
-    parts = stack_parts(load_settings(StackSettings))
+    parts = stack_parts(session_of(context).stack_settings)
     if part is not None and part not in {each.name for each in parts}:
         raise UsageError(f"`{part}` is not a part; choose {' or '.join(f'`{each.name}`' for each in parts)}")
     for each in parts:
@@ -73,10 +68,10 @@ def logs(
 
 
 @app.command()
-def down() -> None:
-    """End what `up` started, and nothing else."""
-    from pipeline.settings import StackSettings, load_settings
-    from pipeline.stack.local import down as stop
+def down(context: typer.Context) -> None:
+    """Stop the parts that `up` started, and nothing else."""
+    from pipeline.stack.local import down as stop_parts
     from pipeline.stack.local import stack_parts
 
-    stop(stack_parts(load_settings(StackSettings)), _say)
+    session = session_of(context)
+    stop_parts(stack_parts(session.stack_settings), session.progress.notify)

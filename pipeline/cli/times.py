@@ -1,4 +1,4 @@
-"""Times as they are written on a command line."""
+"""Times as they are spelled on a command line."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ _UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0}
 
 
 def time_of(text: str | None, option: str) -> datetime | None:
-    """Return a time of the command line, UTC unless it says otherwise. Raises `UsageError`."""
+    """Return the time that an option names, UTC unless it has another zone. Raises `UsageError`."""
     if text is None:
         return None
     try:
@@ -19,7 +19,7 @@ def time_of(text: str | None, option: str) -> datetime | None:
 
 
 def since_of(text: str) -> datetime:
-    """Return the time that `7d`, `12h`, `2w` ago or a date means. Raises `UsageError`."""
+    """Return the time that `--since` names: `7d`, `12h` or `2w` ago, or a date. Raises `UsageError`."""
     found = re.fullmatch(r"([0-9]{1,6})([hdw])", text)
     try:
         if found:

@@ -1,18 +1,20 @@
-"""Dead letters on the wire: the record whole, or as much of it as the topic admits, and why it is here."""
+"""Dead letters as records: the input record, or as much of it as the topic admits, and why it cannot be judged."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.emit.encoded import RECORD_OVERHEAD_BYTES, Encoded, headers_bytes, rfc3339
 from pipeline.events.outcomes import DeadLetter
 from pipeline.events.records import Headers, Record
+from pipeline.events.wire.dead_letter import DeadLetterHeaders
 
 MAX_DETAIL = 1000
+_PARTS = ("key", "headers", "value")
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What a letter keeps of its record."""
+    """The parts of a record that its dead letter has, and the names of those that are cut."""
 
     key: bytes
     value: bytes
@@ -22,44 +24,44 @@ class _Kept:
 
 def dead_letter_record(letter: DeadLetter, limit_bytes: int) -> Encoded:
     """
-    Return the record, its own headers first, with where it came from and why it is here.
+    Return the record of a dead letter: the input record's headers first, then its position and the reason.
 
     One that would be larger than `limit_bytes` keeps its first bytes and headers, marked by `watchword-truncated`, with
     the size and SHA-256 of the whole value.
     """
-    record = letter.record
-    told = _told(letter)
-    room = limit_bytes - headers_bytes(told) - RECORD_OVERHEAD_BYTES
-    kept = _keep(record, room)
+    record, own = letter.record, _own(letter)
+    kept = _keep(record, _room(own, limit_bytes))
     if kept.cut:
-        marks = _marks(record, ())
-        kept = _keep(record, room - headers_bytes(marks) - len("key,headers,value"))
-        told = (*told, *_marks(record, kept.cut))
-    return Encoded(kept.key, kept.value, (*kept.headers, *told))
+        kept = _keep(record, _room(_marked(own, record, _PARTS), limit_bytes))
+        own = _marked(own, record, kept.cut)
+    return Encoded(kept.key, kept.value, (*kept.headers, *_encoded(own)))
 
 
-def _told(letter: DeadLetter) -> Headers:
+def _own(letter: DeadLetter) -> DeadLetterHeaders:
     record = letter.record
-    absent = ",".join(name for name, part in (("key", record.key), ("value", record.value)) if part is None)
-    reason = {
-        "watchword-reason": letter.reason.value,
-        "watchword-detail": letter.detail[:MAX_DETAIL],
-        "watchword-topic": record.origin.topic,
-        "watchword-partition": str(record.origin.partition),
-        "watchword-offset": str(record.origin.offset),
-        "watchword-time": rfc3339(letter.time),
-        "watchword-absent": absent,
-    }
-    return tuple((name, text.encode(errors="backslashreplace")) for name, text in reason.items())
-
-
-def _marks(record: Record, cut: tuple[str, ...]) -> Headers:
-    value = record.value or b""
-    return (
-        ("watchword-truncated", ",".join(cut).encode()),
-        ("watchword-value-bytes", str(len(value)).encode()),
-        ("watchword-value-sha256", hashlib.sha256(value).hexdigest().encode()),
+    return DeadLetterHeaders(
+        reason=letter.reason,
+        detail=letter.detail[:MAX_DETAIL],
+        topic=record.origin.topic,
+        partition=str(record.origin.partition),
+        offset=str(record.origin.offset),
+        time=rfc3339(letter.time),
+        absent=",".join(name for name, part in (("key", record.key), ("value", record.value)) if part is None),
     )
+
+
+def _marked(own: DeadLetterHeaders, record: Record, cut: tuple[str, ...]) -> DeadLetterHeaders:
+    value = record.value or b""
+    digest = hashlib.sha256(value).hexdigest()
+    return replace(own, truncated=",".join(cut), value_bytes=str(len(value)), value_sha256=digest)
+
+
+def _encoded(own: DeadLetterHeaders) -> Headers:
+    return own.headers(errors="backslashreplace")
+
+
+def _room(own: DeadLetterHeaders, limit_bytes: int) -> int:
+    return limit_bytes - headers_bytes(_encoded(own)) - RECORD_OVERHEAD_BYTES
 
 
 def _keep(record: Record, room: int) -> _Kept:

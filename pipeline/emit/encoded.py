@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from pipeline.events.records import Headers
 
@@ -29,6 +30,7 @@ def headers_bytes(headers: Headers) -> int:
     return sum(len(name.encode()) + len(value) + HEADER_OVERHEAD_BYTES for name, value in headers)
 
 
+@lru_cache(maxsize=256)  # a time stands in several records of its image, and a verdict's in those of its whole chunk
 def rfc3339(time: datetime) -> str:
     """Return a time as RFC 3339 in UTC with milliseconds."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,7 +1,6 @@
-"""Outcomes as they stand on the wire: CloudEvents in binary mode. The contract is docs/events.asyncapi.yaml."""
+"""Outcomes as records of their topics: CloudEvents in binary mode. The contract is docs/events.asyncapi.yaml."""
 
-from collections.abc import Iterator
-from datetime import datetime
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -11,167 +10,174 @@ from pipeline.emit.encoded import Encoded, rfc3339
 from pipeline.events.calibration import Calibration
 from pipeline.events.outcomes import FLAG_NAMESPACE, FlagEvent, Raise, Verdict
 from pipeline.events.records import Headers, Reference
-
-SOURCE = "watchword"
+from pipeline.events.wire.embedding import CONTENT_TYPE, THUMBNAIL, EmbeddingHeaders, EmbeddingRecord
+from pipeline.events.wire.flag import FlagCalibration, FlagPolicy, FlagRecord, RaisedBy
+from pipeline.events.wire.headers import EventHeaders
+from pipeline.events.wire.model import WireRecord
+from pipeline.events.wire.parts import EventFields, ImageFields
+from pipeline.events.wire.verdict import AuditDraw, PolicyAnswer, VerdictRecord
 
 
 def flag_record(verdict: Verdict, flag: FlagEvent) -> Encoded:
-    """Return a flag event as JSON."""
-    return _json_event(str(flag.flag_id), "watchword.flag.v1", verdict, flag_fields(verdict, flag))
+    """Return the record of a flag event."""
+    content = flag_content(verdict, flag)
+    return _json_event(content.flag_id, content)
 
 
 def verdict_record(verdict: Verdict) -> Encoded:
-    """Return a verdict as JSON."""
-    event = verdict.image.event
-    return _json_event(
-        _output_id("verdict", event.source, event.id),
-        "watchword.verdict.v1",
-        verdict,
-        {
-            **_about(verdict),
-            "audit": {"probability": verdict.audit} if verdict.audit is not None else None,
-            "policies": list(_policies(verdict)),
-        },
-    )
+    """Return the record of a verdict."""
+    return _json_event(_output_id(VerdictRecord, verdict), verdict_content(verdict))
 
 
 def embedding_record(verdict: Verdict) -> Encoded:
-    """Return an embedding as little-endian float16 bytes, what it is of and any thumbnail in the headers."""
+    """Return the record of an embedding: little-endian float16 bytes, the rest and any thumbnail in the headers."""
     event = verdict.image.event
-    headers = cloud_event(_output_id("embedding", event.source, event.id), "watchword.embedding.v1", verdict.time)
-    about = {
-        "content-type": "application/octet-stream",
-        "dtype": "float16-le",
-        "dimension": str(len(verdict.embedding)),
-        "model-digest": verdict.model_digest,
-        "content-digest": verdict.image.content_digest,
-        "event-id": event.id,
-        "event-source": event.source,
-        "event-time": rfc3339(event.time) if event.time else "",
-        "event-reference": event.content.uri if isinstance(event.content, Reference) else "",
-        "event-attributes": orjson.dumps(dict(event.attributes)).decode(),
-        "policy-set-digest": verdict.policy_set.digest,
-        "origin": str(event.origin),
-    }
+    about = EmbeddingHeaders(
+        dtype="float16-le",
+        dimension=str(len(verdict.embedding)),
+        model_digest=verdict.model_digest,
+        content_digest=verdict.image.content_digest,
+        event_id=event.id,
+        event_source=event.source,
+        event_time=rfc3339(event.time) if event.time else "",
+        event_reference=event.content.uri if isinstance(event.content, Reference) else "",
+        event_attributes=orjson.dumps(dict(event.attributes)).decode(),
+        policy_set_digest=verdict.policy_set.digest,
+        origin=str(event.origin),
+    )
+    headers = cloud_event(EmbeddingRecord, _output_id(EmbeddingRecord, verdict), rfc3339(verdict.time), CONTENT_TYPE)
+    small = ((THUMBNAIL, verdict.image.thumbnail),) if verdict.image.thumbnail and not _withheld(verdict) else ()
     value = verdict.embedding.astype("<f2").tobytes()
-    told = tuple((name, text.encode()) for name, text in about.items())
-    small = (("thumbnail", verdict.image.thumbnail),) if verdict.image.thumbnail and not _kept_back(verdict) else ()
-    return Encoded(event.id.encode(), value, (*headers, *told, *small))
+    return Encoded(event.id.encode(), value, (*headers, *about.headers(), *small))
+
+
+def verdict_content(verdict: Verdict) -> VerdictRecord:
+    """Return the content of a verdict's record."""
+    return VerdictRecord(
+        event=_event(verdict),
+        origin=verdict.image.event.origin,
+        image=_image(verdict),
+        model_digest=verdict.model_digest,
+        policy_set_digest=verdict.policy_set.digest,
+        time=rfc3339(verdict.time),
+        audit=AuditDraw(probability=verdict.audit) if verdict.audit is not None else None,
+        policies=_answers(verdict),
+    )
+
+
+def flag_content(verdict: Verdict, flag: FlagEvent) -> FlagRecord:
+    """Return the content of a flag event's record."""
+    policy = flag.policy
+    return FlagRecord(
+        flag_id=str(flag.flag_id),
+        event=_event(verdict),
+        origin=verdict.image.event.origin,
+        image=_image(verdict),
+        model_digest=verdict.model_digest,
+        policy_set_digest=verdict.policy_set.digest,
+        time=rfc3339(verdict.time),
+        policy=FlagPolicy(
+            id=policy.id,
+            title=policy.title,
+            digest=policy.digest,
+            severity=flag.severity,
+            action=policy.action,
+            owner=policy.owner,
+            labels=dict(policy.labels),
+        ),
+        score=flag.score,
+        threshold=policy.threshold,
+        provisional=policy.provisional,
+        raised_by=tuple([_raised_by(each) for each in flag.raised_by]),
+        calibration=_calibration(policy.calibration, flag.score),
+        similarities=flag.similarities,
+    )
 
 
 def flag_fields(verdict: Verdict, flag: FlagEvent) -> dict[str, Any]:
-    """Return the fields of a flag event."""
-    policy = flag.policy
-    return {
-        "flag_id": str(flag.flag_id),
-        **_about(verdict),
-        "policy": {
-            "id": policy.id,
-            "title": policy.title,
-            "digest": policy.digest,
-            "severity": flag.severity.value,
-            "action": policy.action,
-            "owner": policy.owner,
-            "labels": dict(policy.labels),
-        },
-        "score": flag.score,
-        "threshold": policy.threshold,
-        "provisional": policy.provisional,
-        "raised_by": [_raise(each) for each in flag.raised_by],
-        "calibration": _calibration(policy.calibration, flag.score),
-        "similarities": [
-            {"kind": each.kind, "prompt": each.prompt, "similarity": each.similarity} for each in flag.similarities
-        ],
-    }
+    """Return the content of a flag event's record as plain values."""
+    return asdict(flag_content(verdict, flag))
 
 
-def _kept_back(verdict: Verdict) -> bool:
+def cloud_event(kind: type[WireRecord], record_id: str, time: str, content_type: str = "application/json") -> Headers:
+    """Return the CloudEvents headers of a record; `time` is RFC 3339."""
+    return EventHeaders(ce_id=record_id, ce_type=kind.event_type(), ce_time=time, content_type=content_type).headers()
+
+
+def _withheld(verdict: Verdict) -> bool:
     """Tell whether a restricted policy flags the image."""
     return any(policy.restricted and flagged for policy, _, flagged in verdict.answers())
 
 
-def _about(verdict: Verdict) -> dict[str, Any]:
-    event, picture = verdict.image.event, verdict.image.picture
-    return {
-        "event": {
-            "id": event.id,
-            "source": event.source,
-            "time": rfc3339(event.time) if event.time else None,
-            "attributes": dict(event.attributes),
-        },
-        "origin": {
-            "topic": event.origin.topic,
-            "partition": event.origin.partition,
-            "offset": event.origin.offset,
-        },
-        "image": {
-            "content_digest": verdict.image.content_digest,
-            "format": picture.format,
-            "width": picture.width,
-            "height": picture.height,
-            "first_frame_only": picture.animated,
-        },
-        "model_digest": verdict.model_digest,
-        "policy_set_digest": verdict.policy_set.digest,
-        "time": rfc3339(verdict.time),
-    }
+def _event(verdict: Verdict) -> EventFields:
+    event = verdict.image.event
+    return EventFields(
+        id=event.id,
+        source=event.source,
+        time=rfc3339(event.time) if event.time else None,
+        attributes=dict(event.attributes),
+    )
 
 
-def _calibration(calibration: Calibration | None, score: float) -> dict[str, Any] | None:
+def _image(verdict: Verdict) -> ImageFields:
+    picture = verdict.image.picture
+    return ImageFields(
+        content_digest=verdict.image.content_digest,
+        format=picture.format,
+        width=picture.width,
+        height=picture.height,
+        first_frame_only=picture.animated,
+    )
+
+
+def _answers(verdict: Verdict) -> tuple[PolicyAnswer, ...]:
+    return tuple(
+        [
+            PolicyAnswer(
+                id=policy.id,
+                digest=policy.digest,
+                mode=policy.mode,
+                score=score,
+                threshold=policy.threshold,
+                provisional=policy.provisional,
+                flagged=flagged,
+            )
+            for policy, score, flagged in verdict.answers()
+        ]
+    )
+
+
+def _raised_by(each: Raise) -> RaisedBy:
+    policy = each.policy
+    return RaisedBy(
+        id=policy.id,
+        digest=policy.digest,
+        severity=policy.severity,
+        score=each.score,
+        threshold=policy.threshold,
+        provisional=policy.provisional,
+    )
+
+
+def _calibration(calibration: Calibration | None, score: float) -> FlagCalibration | None:
     if calibration is None:
         return None
     curve = calibration.probability
-    return {
-        "digest": calibration.digest,
-        "precision": calibration.precision,
-        "confidence": calibration.confidence,
-        "probability": curve.probability(score) if curve is not None else None,
-        "stale": list(calibration.stale),
-    }
+    return FlagCalibration(
+        digest=calibration.digest,
+        precision=calibration.precision,
+        confidence=calibration.confidence,
+        probability=curve.probability(score) if curve is not None else None,
+        stale=calibration.stale,
+    )
 
 
-def _raise(each: Raise) -> dict[str, Any]:
-    policy = each.policy
-    return {
-        "id": policy.id,
-        "digest": policy.digest,
-        "severity": policy.severity.value,
-        "score": each.score,
-        "threshold": policy.threshold,
-        "provisional": policy.provisional,
-    }
-
-
-def _policies(verdict: Verdict) -> Iterator[dict[str, Any]]:
-    for policy, score, flagged in verdict.answers():
-        yield {
-            "id": policy.id,
-            "digest": policy.digest,
-            "mode": policy.mode.value,
-            "score": score,
-            "threshold": policy.threshold,
-            "provisional": policy.provisional,
-            "flagged": flagged,
-        }
-
-
-def _output_id(kind: str, source: str, event_id: str) -> str:
-    name: UUID = uuid5(FLAG_NAMESPACE, f"{kind}\n{source}\n{event_id}")
+def _output_id(kind: type[WireRecord], verdict: Verdict) -> str:
+    event = verdict.image.event
+    name: UUID = uuid5(FLAG_NAMESPACE, f"{kind.KIND}\n{event.source}\n{event.id}")
     return str(name)
 
 
-def _json_event(output_id: str, kind: str, verdict: Verdict, fields: dict[str, Any]) -> Encoded:
-    value = orjson.dumps(fields)
-    headers = (*cloud_event(output_id, kind, verdict.time), ("content-type", b"application/json"))
-    return Encoded(verdict.image.event.id.encode(), value, headers)
-
-
-def cloud_event(output_id: str, kind: str, time: datetime) -> Headers:
-    """Return the headers of an output."""
-    return (
-        ("ce_specversion", b"1.0"),
-        ("ce_id", output_id.encode()),
-        ("ce_source", SOURCE.encode()),
-        ("ce_type", kind.encode()),
-        ("ce_time", rfc3339(time).encode()),
-    )
+def _json_event(record_id: str, content: VerdictRecord | FlagRecord) -> Encoded:
+    headers = cloud_event(type(content), record_id, content.time)
+    return Encoded(content.event.id.encode(), orjson.dumps(content), headers)

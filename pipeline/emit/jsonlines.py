@@ -20,11 +20,12 @@ class JsonLinesSink:
 
     def emit(self, outcome: Verdict | DeadLetter) -> None:
         """Write one outcome."""
-        self._output.write(json_for(self._output.encoding, json_text(_fields(outcome))) + "\n")
+        self._output.write(json_for(self._output.encoding, json_text(outcome_fields(outcome))) + "\n")
         self._output.flush()
 
 
-def _fields(outcome: Verdict | DeadLetter) -> dict[str, Any]:
+def outcome_fields(outcome: Verdict | DeadLetter) -> dict[str, Any]:
+    """Return an outcome as the object that is written: see `JsonLinesSink`."""
     if isinstance(outcome, DeadLetter):
         path = outcome.record.origin.topic
         return {"path": path, "scores": {}, "flags": [], "error": outcome.reason.value, "detail": outcome.detail}

@@ -56,7 +56,7 @@ class KafkaSink:
         self._producer.recover()
 
     def emit(
-        self, polled: Chunk, verdicts: Sequence[Verdict], dead_letters: Sequence[DeadLetter]
+        self, chunk: Chunk, verdicts: Sequence[Verdict], dead_letters: Sequence[DeadLetter]
     ) -> Sequence[DeadLetter]:
         """
         Commit everything a chunk causes, and return the dead letters that took the place of verdicts.
@@ -68,13 +68,13 @@ class KafkaSink:
         for verdict in verdicts:
             outputs = self._outputs(verdict)
             if problem := self._too_large(outputs):
-                refused.append(_refusal(polled, verdict, problem))
+                refused.append(_refusal(chunk, verdict, problem))
             else:
                 messages += [_message(topic, encoded) for topic, encoded in outputs]
         for letter in (*dead_letters, *refused):
             topic = self._topics.dead_letters
             messages.append(_message(topic, dead_letter_record(letter, self._admitted[topic])))
-        self._producer.commit(messages, self._input_topic, polled.spans, polled.group_metadata)
+        self._producer.commit(messages, self._input_topic, chunk.spans, chunk.group_metadata)
         return refused
 
     def close(self) -> None:
@@ -96,9 +96,9 @@ class KafkaSink:
         return None
 
 
-def _refusal(polled: Chunk, verdict: Verdict, problem: str) -> DeadLetter:
+def _refusal(chunk: Chunk, verdict: Verdict, problem: str) -> DeadLetter:
     origin = verdict.image.event.origin
-    record = next(each for each in polled.records if each.origin == origin)
+    record = next(each for each in chunk.records if each.origin == origin)
     return DeadLetter(record, DeadLetterReason.TOO_LARGE, f"the outcome is too large: {problem}", datetime.now(UTC))
 
 

@@ -1,4 +1,4 @@
-"""A model bundle: a folder with both towers, the tokenizer and a manifest that says how to use them."""
+"""Model bundle: a folder with both towers, the tokenizer, and a manifest of how they are used."""
 
 import hashlib
 import json
@@ -18,13 +18,13 @@ MOST_MANIFEST_BYTES = 256 << 10
 MOST_MANIFEST_VALUES = 1_000
 MOST_FILES = 64
 _MOST_TOLD = 5
-# The largest CLIP that anyone published is a third of this.
+# The largest published CLIP is a third of this.
 MOST_FILE_BYTES = 32 << 30
 _BLOCK_BYTES = 1 << 20
 
 
 def _plain_name(name: str) -> str:
-    """Return a name that stands for a file of the bundle's own folder, wherever that lies."""
+    """Return the name if it is a plain file name, so that it refers to a file in the bundle's folder."""
     if name in (".", "..", MANIFEST) or "/" in name or "\\" in name or one_line(name) != name:
         raise ValueError("a bundle's files are named by plain file names, in its own folder")
     return name
@@ -37,10 +37,10 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 class Derivation(BaseModel):
     """
-    Which bundle an engine was made from, and how near it came to that bundle's verdicts.
+    The bundle that an engine was made from, and the engine's agreement with it.
 
-    `cosine_p1`: what the lowest hundredth of cosines to the parent's embeddings reached; `flip_rate`: the share of
-    verdicts that changed; both over `images` and the policies of `policy_set`.
+    `cosine_p1`: first percentile of the cosines between the two models' embeddings; `flip_rate`: the share of verdicts
+    that changed. Both were measured on `images` images and with the policies of `policy_set`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,12 +55,12 @@ class Derivation(BaseModel):
 
 class Manifest(BaseModel):
     """
-    What a bundle's files are and how they are used.
+    The files of a bundle and their use.
 
-    `resample` is bicubic and `exact_pixels` false when they are not said (`PixelSpec`); `logit_bias` is what a sigmoid
-    loss added to its logits, kept for what turns scores into probabilities. `files` maps each file to the SHA-256 of
-    its bytes; the model's digest is the SHA-256 of the manifest's own canonical JSON, so it names weights,
-    preprocessing and tokenizer together.
+    `resample` defaults to bicubic and `exact_pixels` to false (`PixelSpec`). `logit_bias` is the bias that a sigmoid
+    loss adds to logits; code that turns scores into probabilities needs it. `files` maps each file to the SHA-256 of
+    its bytes. The model's digest is the SHA-256 of the manifest's canonical JSON, so it names weights, preprocessing
+    and tokenizer together.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -102,7 +102,7 @@ class Manifest(BaseModel):
 
 
 class Bundle:
-    """A bundle on disk whose files were checked against its manifest."""
+    """A bundle on disk, with its files checked against its manifest."""
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
@@ -125,7 +125,7 @@ class Bundle:
 
     @property
     def lineage(self) -> frozenset[str]:
-        """The digests a threshold for this model may name: its own, and that of the bundle it is an engine of."""
+        """Digests that a threshold for this model may name: the model's, and its parent's if the model is an engine."""
         derived = self.manifest.derived
         return frozenset({self.digest} if derived is None else {self.digest, derived.parent})
 
@@ -146,7 +146,7 @@ class Bundle:
 
     @property
     def pixels(self) -> PixelSpec:
-        """What the image tower takes."""
+        """The input of the image tower."""
         manifest = self.manifest
         return PixelSpec(
             manifest.image_size,
@@ -163,7 +163,7 @@ def file_digest(path: Path) -> str:
 
 
 def check_file(path: Path, digest: str) -> None:
-    """Raise `BundleError` unless a regular file is there, in that very folder, and has this SHA-256."""
+    """Raise `BundleError` unless `path` is a regular file with this SHA-256, and no link out of its folder."""
     name = one_line(path)
     try:
         if not path.resolve().is_relative_to(path.parent.resolve()):

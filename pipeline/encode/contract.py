@@ -1,4 +1,4 @@
-"""The encoder contract: names, versions and the checks that every answer passes before it is believed."""
+"""Encoder contract: model names, serving versions, and the checks that every answer must pass."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ from pipeline.errors import EncoderFault
 
 IMAGE_MODEL, TEXT_MODEL = "clip_image", "clip_text"
 
-# Half precision rounds a unit vector's length by less than a thousandth; zeros, noise and logits are far off.
+# Half precision changes the length of a unit vector by less than a thousandth. Zeros, noise and logits are far off.
 LENGTH_TOLERANCE = 1e-2
 
 _VERSION_DIGITS = 12
@@ -15,16 +15,16 @@ _VERSION_DIGITS = 12
 
 def serving_version(model_digest: str) -> int:
     """
-    Return the version under which Triton serves the model of this digest: its first 48 bits.
+    Return the version under which Triton serves a model: the first 48 bits of the model's digest.
 
-    Requests name it, so that a server with another model has nothing to answer them with.
+    Requests name the version, so a server with another model cannot answer them.
     """
     return int(model_digest[:_VERSION_DIGITS], 16)
 
 
 def checked_embeddings(found: NDArray[np.float32], shape: tuple[int, int], source: str) -> NDArray[np.float32]:
     """
-    Return `found` as float32 [N, D] once it is known to be unit vectors of this shape.
+    Return `found` as float32 [N, D] after checking that it holds unit vectors in this shape.
 
     `source` names the encoder in the message. Raises `EncoderFault`.
     """

@@ -1,8 +1,8 @@
 """
-The files in which an ONNX graph keeps weights of its own, read from its Protocol Buffers encoding.
+External data of an ONNX graph: the files with its weights, found by parsing its Protocol Buffers encoding.
 
-Workers have no `onnx`. Only what can hold a tensor is looked into (onnx.proto3, messages `ModelProto` to
-`TensorProto`); everything else, weights included, is stepped over unread.
+Workers do not have the `onnx` package. The parser enters only messages that can contain a tensor (onnx.proto3,
+`ModelProto` to `TensorProto`). It skips everything else, weights included, without reading it.
 """
 
 import mmap
@@ -14,13 +14,13 @@ from pipeline.bounded import brief, open_regular
 from pipeline.errors import BundleError
 from pipeline.visible import one_line
 
-_MOST_BYTES = 1 << 31  # of one message, by Protocol Buffers' own limit
+_MOST_BYTES = 1 << 31  # the limit of Protocol Buffers for one message
 _DEEPEST = 100
 _VARINT_BITS = 70
 _MOST_FIELDS = 500_000
 _MOST_ENTRY_BYTES = 10_000
 
-# Kinds of messages by the numbers of their fields.
+# For each kind of message, the kinds of the messages within it by field number.
 _HOLDERS: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -42,7 +42,7 @@ class _Field:
 
 
 def external_files(path: Path) -> frozenset[str]:
-    """Return the names of the files that the graph in `path` refers to. Raises `BundleError` for one that is none."""
+    """Return the names of the files that the graph in `path` refers to. Raises `BundleError` if it is not a graph."""
     try:
         with open_regular(path, _MOST_BYTES) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return frozenset(_locations(data))
@@ -77,7 +77,7 @@ def _location(data: mmap.mmap, entry: _Field) -> Iterator[str]:
 
 
 def _fields(data: mmap.mmap, at: int, stop: int) -> Iterator[_Field]:
-    """Yield the fields of a message; of one that is a number, `start` to `stop` is empty."""
+    """Yield the fields of a message. A field that is a number has an empty range `start` to `stop`."""
     while at < stop:
         tag, at = _varint(data, at, stop)
         start, size = at, 0
@@ -103,6 +103,6 @@ def _varint(data: mmap.mmap, at: int, stop: int) -> tuple[int, int]:
     while at < stop and shift < _VARINT_BITS:
         byte = data[at]
         value, at, shift = value | (byte & 0x7F) << shift, at + 1, shift + 7
-        if byte < 0x80:  # noqa: PLR2004 -- the last of its bytes
+        if byte < 0x80:  # noqa: PLR2004 -- the last byte
             return value, at
     raise ValueError("cut short")

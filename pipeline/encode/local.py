@@ -1,4 +1,4 @@
-"""Both towers in this process, on ONNX Runtime: the embedded default, and the reference."""
+"""Both towers in this process, on ONNX Runtime: the default without a server, and the reference."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +17,9 @@ TEXT_BATCH = 256
 
 class LocalEncoder:
     """
-    A bundle's towers in process. Calls from several threads are allowed.
+    A bundle's towers in this process. Several threads may call it.
 
-    `threads` is ONNX Runtime's intra-operator parallelism; 0 leaves it to the runtime.
+    `threads` is ONNX Runtime's intra-operator parallelism; with 0 the runtime chooses.
     """
 
     def __init__(self, bundle: Bundle, *, threads: int = 0) -> None:
@@ -31,7 +31,7 @@ class LocalEncoder:
         self._dimension = bundle.manifest.dimension
 
     def encode_images(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Map uint8 [N, H, W, 3], RGB, to float32 [N, D], unit length. Raises `EncoderFault` for anything else."""
+        """Map uint8 [N, H, W, 3], RGB, to float32 [N, D], unit length. Raises `EncoderFault` for a bad result."""
         return self._checked(self._image.run(["image_embeds"], {"images": images})[0], len(images))
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:

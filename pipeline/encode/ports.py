@@ -1,4 +1,4 @@
-"""Encoders, as the stream and the tools ask them."""
+"""Protocols of the image encoder and the text encoder."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 class ImageEncoder(Protocol):
     """
-    A model's image tower. Called by several threads.
+    A model's image tower. Several threads call it.
 
-    `encode_images` maps uint8 [N, H, W, 3] to float32 [N, D], unit length; it may block on a server and raises
-    `EncoderFault` when that did not answer: the caller must try the same images again.
+    `encode_images` maps uint8 [N, H, W, 3] to float32 [N, D], unit length. It may block on a server. It raises
+    `EncoderFault` when the server does not answer; the caller must try the same images again.
     """
 
     model_digest: str
@@ -24,8 +24,8 @@ class TextEncoder(Protocol):
     """
     A model's text tower.
 
-    `encode_texts` maps N texts to float32 [N, D], unit length; it may block on a server and raises `EncoderFault`
-    when that did not answer: try again later. `logit_scale` and `model_digest` are the bundle's.
+    `encode_texts` maps N texts to float32 [N, D], unit length. It may block on a server. It raises `EncoderFault` when
+    the server does not answer; try again later. `logit_scale` and `model_digest` are the bundle's.
     """
 
     model_digest: str

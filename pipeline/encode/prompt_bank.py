@@ -1,4 +1,4 @@
-"""A policy set's texts to one matrix."""
+"""Prompt bank: the texts of a policy set, encoded as one matrix."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,8 @@ def build_prompt_bank(policy_set: PolicySet, encoder: TextEncoder) -> PromptBank
     """
     Encode every prompt of `policy_set` once.
 
-    A prompt's vector is the mean over its templates, made unit length (Radford et al. 2021, section 3.1.4). Raises
-    what the encoder raises.
+    A prompt's vector is the mean over its templates, normalized to unit length (Radford et al. 2021, section 3.1.4).
+    Raises the errors of the encoder.
     """
     groups: list[list[str]] = []
 
@@ -39,8 +39,8 @@ def build_prompt_bank(policy_set: PolicySet, encoder: TextEncoder) -> PromptBank
 
 def _encode_groups(groups: list[list[str]], encoder: TextEncoder) -> NDArray[np.float32]:
     texts = sorted({text for group in groups for text in group})
-    place = {text: i for i, text in enumerate(texts)}
+    index = {text: i for i, text in enumerate(texts)}
     embeds = encoder.encode_texts(texts).astype(np.float64)
-    means = np.stack([embeds[[place[text] for text in group]].mean(axis=0) for group in groups])
+    means = np.stack([embeds[[index[text] for text in group]].mean(axis=0) for group in groups])
     unit: NDArray[np.float32] = (means / np.linalg.norm(means, axis=1, keepdims=True)).astype(np.float32)
     return unit

@@ -1,4 +1,4 @@
-"""Blocks of POSIX shared memory, and a mark by which others know whether their owner still lives."""
+"""Regions of POSIX shared memory, and a lock file that shows whether their owner is still running."""
 
 import contextlib
 import fcntl
@@ -17,9 +17,9 @@ PREFIX = "watchword-"
 
 class Region:
     """
-    A region another process on this host may map by `key` until `unlink`; both mappings outlive the name.
+    A region of shared memory. Until `unlink`, another process on this host can map it by `key`.
 
-    `name` is what a server registers it under.
+    Existing mappings remain valid after `unlink`. `name` is the name under which a server registers the region.
     """
 
     def __init__(self, name: str, size_bytes: int) -> None:
@@ -30,7 +30,7 @@ class Region:
 
     @property
     def key(self) -> str:
-        """The POSIX name, with its slash."""
+        """The POSIX name, with a leading slash."""
         return f"/{self._memory.name}"
 
     def write(self, values: NDArray[Any]) -> int:
@@ -43,11 +43,11 @@ class Region:
         return np.ndarray(shape, dtype, buffer=self._memory.buf).copy()
 
     def blank(self) -> None:
-        """Fill the region with bytes that read as NaN in every float type, so that what is not written shows."""
+        """Fill the region with bytes that read as NaN in every float type, so that missing values are noticed."""
         np.ndarray((self.size_bytes,), np.uint8, buffer=self._memory.buf)[...] = 0xFF
 
     def unlink(self) -> None:
-        """Remove the name; mappings stay."""
+        """Remove the name; mappings remain."""
         if self._linked:
             self._memory.unlink()
             self._linked = False
@@ -60,10 +60,10 @@ class Region:
 
 class Ownership:
     """
-    A token that names one process's regions, and an empty locked file that says that the process lives.
+    A token in the names of one process's regions, and an empty file that the process keeps locked while it runs.
 
-    The kernel drops the lock when the process ends, however it ends. The file lies beside the shared memory, so that
-    only processes which could have made the regions can judge them.
+    The kernel drops the lock when the process ends for any reason. The file is next to the shared memory, so only
+    processes that share this memory can see the lock.
     """
 
     def __init__(self) -> None:
@@ -73,11 +73,11 @@ class Ownership:
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def region_name(self) -> str:
-        """Return a name for a region that no other has, in this process or in any."""
+        """Return a name for a region, unique among all processes."""
         return f"{PREFIX}{self.token}-{uuid.uuid4().hex}"
 
     def release(self) -> None:
-        """Say that the regions are given up."""
+        """Drop the lock: the regions are no longer in use."""
         if self._file >= 0:
             self._path.unlink(missing_ok=True)
             os.close(self._file)
@@ -86,9 +86,9 @@ class Ownership:
 
 def owner_is_gone(region_name: str) -> bool:
     """
-    Tell whether the process that named a region has ended for certain.
+    Tell whether the process that named a region has certainly ended.
 
-    False for names that are not Watchword's, and for those whose mark is not here: another host's, for one.
+    False for names that are not Watchword's, and for regions without a lock file here, for example another host's.
     """
     token, separator, _ = region_name.removeprefix(PREFIX).partition("-")
     if not region_name.startswith(PREFIX) or not separator or not token.isalnum():
@@ -107,7 +107,7 @@ def owner_is_gone(region_name: str) -> bool:
 
 
 def forget_owner(region_name: str) -> None:
-    """Remove the mark of a process that is gone, once none of its regions is left."""
+    """Remove the lock file of an ended process. Call it when none of the process's regions remain."""
     token = region_name.removeprefix(PREFIX).partition("-")[0]
     with contextlib.suppress(OSError):
         _mark(token).unlink()

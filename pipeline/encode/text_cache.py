@@ -1,4 +1,4 @@
-"""Texts are encoded once: their embeddings by model and text, kept in memory and, where wanted, in a file."""
+"""Cache of text embeddings by model and text, in memory and optionally in a file."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from pipeline.errors import EncoderFault
 
 log = structlog.get_logger()
 
-# How long a start waits for another process that writes to the same file.
+# Time to wait for another process that writes to the same file.
 BUSY_S = 5.0
 _TABLE = """
 create table if not exists embeddings
@@ -25,9 +25,10 @@ create table if not exists embeddings
 
 class CachedTextEncoder:
     """
-    A text tower that is asked for every text once.
+    A text tower that encodes each text once.
 
-    Several processes may share `file`; one that cannot be read or written is a warning, and costs only time.
+    Several processes may share `file`. If it cannot be read or written, a warning is logged and texts are encoded
+    again.
     """
 
     def __init__(self, encoder: TextEncoder, file: Path | None = None) -> None:
@@ -40,7 +41,7 @@ class CachedTextEncoder:
             self._read(file)
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Map N texts to float32 [N, D], unit length. Raises what the tower raises."""
+        """Map N texts to float32 [N, D], unit length. Raises the errors of the tower."""
         missing = sorted({text for text in texts if text not in self._known})
         if missing:
             found = dict(zip(missing, self._encoder.encode_texts(missing), strict=True))
@@ -57,7 +58,7 @@ class CachedTextEncoder:
                 rows = database.execute("select text, vector from embeddings where model = ?", (self.model_digest,))
                 self._known |= {text: found for text, vector in rows if (found := _unit_vector(vector)) is not None}
         except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
-            log.warning("the text cache is not used", file=str(file), problem=str(error))
+            log.warning("text_cache_unreadable", file=str(file), problem=str(error))
             self._file = None
 
     def _write(self, file: Path, found: dict[str, NDArray[np.float32]]) -> None:
@@ -66,11 +67,11 @@ class CachedTextEncoder:
             with closing(sqlite3.connect(file, timeout=BUSY_S)) as database, database:
                 database.executemany("insert or replace into embeddings values (?, ?, ?)", rows)
         except sqlite3.Error as error:
-            log.warning("the text cache is not written", file=str(file), problem=str(error))
+            log.warning("text_cache_unwritable", file=str(file), problem=str(error))
 
 
 def _unit_vector(stored: object) -> NDArray[np.float32] | None:
-    """Return a stored vector, float32 [D]; None for what is damaged, which is encoded again."""
+    """Return a stored vector, float32 [D]; None if it is damaged, so that the text is encoded again."""
     if not isinstance(stored, bytes) or not stored or len(stored) % 4:
         return None
     found: NDArray[np.float32] = np.frombuffer(stored, "<f4")

@@ -1,4 +1,4 @@
-"""Both towers behind Triton, over gRPC, images in shared memory on one host. The only user of tritonclient."""
+"""Both towers on a Triton server, over gRPC; on one host, images go through shared memory. Wraps tritonclient."""
 
 import queue
 from collections.abc import Callable, Sequence
@@ -28,11 +28,12 @@ _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 class TritonEncoder:
     """
-    A bundle's towers behind a Triton server. Calls from several threads are allowed, `slots` at a time.
+    A bundle's towers on a Triton server. Several threads may call it, `slots` of them at a time.
 
-    Requests name the version that is the bundle's digest, and an answer counts once it has the asked shape and type, is
-    finite and of unit length, and the server has said after it that it serves this bundle. Everything else is an
-    `EncoderFault`: the same call may succeed later. `answering` says how the last request ended, `problem` why not.
+    Requests name the model version, which is derived from the bundle's digest. An answer is accepted if it has the
+    expected shape and type, is finite and of unit length, and the server confirms afterwards that it serves this
+    bundle. Otherwise `EncoderFault` is raised; the same call may succeed later. `answering` tells whether the last
+    request succeeded, and `problem` is the reason if it did not.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class TritonEncoder:
             self._believed()
 
     def free_abandoned_regions(self) -> int:
-        """Have the server unmap the regions of workers that were killed, and return their number."""
+        """Make the server unmap the regions of killed workers, and return the number of regions."""
         if not self._share:
             return 0
         status = self._ask(partial(self._client.get_system_shared_memory_status, client_timeout=self._timeout_s))
@@ -105,7 +106,7 @@ class TritonEncoder:
         return np.concatenate([self._encode_ids(batch) for batch in batches])
 
     def close(self) -> None:
-        """Close the connection and give shared memory back."""
+        """Close the connection and free the shared memory."""
         while not self._slots.empty():
             self._slots.get().close(self._client)
         self._client.close()
@@ -113,7 +114,7 @@ class TritonEncoder:
             self._ownership.release()
 
     def _checked(self, model: str, found: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-        """Return an answer that has passed every check: what it holds, and then who gave it."""
+        """Check an answer's values, and then that the server still serves this bundle. Return the embeddings."""
         try:
             embeddings = checked_embeddings(found, (count, self._dimension), f"Triton's `{model}`")
         except EncoderFault as fault:
@@ -124,7 +125,7 @@ class TritonEncoder:
         return embeddings
 
     def _confirm(self, model: str) -> None:
-        """Raise `EncoderFault` unless the server says that it serves this bundle."""
+        """Raise `EncoderFault` unless the server reports that it serves this bundle."""
         config = self._ask(partial(self._client.get_model_config, model, client_timeout=self._timeout_s))
         served = config.config.parameters["model_digest"].string_value
         if served != self.model_digest:
@@ -153,7 +154,7 @@ class TritonEncoder:
         try:
             self._ask(lambda: slot.ensure(self._client))
         except EncoderFault as fault:
-            # On this host by address, yet without a common /dev/shm: a container's port, for one.
+            # The address is local but /dev/shm is not shared, for example with a container's published port.
             if self._insist or "shared memory" not in str(fault):
                 raise
             self._share = False
@@ -165,12 +166,12 @@ class TritonEncoder:
         shape = len(images), self._dimension
         wanted.set_shared_memory(slot.embeds.name, shape[0] * shape[1] * 4)
         try:
-            told = self._request(IMAGE_MODEL, given, wanted).get_output("image_embeds")
-            if told is None or tuple(told.shape) != shape or told.datatype != "FP32":
-                answered = None if told is None else f"{told.datatype} {list(told.shape)}"
+            output = self._request(IMAGE_MODEL, given, wanted).get_output("image_embeds")
+            if output is None or tuple(output.shape) != shape or output.datatype != "FP32":
+                answered = None if output is None else f"{output.datatype} {list(output.shape)}"
                 raise self._bad_answer(f"Triton's `{IMAGE_MODEL}` answered {answered}, not FP32 {list(shape)}")
         except EncoderFault:
-            # A server that restarted has forgotten the regions, and one that timed out may still write to them.
+            # A restarted server no longer knows the regions. A server that timed out may still write to them.
             slot.close(self._client)
             raise
         found: NDArray[np.float32] = slot.embeds.read(shape, np.float32)
@@ -195,7 +196,7 @@ class TritonEncoder:
             raise self._fault("rpc", f"Triton: {error}") from error
 
     def _bad_answer(self, message: str) -> EncoderFault:
-        """Note that the model answers what cannot be: until an answer is good again, its being there says nothing."""
+        """Note an impossible answer. Until a good one arrives, a server that reports ready is not believed."""
         self._suspect = True
         return self._fault("bad_answer", message)
 
@@ -225,7 +226,7 @@ class _Slot:
         return self._regions[1]
 
     def ensure(self, client: Any) -> None:
-        """Create the regions and register them; the name in the file system is gone once the server has mapped it."""
+        """Create and register the regions. Their names are removed as soon as the server has mapped them."""
         if self._regions:
             return
         assert self._ownership is not None
@@ -242,11 +243,11 @@ class _Slot:
         self._regions = regions
 
     def close(self, client: Any) -> None:
-        """Give the regions up; the next use makes new ones under new names."""
+        """Free the regions; the next use creates new ones under new names."""
         for region in self._regions:
             try:
                 client.unregister_system_shared_memory(region.name, client_timeout=FREE_S)
             except (InferenceServerException, grpc.RpcError):
-                log.debug("region not given back", region=region.name)  # the server is gone, and its mapping with it
+                log.debug("region_not_freed", region=region.name)  # the server is gone, and so is its mapping
             region.close()
         self._regions = ()

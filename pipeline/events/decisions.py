@@ -1,32 +1,36 @@
-"""What people decide about images: the human answer to a verdict."""
+"""Decisions: people's answers to verdicts and flags."""
 
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.bounded import brief
+from pipeline.errors import UnreadableRecord
+from pipeline.events.records import Record
+from pipeline.events.wire.headers import Nothing
+from pipeline.events.wire.model import WireRecord, first_problem
+from pipeline.events.wire.versions import require_type
 
-# More than any decision says.
+# Larger than any decision.
 MOST_BYTES = 64 << 10
-# Of less, nobody could have drawn one; and its weight, one over it, must stay a number.
+# Nobody can have drawn an image with a lower one, and its weight, one over it, must stay finite.
 LEAST_PROBABILITY = 1e-12
 
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
+Probability = Annotated[float, Field(ge=LEAST_PROBABILITY, le=1)]
+Content = Annotated[str, Field(max_length=64)]
+Picture = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 
 
 def _in_utc(time: datetime) -> datetime:
-    """Return a time as it is when it is one in UTC too, which at either end of the calendar it may not be."""
+    """Return a time unchanged. Raises `ValueError` for one that UTC cannot express, at either end of the calendar."""
     try:
         time.astimezone(UTC)
     except OverflowError as error:
-        raise ValueError("a time that is one in UTC too is expected") from error
+        raise ValueError("a time that exists in UTC too is expected") from error
     return time
-
-
-class NoDecision(ValueError):
-    """A record of the decisions' topic that is none; the message says why."""
 
 
 class Ruling(Enum):
@@ -43,7 +47,7 @@ class Ruling(Enum):
 
     @classmethod
     def of(cls, *, flagged: bool, right: bool) -> "Ruling":
-        """Return what an answer means for what the policy said."""
+        """Return the ruling that is a person's answer to the policy's."""
         if flagged:
             return cls.UPHELD if right else cls.OVERTURNED
         return cls.MISSED if right else cls.PASSED
@@ -55,52 +59,64 @@ class Ruling(Enum):
 
     @property
     def flagged(self) -> bool:
-        """Whether it did."""
+        """Whether the policy flagged the image."""
         return self in (Ruling.UPHELD, Ruling.OVERTURNED)
 
 
-class Decision(BaseModel):
+class Decision(WireRecord, BaseModel):
     """
-    One ruling as it stands on the decisions' topic. Of several about one policy and event, the last in time counts.
+    A person's decision about one policy and one event. Of several about the same, the last in time counts.
 
-    `probability`: with which the image was drawn from the stream to be looked at; none when nobody said. `content` is
-    the SHA-256 of the image's bytes and `picture` its difference hash, 64 bits in hexadecimal, where they are known.
+    The record's key is policy, source and event id, a line each.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    KIND: ClassVar[str] = "decision"
 
-    ruling: Ruling
-    policy: Text
-    source: Text
-    event_id: Text
-    time: Annotated[AwareDatetime, AfterValidator(_in_utc)]
-    flag_id: Text | None = None
-    reviewer: str = Field("", max_length=200)
-    note: str = Field("", max_length=4000)
-    probability: float | None = Field(None, ge=LEAST_PROBABILITY, le=1)
-    content: str | None = Field(None, max_length=64)
-    picture: str | None = Field(None, pattern="^[0-9a-f]{16}$")
+    ruling: Annotated[
+        Ruling,
+        Field(
+            description="`upheld` or `overturned`: of an image that the policy flagged. `missed` or `passed`: of one "
+            "that it did not flag."
+        ),
+    ]
+    policy: Annotated[Text, Field(description="The policy's id.")]
+    source: Annotated[Text, Field(description="The event's source.")]
+    event_id: Annotated[Text, Field(description="The event's id.")]
+    time: Annotated[
+        AwareDatetime, AfterValidator(_in_utc), Field(description="When the decision was made, RFC 3339 with its zone.")
+    ]
+    flag_id: Annotated[Text | Nothing, Field(description="The id of the flag that the decision is about.")] = None
+    reviewer: Annotated[str, Field(max_length=200, description="Who decided.")] = ""
+    note: Annotated[str, Field(max_length=4000, description="Why, in the reviewer's words.")] = ""
+    probability: Annotated[
+        Probability | Nothing, Field(description="The probability with which the image was drawn for review.")
+    ] = None
+    content: Annotated[Content | Nothing, Field(description="SHA-256 of the image's bytes, in hexadecimal.")] = None
+    picture: Annotated[
+        Picture | Nothing, Field(description="Difference hash of the picture, 64 bits in hexadecimal.")
+    ] = None
 
     @classmethod
-    def read(cls, value: bytes) -> Self:
-        """Read what a record holds. Raises `NoDecision`, and nothing else."""
+    def parse(cls, record: Record) -> Self:
+        """Read a record of the decisions' topic; unknown fields are ignored. Raises `UnreadableRecord` alone."""
+        require_type(record, cls.KIND, cls.VERSION)
+        value, place = record.value or b"", str(record.origin)
         if len(value) > MOST_BYTES:
-            raise NoDecision(f"more than {MOST_BYTES:,} bytes")
+            raise UnreadableRecord(place, cls.KIND, f"it has more than {MOST_BYTES:,} bytes")
         try:
-            return cls.model_validate_json(value)
+            return cls.model_validate_json(value, extra="ignore")
         except ValidationError as error:
-            problem = error.errors(include_url=False, include_input=False)[0]
-            place = ".".join(map(str, problem["loc"]))
-            raise NoDecision(brief(f"{place}: {problem['msg']}" if place else problem["msg"])) from error
+            raise UnreadableRecord(place, cls.KIND, first_problem(error)) from error
         except Exception as error:  # a record may hold anything, and must end no reader
-            raise NoDecision(f"{type(error).__name__}: {brief(error)}") from error
+            raise UnreadableRecord(place, cls.KIND, f"{type(error).__name__}: {brief(error)}") from error
 
     @property
     def weight(self) -> float:
-        """How many images it stands for; itself where nobody said how it was drawn."""
+        """Number of images that the decision stands for: one over its probability, 1 where it has none."""
         return 1 / (self.probability or 1.0)
 
     @property
     def about(self) -> tuple[str, str, str]:
-        """What is decided: policy, source and event id."""
+        """Policy, source and event id: two decisions with the same are about the same."""
         return self.policy, self.source, self.event_id

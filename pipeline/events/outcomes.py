@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID, uuid5
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from pipeline.errors import DeadLetterReason
 from pipeline.events.images import DecodedImage
@@ -18,11 +20,11 @@ FLAG_NAMESPACE = UUID("6f1d5c7e-1b4d-5a52-9a55-0f6f0a1b7c11")
 
 @dataclass(frozen=True, slots=True)
 class PromptSimilarity:
-    """The cosine of one image and one prompt of a policy; `kind` says which list the prompt is from."""
+    """Cosine of one image and one prompt of a policy; `kind` names the list that the prompt is from."""
 
-    kind: str
+    kind: Annotated[str, Field(json_schema_extra={"enum": ["prompt", "contrast", "background"]})]
     prompt: str
-    similarity: float
+    similarity: Annotated[float, Field(ge=-1.001, le=1.001)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
 
 Headers = tuple[tuple[str, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a record stands in its stream. For a folder: its path, partition 0, its place in the listing."""
+    """Position of a record in its stream. For a file of a folder: its path, partition 0, its place in the listing."""
 
     topic: str
-    partition: int
-    offset: int
+    partition: Annotated[int, Field(ge=0)]
+    offset: Annotated[int, Field(ge=0)]
 
     def __str__(self) -> str:
         return f"{self.topic}/{self.partition}/{self.offset}"

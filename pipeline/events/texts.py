@@ -1,11 +1,11 @@
-"""What a tokenizer makes of a text."""
+"""Tokens of a text."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A token's place in a text, `start` to `stop` in characters; `known` is false for one that stands for anything."""
+class Token:
+    """A token's position in a text, `start` to `stop` in characters. `known` is false for the unknown-word token."""
 
     start: int
     stop: int

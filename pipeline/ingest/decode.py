@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 # The readers are named one by one: without them Pillow loads all of its 40 when it meets the first TIFF or WebP.
 from PIL import (
     BmpImagePlugin,
-    ExifTags,
     GifImagePlugin,
     Image,
     JpegImagePlugin,
@@ -26,6 +25,26 @@ from PIL import (
 
 from pipeline.errors import DeadLetterReason, RecordFault
 from pipeline.events.images import Decoded, ImageLimits, Picture, PixelSpec
+from pipeline.ingest.colours import (
+    EIGHT_BITS,
+    PLAIN_MODES,
+    SIXTEEN_TO_EIGHT_BITS,
+    _flat,
+    bands,
+    brightest,
+    flattened,
+)
+from pipeline.ingest.orientation import SIDEWAYS, TRANSPOSE, as_stored, orientation_of, upright
+from pipeline.ingest.scaling import (
+    LARGEST_SCALED,
+    Size,
+    _factors,
+    area,
+    box_factors,
+    draft_size,
+    scaled_size,
+    size_within,
+)
 from pipeline.ingest.structure import FORMATS, structure_of
 from pipeline.ingest.structure_parts import check_memory, check_size
 
@@ -39,14 +58,6 @@ READERS = (
     WebPImagePlugin.WebPImageFile,
 )
 
-# A JPEG is decoded at the smallest eighth that still has this many times the wanted pixels a side.
-DRAFT_OVERSAMPLING = 2
-# An image is averaged over whole boxes first when it still has this many times the wanted pixels a side.
-REDUCING_GAP = 2.0
-# Pixels of an image scaled whole before its middle is taken.
-LARGEST_SCALED = 16_000_000
-# Pixels of which colours are converted at a time: several copies of a band exist at once.
-BAND_PIXELS = 1 << 18
 # Memory for bands, tables and the scaled picture, whatever the image.
 SPARE_BYTES = 12 << 20
 
@@ -58,25 +69,9 @@ _RESAMPLE = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 
-_TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
-
-_EIGHT_BITS = 255
-_TO_EIGHT_BITS = 257.0  # of 16
-_SIDEWAYS = frozenset({5, 6, 7, 8})
 _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}  # 4 for all others
-_PLAIN = frozenset({"RGB", "L"})
-_ALPHA = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
 
-Size = tuple[int, int]
 Box = tuple[float, float, float, float]
 
 
@@ -113,8 +108,8 @@ def rgb(data: bytes, limits: ImageLimits = _DEFAULT_LIMITS) -> NDArray[np.uint8]
         opened.load(extra_bytes=3 * width * height)
         width, height = opened.upright_size
         pixels = np.empty((height, width, 3), np.uint8)
-        stored = _as_stored(pixels, opened.turned)
-        for top, band in _bands(opened.image):
+        stored = as_stored(pixels, opened.turned)
+        for top, band in bands(opened.image):
             stored[top : top + band.height] = np.asarray(_flat(band, opened.divisor).convert("RGB"))
         return pixels
 
@@ -129,7 +124,7 @@ def thumbnail(data: bytes, side: int, limits: ImageLimits = _DEFAULT_LIMITS) -> 
         opened = _open(data, limits)
         opened.draft((side, side))
         opened.load()
-        opened.flatten(_factors(opened.image.size, _within(opened.image.size, side)))
+        opened.flatten(_factors(opened.image.size, size_within(opened.image.size, side)))
         return _small(opened, side)
 
 
@@ -155,7 +150,7 @@ class _Opened:
     @property
     def upright_size(self) -> Size:
         width, height = self.image.size
-        return (height, width) if self.turned in _SIDEWAYS else (width, height)
+        return (height, width) if self.turned in SIDEWAYS else (width, height)
 
     def draft(self, size: Size) -> None:
         """Have a JPEG decoded at a fraction that is no smaller than `size`."""
@@ -166,19 +161,19 @@ class _Opened:
         """Decode the pixels, unless that and `extra_bytes` for what comes after take more memory than allowed."""
         image = self.image
         stored = _PIXEL_BYTES.get(image.mode, 4) * image.width * image.height
-        if self.format == "tiff" and self.turned in _TRANSPOSE:
+        if self.format == "tiff" and self.turned in TRANSPOSE:
             extra_bytes = max(extra_bytes, stored)  # Pillow turns a copy
         check_memory(self.reader_bytes + stored + extra_bytes + SPARE_BYTES, self.limits)
         image.load()
         if self.format == "tiff":
             self.turned = 1  # loading has turned it
-        if image.mode in {"I", "F"} and _brightest(image) > _EIGHT_BITS:
-            self.divisor = _TO_EIGHT_BITS
+        if image.mode in {"I", "F"} and brightest(image) > EIGHT_BITS:
+            self.divisor = SIXTEEN_TO_EIGHT_BITS
 
     def flatten(self, factors: Size) -> None:
         """Bring a loaded image to L or RGB, over white, averaged over boxes of `factors` pixels."""
         self.size, self.factors = self.image.size, factors
-        self.image = _flattened(self.image, self.divisor, factors)
+        self.image = flattened(self.image, self.divisor, factors)
 
     def resized(self, size: Size, box: Box, resample: Image.Resampling) -> Image.Image:
         """Return `box` of a flattened picture, in the picture's own pixels, resized with antialiasing, in RGB."""
@@ -212,7 +207,7 @@ def _open(data: bytes, limits: ImageLimits) -> _Opened:
     image = Image.open(BytesIO(data), formats=FORMATS)
     assert isinstance(image, READERS)
     check_size(*image.size, limits)
-    return _Opened(image, structure.format, _orientation(image), structure.reader_bytes + len(data), limits)
+    return _Opened(image, structure.format, orientation_of(image), structure.reader_bytes + len(data), limits)
 
 
 def _picture(opened: _Opened, spec: PixelSpec) -> Picture:
@@ -220,7 +215,7 @@ def _picture(opened: _Opened, spec: PixelSpec) -> Picture:
     animated = opened.format != "jpeg" and bool(getattr(opened.image, "is_animated", False))
     width, height = opened.upright_size
     if not spec.exact:
-        opened.draft(_at_least(*opened.image.size, spec))
+        opened.draft(draft_size(*opened.image.size, spec))
     opened.load(_bytes_after(opened, spec))
     if opened.format == "tiff":
         width, height = opened.upright_size
@@ -228,11 +223,11 @@ def _picture(opened: _Opened, spec: PixelSpec) -> Picture:
 
 
 def _squared(opened: _Opened, spec: PixelSpec) -> Image.Image:
-    opened.flatten(_box_factors(opened.image.size, spec))
+    opened.flatten(box_factors(opened.image.size, spec))
     if spec.exact:
-        opened.image, opened.turned = _upright(opened.image, opened.turned), 1
+        opened.image, opened.turned = upright(opened.image, opened.turned), 1
         opened.size = opened.image.size
-    return _upright(_fit(opened, spec), opened.turned)  # a small image turns faster
+    return upright(_fit(opened, spec), opened.turned)  # a small image turns faster
 
 
 def _small_beside(data: bytes, opened: _Opened, side: int, limits: ImageLimits) -> bytes | None:
@@ -245,75 +240,21 @@ def _small_beside(data: bytes, opened: _Opened, side: int, limits: ImageLimits) 
 
 def _small(opened: _Opened, side: int) -> bytes:
     width, height = opened.size
-    scaled = opened.resized(_within((width, height), side), (0, 0, width, height), Image.Resampling.BICUBIC)
+    scaled = opened.resized(size_within((width, height), side), (0, 0, width, height), Image.Resampling.BICUBIC)
     content = BytesIO()
-    _upright(scaled, opened.turned).save(content, "JPEG", quality=70)
+    upright(scaled, opened.turned).save(content, "JPEG", quality=70)
     return content.getvalue()
-
-
-def _orientation(image: Image.Image) -> Any:
-    """Return what the EXIF block says: a number from 1 to 8, or whatever a hostile one holds."""
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    return orientation if isinstance(orientation, int) else 1
-
-
-def _upright(image: Image.Image, orientation: Any) -> Image.Image:
-    return image.transpose(_TRANSPOSE[orientation]) if orientation in _TRANSPOSE else image
-
-
-def _as_stored(pixels: NDArray[np.uint8], orientation: Any) -> NDArray[np.uint8]:
-    """Return a view of upright `pixels` in whose rows and columns the image is stored."""
-    if orientation in {3, 4, 7, 8}:
-        pixels = pixels[::-1]
-    if orientation in {2, 3, 6, 7}:
-        pixels = pixels[:, ::-1]
-    return pixels.transpose(1, 0, 2) if orientation in _SIDEWAYS else pixels
-
-
-def _at_least(width: int, height: int, spec: PixelSpec) -> Size:
-    """Return the least size, with the image's own aspect, that a draft may have."""
-    wanted = DRAFT_OVERSAMPLING * spec.size
-    if spec.mode == "squash":
-        return wanted, wanted
-    scale = wanted / min(width, height)
-    return round(width * scale), round(height * scale)
 
 
 def _bytes_after(opened: _Opened, spec: PixelSpec) -> int:
     """Return memory that scaling takes beside the image: its colours converted, turned, and the scaled rows."""
     width, height = opened.image.size
-    across, down = _box_factors(opened.image.size, spec)
+    across, down = box_factors(opened.image.size, spec)
     whole = 4 * width * height
-    plain = opened.image.mode in _PLAIN and (across, down) == (1, 1)
+    plain = opened.image.mode in PLAIN_MODES and (across, down) == (1, 1)
     flat = 0 if plain else whole // (across * down)
-    turned = whole if spec.exact and opened.turned in _TRANSPOSE else 0
-    return flat + turned + 4 * min(LARGEST_SCALED, _area(_scaled_size(opened.image.size, spec)) + spec.size * height)
-
-
-def _box_factors(size: Size, spec: PixelSpec) -> Size:
-    """Return the sides of boxes to average before resizing, as Pillow finds them from its `reducing_gap`."""
-    scaled = _scaled_size(size, spec)
-    return (1, 1) if spec.exact or _area(scaled) > LARGEST_SCALED else _factors(size, scaled)
-
-
-def _factors(size: Size, scaled: Size) -> Size:
-    return int(size[0] / scaled[0] / REDUCING_GAP) or 1, int(size[1] / scaled[1] / REDUCING_GAP) or 1
-
-
-def _scaled_size(size: Size, spec: PixelSpec) -> Size:
-    """Return what the whole image is scaled to: the square, or its short side to the square's."""
-    if spec.mode == "squash":
-        return spec.size, spec.size
-    return spec.size * size[0] // min(size), spec.size * size[1] // min(size)
-
-
-def _within(size: Size, side: int) -> Size:
-    scale = min(1.0, side / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _area(size: Size) -> int:
-    return size[0] * size[1]
+    turned = whole if spec.exact and opened.turned in TRANSPOSE else 0
+    return flat + turned + 4 * min(LARGEST_SCALED, area(scaled_size(opened.image.size, spec)) + spec.size * height)
 
 
 def _fit(opened: _Opened, spec: PixelSpec) -> Image.Image:
@@ -324,7 +265,7 @@ def _fit(opened: _Opened, spec: PixelSpec) -> Image.Image:
     a strip that would take much memory scaled whole is the middle taken first.
     """
     size, side, resample = opened.size, spec.size, _RESAMPLE[spec.resample]
-    width, height = _scaled_size(size, spec)
+    width, height = scaled_size(size, spec)
     if width * height > LARGEST_SCALED:
         short = min(size)
         left, top = ((length - short) / 2 for length in size)
@@ -334,57 +275,3 @@ def _fit(opened: _Opened, spec: PixelSpec) -> Image.Image:
         return scaled
     left, top = (width - side) // 2, (height - side) // 2
     return scaled.crop((left, top, left + side, top + side))
-
-
-def _flattened(image: Image.Image, divisor: float, factors: Size = (1, 1)) -> Image.Image:
-    """Return `image` in L or RGB, over white, averaged over boxes of `factors` pixels; converted band by band."""
-    if image.mode in _PLAIN and "transparency" not in image.info:
-        return image if factors == (1, 1) else image.reduce(factors)
-    size = -(-image.width // factors[0]), -(-image.height // factors[1])
-    target: Image.Image | None = None
-    for top, band in _bands(image, factors[1]):
-        flat = _flat(band, divisor)
-        if factors != (1, 1):
-            flat = flat.reduce(factors)
-        if target is None:
-            target = Image.new(flat.mode, size)
-        target.paste(flat, (0, top // factors[1]))
-    assert target is not None
-    return target
-
-
-def _bands(image: Image.Image, multiple: int = 1) -> Iterator[tuple[int, Image.Image]]:
-    """Yield runs of whole rows, each but the last a multiple of `multiple`, with the row each starts at."""
-    rows = max(1, BAND_PIXELS // (image.width * multiple)) * multiple
-    for top in range(0, image.height, rows):
-        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
-
-
-def _flat(image: Image.Image, divisor: float) -> Image.Image:
-    """Return `image` in L or RGB, over white, its numbers brought to 8 bits."""
-    if image.mode.startswith("I;16"):
-        return _from_array(np.array(image, np.float32), _TO_EIGHT_BITS)
-    if image.mode in {"I", "F"}:
-        return _from_array(np.nan_to_num(np.array(image, np.float32), copy=False), divisor)
-    if image.mode in _ALPHA or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        ground = Image.new("RGB", layer.size, (255, 255, 255))
-        ground.paste(layer.convert("RGB"), mask=layer)  # half the time of `alpha_composite`
-        return ground
-    if image.mode in _PLAIN:
-        return image
-    return image.convert("L" if image.mode == "1" else "RGB")
-
-
-def _from_array(values: NDArray[np.float32], divisor: float) -> Image.Image:
-    if divisor != 1:
-        values /= divisor
-    grey = np.clip(np.rint(values, out=values), 0, _EIGHT_BITS, out=values).astype(np.uint8)
-    return Image.fromarray(grey)
-
-
-def _brightest(image: Image.Image) -> float:
-    extremes = np.array(image.getextrema(), np.float32)
-    if not np.isnan(extremes).any():
-        return float(extremes[1])
-    return max(float(np.nan_to_num(np.array(band, np.float32), copy=False).max()) for _, band in _bands(image))

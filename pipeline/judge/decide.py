@@ -1,4 +1,4 @@
-"""Scores to answers: which policies are about an image at all, and which say yes."""
+"""Decisions from scores: the images within each policy's scope, and the policies that flag them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pipeline.events.policies import Policy
 
 
 class Scoped(Protocol):
-    """What a scope asks of an event: where it came from and what is known of it."""
+    """The fields of an event that a scope tests: its source and its attributes."""
 
     @property
     def source(self) -> str: ...
@@ -22,7 +22,7 @@ class Scoped(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """`in_scope`: bool [N, P], the policy is about the image; `flagged`: bool [N, P], it says yes."""
+    """`in_scope`: bool [N, P], the image is within the policy's scope; `flagged`: bool [N, P], the policy says yes."""
 
     in_scope: NDArray[np.bool_]
     flagged: NDArray[np.bool_]
@@ -30,17 +30,17 @@ class Answers:
 
 def decide(policies: Sequence[Policy], over: NDArray[np.bool_], events: Sequence[Scoped]) -> Answers:
     """
-    Turn scores at or over their thresholds, bool [N, P], into the policies' answers about N events.
+    Apply scopes and parents to `over`, bool [N, P]: scores that are at or over their policy's threshold.
 
-    A policy says no outside its scope, and one with a parent wherever that says no. A parent has no parent of its own.
+    A policy says no outside its scope. A child also says no wherever its parent does. A parent is never a child.
     """
     in_scope = np.ones_like(over)
-    for place, policy in enumerate(policies):
+    for index, policy in enumerate(policies):
         if policy.scope is not None:
-            in_scope[:, place] = [policy.scope.admits(event.source, event.attributes) for event in events]
+            in_scope[:, index] = [policy.scope.admits(event.source, event.attributes) for event in events]
     flagged = over & in_scope
-    places = {policy.id: place for place, policy in enumerate(policies)}
-    for place, policy in enumerate(policies):
+    indices = {policy.id: index for index, policy in enumerate(policies)}
+    for index, policy in enumerate(policies):
         if policy.parent is not None:
-            flagged[:, place] &= flagged[:, places[policy.parent]]
+            flagged[:, index] &= flagged[:, indices[policy.parent]]
     return Answers(in_scope, flagged)

@@ -1,14 +1,14 @@
-"""A flag made again from its own fields and the archived embedding, and shown prompt by prompt."""
+"""Explanation of a flag: its score computed again from the archived embedding, prompt by prompt."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.events.outcomes import flag_id
-from pipeline.events.policies import Aggregate
+from pipeline.events.policies import Aggregate, Policy
+from pipeline.events.wire.flag import FlagRecord
 from pipeline.judge.score import REFERENCE_MARGIN, Judge
 
 Side = Literal["prompt", "contrast", "background"]
@@ -17,9 +17,9 @@ Side = Literal["prompt", "contrast", "background"]
 @dataclass(frozen=True, slots=True)
 class Contribution:
     """
-    One text's cosine with the image, and its share of the pool on its side, 0 to 1.
+    One text's cosine with the image, and its share, 0 to 1, among the texts on its side.
 
-    Where a head scores, texts only say what the image is near to.
+    If a head scores the policy, its texts are not part of the score. They only describe the image.
     """
 
     side: Side
@@ -31,10 +31,10 @@ class Contribution:
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """
-    Why a policy flagged an image.
+    Explanation of one flag.
 
-    `score` is what the reference makes of the archived embedding; `stated` what the flag says. `differences` is empty
-    when the flag is proved, and says otherwise what is not as the flag says.
+    `score`: the reference score of the archived embedding; `stated`: the score in the flag. `differences`: one line for
+    each value that differs from the flag's. It is empty when the flag is proved.
     """
 
     policy_id: str
@@ -50,53 +50,59 @@ class Explanation:
         return not self.differences
 
 
-def explain(flag: Mapping[str, Any], embedding: NDArray[np.float16], content: str, judge: Judge) -> Explanation:
+def explain(flag: FlagRecord, embedding: NDArray[np.float16], content: str, judge: Judge) -> Explanation:
     """
-    Make `flag`, the fields of a flag event, again.
+    Compute a flag again and compare the two.
 
-    `embedding`: float16 [D], as archived, of the image with the digest `content`. `judge` is of the policy set that the
-    flag names, by the model that it names.
+    `embedding`: the archived embedding, float16 [D], of the image with the digest `content`. `judge` must have the
+    policy set and the model that the flag names.
     """
     policies = judge.bank.policy_set.policies
-    place = next((i for i, policy in enumerate(policies) if policy.id == flag["policy"]["id"]), None)
-    if place is None:
-        told = f"the policy set has no policy `{flag['policy']['id']}`"
-        return Explanation(flag["policy"]["id"], float("nan"), flag["score"], flag["threshold"], (), (told,))
-    policy, bank = policies[place], judge.bank
-    score = judge.reference_score(embedding, place)
-    own = flag_id(flag["event"]["source"], flag["event"]["id"], policy.id, policy.digest, bank.model_digest)
-    checks = {
-        "the model": (flag["model_digest"], bank.model_digest),
-        "the policy set": (flag["policy_set_digest"], bank.policy_set.digest),
-        "the policy": (flag["policy"]["digest"], policy.digest),
-        "the threshold": (flag["threshold"], policy.threshold),
-        "the image's bytes": (flag["image"]["content_digest"], content),
-        "the flag's id": (flag["flag_id"], str(own)),
-    }
-    differences = [
-        f"{name}: the flag says {said}, here it is {here}" for name, (said, here) in checks.items() if said != here
-    ]
-    if abs(score - flag["score"]) > REFERENCE_MARGIN:
-        differences.append(f"the score: the flag says {flag['score']:.4f}, made again it is {score:.4f}")
-    if score < policy.threshold:
-        differences.append(f"the score made again, {score:.4f}, is under the threshold, {policy.threshold:.4f}")
-    return Explanation(
-        policy.id, score, flag["score"], policy.threshold, _contributions(judge, place, embedding), tuple(differences)
-    )
+    index = next((i for i, policy in enumerate(policies) if policy.id == flag.policy.id), None)
+    if index is None:
+        missing = f"the policy set has no policy `{flag.policy.id}`"
+        return Explanation(flag.policy.id, float("nan"), flag.score, flag.threshold, (), (missing,))
+    policy, score = policies[index], judge.reference_score(embedding, index)
+    differences = (*_other_values(flag, policy, content, judge), *_other_scores(flag, policy, score))
+    contributions = _contributions(judge, index, embedding)
+    return Explanation(policy.id, score, flag.score, policy.threshold, contributions, differences)
 
 
-def _contributions(judge: Judge, place: int, embedding: NDArray[np.float16]) -> tuple[Contribution, ...]:
+def _other_values(flag: FlagRecord, policy: Policy, content: str, judge: Judge) -> list[str]:
     bank = judge.bank
-    policy, vector = bank.policy_set.policies[place], embedding.astype(np.float64)
+    own = flag_id(flag.event.source, flag.event.id, policy.id, policy.digest, bank.model_digest)
+    checks = {
+        "the model": (flag.model_digest, bank.model_digest),
+        "the policy set": (flag.policy_set_digest, bank.policy_set.digest),
+        "the policy": (flag.policy.digest, policy.digest),
+        "the threshold": (flag.threshold, policy.threshold),
+        "the image's bytes": (flag.image.content_digest, content),
+        "the flag's id": (flag.flag_id, str(own)),
+    }
+    return [f"{name}: the flag says {said}, here it is {here}" for name, (said, here) in checks.items() if said != here]
+
+
+def _other_scores(flag: FlagRecord, policy: Policy, score: float) -> list[str]:
+    found = []
+    if abs(score - flag.score) > REFERENCE_MARGIN:
+        found.append(f"the score: the flag says {flag.score:.4f}, computed again it is {score:.4f}")
+    if score < policy.threshold:
+        found.append(f"the score computed again, {score:.4f}, is under the threshold, {policy.threshold:.4f}")
+    return found
+
+
+def _contributions(judge: Judge, index: int, embedding: NDArray[np.float16]) -> tuple[Contribution, ...]:
+    bank = judge.bank
+    policy, vector = bank.policy_set.policies[index], embedding.astype(np.float64)
 
     def of(side: Side, texts: tuple[str, ...], rows: tuple[int, int]) -> list[tuple[Side, str, float]]:
         cosines = (bank.vectors[rows[0] : rows[1]].astype(np.float64) @ vector).tolist()
         return [(side, text, cosine) for text, cosine in zip(texts, cosines, strict=True)]
 
     found: list[Contribution] = []
-    against = of("contrast", policy.contrast, bank.contrast_rows[place])
+    against = of("contrast", policy.contrast, bank.contrast_rows[index])
     against += of("background", bank.policy_set.background.prompts, bank.background_rows)
-    for pool in (of("prompt", policy.prompts, bank.prompt_rows[place]), against):
+    for pool in (of("prompt", policy.prompts, bank.prompt_rows[index]), against):
         if not pool:
             continue
         shares = _shares(bank.logit_scale * np.array([cosine for *_, cosine in pool]), policy.aggregate)
@@ -108,7 +114,7 @@ def _contributions(judge: Judge, place: int, embedding: NDArray[np.float16]) -> 
 
 
 def _shares(logits: NDArray[np.float64], aggregate: Aggregate) -> NDArray[np.float64]:
-    """Return how much of what is pooled each logit is: the derivative of the pool by it, float64 [N]."""
+    """Return the share of each logit in the pool, float64 [N]: the derivative of the pooled value by that logit."""
     if aggregate is Aggregate.MEAN:
         return np.full(len(logits), 1 / len(logits))
     weights = np.exp(logits - logits.max()) if aggregate is Aggregate.LOG_MEAN_EXP else logits == logits.max()

@@ -1,4 +1,4 @@
-"""Similarities to scores: every policy of a set for every embedding, from one matrix product."""
+"""Scores of every policy of a set for every embedding, from one matrix product."""
 
 import math
 from collections.abc import Callable
@@ -13,19 +13,20 @@ from pipeline.errors import PolicyError, ScoreFault
 from pipeline.events.policies import Aggregate, Policy, PromptBank, ScoreKind
 from pipeline.judge.segments import layout_columns
 
-# Within this distance of a threshold, float32's rounding could decide; the float64 reference does instead.
+# Closer to a threshold than this, float32 rounding could change the answer, so the float64 reference decides.
 REFERENCE_MARGIN = 1e-3
 
-# exp of a logit over this overflows float32; only temperatures above it (CLIP's highest is 100) are shifted down.
+# The exponential of a larger logit overflows float32. Logits are shifted down only where the logit scale is above this
+# (CLIP's highest is 100).
 _HIGHEST_LOGIT = 80.0
 
-# A pooled sum below this has lost float32's precision; its score is computed by the reference.
+# A smaller pooled sum has lost precision in float32, so the reference computes its score.
 _UNDERFLOW = np.float32(1e-30)
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """`raw`: float64 [N, P]; `flagged`: bool [N, P], at or over the policy's threshold; policies in set order."""
+    """`raw`: float64 [N, P]; `flagged`: bool [N, P], at or over the policy's threshold. Policies are in set order."""
 
     raw: NDArray[np.float64]
     flagged: NDArray[np.bool_]
@@ -33,12 +34,12 @@ class Scores:
 
 class Judge:
     """
-    Scores embeddings against one prompt bank. Pure once built; building it lays the bank out for the fast path.
+    Scores embeddings against one prompt bank. Pure after construction, which arranges the bank for the fast path.
 
-    A policy pools the logits (logit scale × cosine) of its prompts: by log-mean-exp, so that more prompts do not by
-    themselves raise a score, by their maximum or by their mean. `similarity` scores are the pooled prompts; `contrast`
-    scores are the pooled prompts minus the pooled contrast prompts together with the set's background; `linear` scores
-    are those of the policy's head, one more column of the same product.
+    A policy pools the logits (logit scale × cosine) of its prompts by their maximum, their mean, or log-mean-exp. With
+    log-mean-exp, more prompts do not by themselves raise a score. A `similarity` score is the pooled prompts. A
+    `contrast` score is the pooled prompts minus the pool of the contrast prompts and the set's background. A `linear`
+    score is computed by the policy's head, which is one more column of the same product.
     """
 
     def __init__(self, bank: PromptBank) -> None:
@@ -54,15 +55,15 @@ class Judge:
         headed = np.array([policy.head is not None for policy in policies], dtype=bool)
         self._summed, self._highest = (by[kind] & ~headed for kind in (Aggregate.LOG_MEAN_EXP, Aggregate.MAX))
         self._linear = by[Aggregate.MEAN] | headed
-        # Segments: the background, each policy's prompts, each one's contrast, and the background again, for maxima.
+        # Segments: the background, the prompts of each policy, their contrasts, and for maxima the background again.
         summed = np.concatenate([[True], self._summed, self._summed, [False]])
         highest = np.concatenate([[False], self._highest, self._highest, [self._highest.any()]])
         self._sums, columns = layout_columns(rows, summed, 0)
         self._maxima, more = layout_columns(rows, highest, len(columns))
         columns += more
         self._pooled = len(columns)
-        means = [self._linear_vector(place) for place in np.flatnonzero(self._linear).tolist()]
-        heads = [policies[place].head for place in np.flatnonzero(self._linear).tolist()]
+        means = [self._linear_vector(index) for index in np.flatnonzero(self._linear).tolist()]
+        heads = [policies[index].head for index in np.flatnonzero(self._linear).tolist()]
         if wrong := [head for head in heads if head and len(head.weights) != bank.vectors.shape[1]]:
             raise PolicyError(
                 f"a head has {len(wrong[0].weights)} weights and embeddings have {bank.vectors.shape[1]} dimensions: "
@@ -80,10 +81,10 @@ class Judge:
         """
         Score every policy for every embedding.
 
-        `embeddings`: float16 [N, D], as archived. Cost is one [N, D] x [D, K] product and one exponential an entry.
-        Raises `ScoreFault` when a score is not finite.
+        `embeddings`: float16 [N, D], as archived. The cost is one [N, D] x [D, K] product and one exponential per entry
+        of the result. Raises `ScoreFault` when a score is not finite.
         """
-        # Exact, and ten times as quick as numpy's own: widening was half of the whole product's time.
+        # This conversion is exact and ten times as fast as numpy's, which took half of the time of this method.
         wide = np.asarray(numkong.astype(embeddings, "float32"))
         raw = self._fast(wide @ self._logits).astype(np.float64)
         certain = (np.abs(raw - self._thresholds) >= REFERENCE_MARGIN) & np.isfinite(raw)
@@ -93,7 +94,7 @@ class Judge:
         return Scores(raw, raw >= self._thresholds)
 
     def _require_finite(self, raw: NDArray[np.float64]) -> None:
-        """Raise `ScoreFault` for a score that is not a number: it must not read as one under its threshold."""
+        """Raise `ScoreFault` for a score that is not finite: NaN would pass for a score under the threshold."""
         if not np.isfinite(raw).all():
             policy = self.bank.policy_set.policies[int(np.argwhere(~np.isfinite(raw))[0][1])]
             raise ScoreFault(f"policy `{policy.id}` has a score that is not a finite number: nothing follows from it")
@@ -102,8 +103,8 @@ class Judge:
         """
         Return one policy's score for one embedding, float16 [D], in float64.
 
-        Products of a float16 and a float32 are exact in float64 and `math.fsum` rounds once, so the result does not
-        depend on an order of summation: the same today, in a back-test and on another machine.
+        Products of a float16 and a float32 are exact in float64 and `math.fsum` rounds once. The result therefore does
+        not depend on the order of summation: a worker, a back-test and another machine compute the same number.
         """
         head = self.bank.policy_set.policies[policy].head
         if head is not None:
@@ -119,9 +120,10 @@ class Judge:
 
     def _linear_vector(self, policy: int) -> NDArray[np.float64]:
         """
-        Return the vector whose logit is the score, float64 [D].
+        Return the vector, float64 [D], whose logit with an embedding is the score, before the bias of a head.
 
-        That is the head's, or the mean of the prompts' minus that of what is against them.
+        It is the head's weights over the logit scale, or the mean prompt vector minus the mean vector of the contrast
+        prompts and the background.
         """
         bank, head = self.bank, self.bank.policy_set.policies[policy].head
         if head is not None:
@@ -142,7 +144,7 @@ class Judge:
         return self.bank.vectors.astype(np.float64)
 
     def _fast(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Pool logits, float32 [N, K] (overwritten), to scores, float32 [N, P]; NaN where float32 does not suffice."""
+        """Pool `logits`, float32 [N, K], overwritten, to scores, float32 [N, P]; NaN where precision was lost."""
         count = len(self._thresholds)
         terms = logits[:, : self._pooled]
         if self._shift:
@@ -170,7 +172,7 @@ class Judge:
 
 
 def _alone(policy: Policy, against: float) -> bool:
-    """Tell whether a policy's prompts are compared with nothing."""
+    """Tell whether a policy's prompts are scored alone, without contrast or background."""
     return policy.score is ScoreKind.SIMILARITY or against == 0
 
 

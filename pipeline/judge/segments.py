@@ -1,4 +1,4 @@
-"""Columns of a matrix by what is pooled together, so that pooling is a few operations, however many policies."""
+"""Column layout of the logit matrix: segments of equal length lie together, so that a few operations pool them all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Segments of one length, side by side from column `start`: pooling them is one operation."""
+    """Adjacent segments of one length, from column `start` on. One operation pools them."""
 
     segments: NDArray[np.intp]
     start: int
@@ -26,9 +26,9 @@ def layout_columns(
     rows: Sequence[tuple[int, int]], wanted: NDArray[np.bool_], first: int
 ) -> tuple[list[Pool], list[int]]:
     """
-    Lay the wanted segments (start, stop) of `rows` out by their length, from column `first`.
+    Assign columns, from column `first` on, to the wanted segments (start, stop) of `rows`, grouped by length.
 
-    `wanted`: bool, one a segment; empty ones have no column. Returns the pools, and the row each column is for.
+    `wanted`: bool, one per segment. Empty segments have no column. Returns the pools, and the row of each column.
     """
     by_length: dict[int, list[int]] = {}
     for segment in np.flatnonzero(wanted).tolist():

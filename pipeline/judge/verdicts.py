@@ -12,7 +12,7 @@ from pipeline.events.policies import Mode, Policy, PromptBank
 from pipeline.judge.decide import decide
 from pipeline.judge.score import Judge
 
-# Of the contrast and background prompts, a flag event names the nearest few: those that almost spoke against it.
+# The number of contrast and background prompts in a flag event, nearest first: they came closest to preventing it.
 NEAREST_CONTRAST = 5
 
 
@@ -22,8 +22,8 @@ def judge_images(
     """
     Judge decoded images by their embeddings, float32 [N, D].
 
-    What is judged is each embedding as archived: rounded to float16. `time` is when, with its zone UTC: policies
-    expire by it.
+    Embeddings are rounded to float16 first, as they are archived. `time` is the time of the verdicts, in UTC. A policy
+    that has expired by then flags nothing.
     """
     if not images:
         return []
@@ -63,11 +63,11 @@ def _flag(
     image: DecodedImage,
     embedding: NDArray[np.float16],
     bank: PromptBank,
-    place: int,
+    index: int,
     score: float,
     raises: Sequence[Raise],
 ) -> FlagEvent:
-    policy = bank.policy_set.policies[place]
+    policy = bank.policy_set.policies[index]
     own = flag_id(image.event.source, image.event.id, policy.id, policy.digest, bank.model_digest)
     vector = embedding.astype(np.float32)
 
@@ -75,8 +75,8 @@ def _flag(
         cosines = (bank.vectors[rows[0] : rows[1]] @ vector).tolist()
         return [PromptSimilarity(kind, text, cosine) for text, cosine in zip(texts, cosines, strict=True)]
 
-    prompts = similarities("prompt", policy.prompts, bank.prompt_rows[place])
-    against = similarities("contrast", policy.contrast, bank.contrast_rows[place])
+    prompts = similarities("prompt", policy.prompts, bank.prompt_rows[index])
+    against = similarities("contrast", policy.contrast, bank.contrast_rows[index])
     against += similarities("background", bank.policy_set.background.prompts, bank.background_rows)
     against.sort(key=lambda each: -each.similarity)
     raised_by = tuple(each for each in raises if each.policy.parent == policy.id)

@@ -1,8 +1,8 @@
 """
-A bundle's towers in less room on disk, computing in float32 as before.
+Compact storage of a bundle's towers, which still compute in float32.
 
-Weights of the image tower are stored as float16, whose rounding is far below a photograph's noise; those of the text
-tower as int8 with a scale a row or column, since a vocabulary is most of it.
+Weights of the image tower are stored as float16: its rounding is far below a photograph's noise. Weights of the text
+tower are stored as int8 with a scale for each row or column, since most of that tower is its vocabulary.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ from pipeline.models.onnx_files import save_graph
 
 
 def compact_bundle(folder: Path) -> Manifest:
-    """Store the towers of the bundle in `folder` compactly, write its manifest anew and return it."""
+    """Store the towers of the bundle in `folder` compactly; write its new manifest and return it."""
     manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     store_half(folder / manifest.image_tower, folder / manifest.image_tower)
     quantise_weights(folder / manifest.text_tower, folder / manifest.text_tower)

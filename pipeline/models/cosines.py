@@ -1,4 +1,4 @@
-"""The cosines of embeddings, row by row."""
+"""Cosines of embeddings, row by row."""
 
 import numpy as np
 from numpy.typing import NDArray

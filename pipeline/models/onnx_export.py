@@ -1,4 +1,4 @@
-"""A tower of PyTorch to an ONNX file, whatever model it is of."""
+"""Export of a PyTorch tower to an ONNX file."""
 
 from pathlib import Path
 
@@ -6,29 +6,30 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.models.onnx_files import save_graph, strip_notes
+from pipeline.models.quiet import quiet_libraries
 
 OPSET = 18
 LARGEST_BATCH = 4096
 
 
-def export_tower(graph: nn.Module, example: Tensor, given: str, made: str, path: Path) -> list[Path]:
+def export_tower(graph: nn.Module, example: Tensor, input_name: str, output_name: str, path: Path) -> list[Path]:
     """
-    Write `graph` to `path` with a dynamic first axis; returns the files written.
+    Write `graph` to `path` with a dynamic first axis; return the files written.
 
-    `example`: an input of at least two rows. `given` and `made` name input and output; the exporter fails when an
-    inner node has the output's name already.
+    `example`: an input of at least two rows. The exporter fails when an inner node already has the name `output_name`.
     """
-    program = torch.onnx.export(
-        graph.eval(),
-        (example,),
-        input_names=[given],
-        output_names=[made],
-        dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=LARGEST_BATCH)},),
-        opset_version=OPSET,
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-    )
+    with quiet_libraries():
+        program = torch.onnx.export(
+            graph.eval(),
+            (example,),
+            input_names=[input_name],
+            output_names=[output_name],
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=LARGEST_BATCH)},),
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
     assert program is not None
     model = program.model_proto
     strip_notes(model)

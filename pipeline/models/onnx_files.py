@@ -1,15 +1,15 @@
-"""ONNX graphs as files. Needs no torch: engines are built where there is none."""
+"""ONNX graphs as files. Needs no torch: engines are built where torch is not installed."""
 
 from pathlib import Path
 
 import onnx
 
-# Protocol buffers end at 2 GiB; weights of more go to a file beside the graph.
+# Protocol buffers hold at most 2 GiB; larger weights go to a file beside the graph.
 LARGEST_FILE_BYTES = 1900 << 20
 
 
 def save_graph(model: onnx.ModelProto, path: Path) -> list[Path]:
-    """Check a graph and write it, its weights beside it when they are too many for one file; returns the files."""
+    """Check a graph and write it, weights too large for one file beside it; return the files written."""
     if sum(len(tensor.raw_data) for tensor in model.graph.initializer) > LARGEST_FILE_BYTES:
         weights = path.with_suffix(".weights")
         onnx.save(model, path, save_as_external_data=True, location=weights.name)
@@ -21,8 +21,8 @@ def save_graph(model: onnx.ModelProto, path: Path) -> list[Path]:
 
 
 def strip_notes(model: onnx.ModelProto) -> None:
-    """Drop what the exporter notes beside the graph: stack traces with the paths of the machine it ran on."""
+    """Drop the exporter's notes in the graph: stack traces with the paths of the machine it ran on."""
     graph = model.graph
-    for noted in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        del noted.metadata_props[:]
-        noted.doc_string = ""
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""

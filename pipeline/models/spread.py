@@ -1,4 +1,4 @@
-"""Some of many, spread over all of them."""
+"""Evenly spaced samples."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -7,7 +7,7 @@ Item = TypeVar("Item")
 
 
 def spread(items: Sequence[Item], most: int) -> Sequence[Item]:
-    """Return `most` of `items` at even distances, or all when they are no more."""
+    """Return `most` of `items` at even distances, or all of them when there are fewer."""
     if len(items) <= most:
         return items
-    return [items[place * len(items) // most] for place in range(most)]
+    return [items[i * len(items) // most] for i in range(most)]

@@ -1,4 +1,4 @@
-"""Originals of archived images, by the broker and the rules for references of the settings."""
+"""Originals of archived images, read from the broker and fetched by the settings' rules for references."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,6 +13,6 @@ from pipeline.settings import Settings
 
 @contextmanager
 def open_originals(settings: Settings) -> Iterator[Originals]:
-    """Hold what fetches the images of archived embeddings."""
+    """Hold the connections that fetch the images of archived embeddings."""
     with closing(OffsetReader(connection_of(settings))) as reader, closing(Fetcher(fetch_rules(settings))) as fetcher:
         yield Originals(reader, fetcher)

@@ -1,38 +1,52 @@
-"""What of the archive is not to be shown: whatever a restricted policy flags."""
+"""Archived images that must not be shown, because a restricted policy flags them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline.archive.dataset import Archive
-from pipeline.cli.policies.publish import active_policy_set
-from pipeline.cli.transition import note_access
-from pipeline.encode.ports import TextEncoder
-from pipeline.encode.prompt_bank import build_prompt_bank
+from pipeline.archive.search import Neighbour
 from pipeline.errors import UsageError
 from pipeline.evaluation.backtest.batches import COLUMNS, part_of
 from pipeline.evaluation.backtest.compare import answers_of
-from pipeline.judge.score import Judge
-from pipeline.settings import Settings
+from pipeline.operations.workbench import Workbench
+from pipeline.releases.current import active_policy_set
 
 
-class Guard:
-    """Tells which archived images a restricted policy flags, by the set that workers of these settings judge by."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Neighbours that may be shown, and the number of neighbours withheld."""
 
-    def __init__(self, settings: Settings, encoder: TextEncoder, command: str) -> None:
-        policy_set = active_policy_set(settings)
+    images: tuple[Neighbour, ...]
+    withheld: int
+
+
+class RestrictedImages:
+    """
+    The restricted images of the archive, by the active policy set of the settings.
+
+    Records the access under `command`. Raises `UsageError` when there is no policy set to ask, and `BrokerFault`.
+    """
+
+    def __init__(self, workbench: Workbench, command: str) -> None:
+        policy_set = active_policy_set(workbench.settings, workbench.progress)
         if policy_set is None:
             raise UsageError("no policies, so what is restricted is not known: set WATCHWORD_POLICIES to their folder")
-        self._judge = (
-            Judge(build_prompt_bank(policy_set, encoder)) if note_access(policy_set.policies, command) else None
-        )
+        restricted = workbench.access.note(policy_set.policies, command)
+        self._workbench = workbench
+        self._judge = workbench.judge(policy_set) if restricted else None
 
-    def withheld(self, archive: Archive, model: str, keys: Sequence[str]) -> set[str]:
-        """Return those of these records whose image is not to be shown."""
+    def left_out_of(self, found: Sequence[Neighbour]) -> Shown:
+        """Return images of the workbench's model without those that a restricted policy flags."""
+        withheld = self.among([each.key for each in found])
+        return Shown(tuple(each for each in found if each.key not in withheld), len(withheld))
+
+    def among(self, keys: Sequence[str]) -> set[str]:
+        """Return the keys, of archived images of the workbench's model, whose image must not be shown."""
         if self._judge is None:
             return set()
         found: set[str] = set()
-        for batch in archive.of(model, "key", keys, ["key", *COLUMNS]):
+        for batch in self._workbench.archive.of(self._workbench.bundle.digest, "key", keys, ["key", *COLUMNS]):
             flagged = answers_of(self._judge, part_of(batch)).withheld()
             found |= set(batch.column("key").filter(pa.array(flagged)).to_pylist())
         return found

@@ -61,7 +61,8 @@ class Workbench:
     @cached_property
     def encoder(self) -> LocalEncoder:
         """Both towers of the bundle, in this process."""
-        return LocalEncoder(self.bundle)
+        with self.progress.working("loading the model"):
+            return LocalEncoder(self.bundle)
 
     @cached_property
     def texts(self) -> CachedTextEncoder:
@@ -82,7 +83,9 @@ class Workbench:
 
     def bank(self, policy_set: PolicySet) -> PromptBank:
         """Return the texts of a policy set as this model encodes them."""
-        return build_prompt_bank(policy_set, self.texts)
+        texts = self.texts
+        with self.progress.working("encoding the policies' texts"):
+            return build_prompt_bank(policy_set, texts)
 
     def judge(self, policy_set: PolicySet) -> Judge:
         """Return the judge of a policy set under this model."""

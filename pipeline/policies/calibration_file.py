@@ -1,33 +1,25 @@
-"""The calibration of a policy: a file beside its own, and what it makes of a threshold."""
+"""Calibration file of a policy, stored next to it: a threshold, a probability curve and their evidence."""
 
 import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, StringConstraints, ValidationError
 
-from pipeline.bounded import open_regular, why
+from pipeline.bounded import why
 from pipeline.errors import PolicyError
 from pipeline.events.calibration import Calibration, Isotonic, Platt
 from pipeline.events.policies import Background, Policy
 from pipeline.policies.compile import digest_of
 from pipeline.policies.json_files import read_json
-from pipeline.policies.reports import Reports
-from pipeline.policies.schema import Target
 from pipeline.policies.validation_errors import told
 from pipeline.visible import one_line
 
 FOLDER = "calibrations"
-MOST_FILES = 10_000
-# Labels of more bytes than this are not read to see whether they are those that a calibration was fitted on.
-MOST_LABEL_BYTES = 1 << 30
 _SCORED_BY = ("prompts", "contrast", "templates", "score", "aggregate")
 
 
@@ -38,7 +30,7 @@ class _Strict(BaseModel):
 def _rising(knots: list[tuple[float, float]]) -> list[tuple[float, float]]:
     for before, after in itertools.pairwise(knots):
         if after[0] < before[0] or after[1] < before[1]:
-            raise ValueError("knots of score and probability that both rise are expected")
+            raise ValueError("scores and probabilities of the knots must both rise")
     return knots
 
 
@@ -46,7 +38,7 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
 Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
-# Of a policy or of a child of one.
+# The id of a policy, or of a child with its parent's id before it.
 PartId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$", max_length=200)]
 
 
@@ -68,7 +60,7 @@ class PlattFile(_Strict):
 
 
 def curve_file(curve: Isotonic | Platt) -> IsotonicFile | PlattFile:
-    """Return a curve as it is stored."""
+    """Return a curve in its stored form."""
     if isinstance(curve, Platt):
         return PlattFile(slope=curve.slope, intercept=curve.intercept)
     return IsotonicFile(knots=list(curve.knots))
@@ -76,10 +68,10 @@ def curve_file(curve: Isotonic | Platt) -> IsotonicFile | PlattFile:
 
 class Evidence(_Strict):
     """
-    What was seen of the data: labels of different images, how many of them are right, and over the threshold.
+    Counts of the labels, one label per image: all, positive, flagged, and both flagged and positive.
 
-    `images_per_day` is the stream's, for a queue; `base_rate` what was declared, None when labels said how they were
-    drawn.
+    `images_per_day` is the stream's rate, for a queue. `base_rate` is the declared rate of positives, None when the
+    labels have sampling probabilities.
     """
 
     labels: Count
@@ -94,8 +86,8 @@ class CalibrationFile(_Strict):
     """
     A calibration as stored: `calibrations/<policy id>.json` in the folder of its policy.
 
-    `prompts`, `model` and `data` are digests of what it was fitted on; `data_file` says where the labels were, seen
-    from the folder.
+    `prompts`, `model` and `data` are digests of the inputs of the fit. `data_file` is the path of the labels, relative
+    to the folder.
     """
 
     policy: PartId
@@ -112,14 +104,14 @@ class CalibrationFile(_Strict):
     fitted_at: datetime
 
     def save(self, folder: Path) -> Path:
-        """Write it beside the policies of `folder` and return where."""
+        """Write the file in the policy folder `folder`, and return its path."""
         path = folder / FOLDER / f"{self.policy}.json"
         path.parent.mkdir(exist_ok=True)
         path.write_text(self.model_dump_json(indent=2) + "\n")
         return path
 
     def calibration(self, stale: tuple[str, ...]) -> Calibration:
-        """Return what a flag says of it."""
+        """Return the calibration with its stale inputs, as flags name it."""
         return Calibration(
             digest=digest_of(json.loads(self.model_dump_json())),
             data=self.data,
@@ -138,9 +130,9 @@ class CalibrationFile(_Strict):
 
 class WatchedGrid(_Strict):
     """
-    The thresholds that fits under watch test, the strictest first: `calibrations/<policy id>.grid`.
+    The thresholds that sequential fits test, strictest first, stored as `calibrations/<policy id>.grid`.
 
-    They were chosen at the first fit, for the scores of these prompts and this model, and for this target.
+    The first fit chose them, for the scores of these prompts and this model, and for this target.
     """
 
     prompts: Digest
@@ -151,7 +143,7 @@ class WatchedGrid(_Strict):
 
     @classmethod
     def load(cls, folder: Path, policy_id: str) -> "WatchedGrid | None":
-        """Return what is kept of a policy, None when nothing is. Raises `PolicyError`."""
+        """Return the stored grid of a policy, None if there is none. Raises `PolicyError`."""
         path = folder / FOLDER / f"{policy_id}.grid"
         if not os.path.lexists(path):
             return None
@@ -159,100 +151,22 @@ class WatchedGrid(_Strict):
             return read_json(cls, path)
         except (OSError, ValidationError) as error:
             reason = told(error) if isinstance(error, ValidationError) else why(error)
-            message = f"{one_line(path)}:1:1: no thresholds under watch: {reason}; remove it to begin again"
+            message = f"{one_line(path)}:1:1: not a grid of sequential thresholds: {reason}; remove it to begin again"
             raise PolicyError(message) from error
 
     def save(self, folder: Path, policy_id: str) -> None:
-        """Keep it."""
+        """Write the file in the policy folder `folder`."""
         path = folder / FOLDER / f"{policy_id}.grid"
         path.parent.mkdir(exist_ok=True)
         path.write_text(self.model_dump_json(indent=2) + "\n")
 
     def same_scores(self, other: "WatchedGrid") -> bool:
-        """Tell whether both are about the same scores and target."""
+        """Tell whether both grids have the same scores and target."""
         return self.model_copy(update={"thresholds": other.thresholds}) == other
 
 
-@dataclass(frozen=True, slots=True)
-class Calibrations:
-    """The calibrations of a folder, by policy id."""
-
-    folder: Path
-    files: dict[str, CalibrationFile]
-
-    @classmethod
-    def load(cls, folder: Path) -> "Calibrations":
-        """Read every calibration of `folder`. Raises `PolicyError` that shows every mistake."""
-        reports, files = Reports(), {}
-        for path in _listed(folder / FOLDER):
-            try:
-                file = read_json(CalibrationFile, path)
-            except (OSError, ValidationError) as error:
-                reason = told(error) if isinstance(error, ValidationError) else why(error)
-                reports.add(path, "file", partial(_no_calibration, path, reason))
-                continue
-            if file.policy != path.stem:
-                reports.add(path, "file", partial(_no_calibration, path, f"it is one of `{file.policy}`"))
-            files[file.policy] = file
-        if reports:
-            raise reports.error()
-        return cls(folder, files)
-
-    def fit(self, policy: Policy, target: Target, background: Background) -> Policy:
-        """Give a policy that has a calibration here its threshold, and say what has changed since."""
-        file = self.files[policy.id]
-        stale = tuple(self._stale(file, policy, target, background))
-        return replace(
-            policy,
-            threshold=file.threshold,
-            provisional=file.precision is None or bool(stale),
-            model=file.model,
-            calibration=file.calibration(stale),
-        )
-
-    def _stale(self, file: CalibrationFile, policy: Policy, target: Target, background: Background) -> Iterator[str]:
-        """Yield what has changed; the model is another matter, known at judging only."""
-        if file.prompts != prompts_digest(policy, background):
-            yield "prompts"
-        if target != Target(file.precision, file.confidence or target.confidence, file.queue):
-            yield "target"
-        labels = self.folder / file.data_file if file.data_file else None
-        if labels is not None and _other_data(labels, file.data):
-            yield "data"
-
-
-def _listed(folder: Path) -> list[Path]:
-    if not os.path.lexists(folder):
-        return []
-    try:
-        with os.scandir(folder) as entries:
-            found = [folder / each.name for each in itertools.islice(entries, 2 * MOST_FILES + 1)]
-    except OSError as error:
-        raise PolicyError(f"{one_line(folder)}:1:1: cannot be listed: {why(error)}") from error
-    if len(found) > 2 * MOST_FILES:
-        raise PolicyError(
-            f"{one_line(folder)}:1:1: more than {2 * MOST_FILES:,} files; is this a folder of calibrations?"
-        )
-    return sorted(path for path in found if path.suffix == ".json")
-
-
-def _no_calibration(path: Path, reason: str) -> str:
-    return f"{one_line(path)}:1:1: no calibration: {reason}; fit it again, or remove it"
-
-
-def _other_data(labels: Path, digest: str) -> bool:
-    """Tell whether a file of labels is there and is not the one of this digest."""
-    try:
-        with open_regular(labels, MOST_LABEL_BYTES) as content:
-            return hashlib.file_digest(content, "sha256").hexdigest() != digest
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-
-
 def prompts_digest(policy: Policy, background: Background) -> str:
-    """Return the digest of all that makes a policy's score of an embedding."""
+    """Return the digest of everything that a policy's score depends on, except the model."""
     if policy.head is not None:
         return digest_of([policy.head.weights, policy.head.bias])
     return digest_of([[getattr(policy, name) for name in _SCORED_BY], background.prompts, background.templates])

@@ -1,4 +1,4 @@
-"""What policy files mean: policies, and their set under the digest of all of it."""
+"""Compilation of policy files to policies and a policy set, with their digests."""
 
 import dataclasses
 import hashlib
@@ -11,28 +11,27 @@ from pipeline.errors import UsageError
 from pipeline.events.policies import Background, Head, Mode, Policy, PolicySet, ScoreKind
 from pipeline.policies.schema import BackgroundFile, ChildFile, PolicyFile, Threshold
 
-# What a policy says to people only: no score, no flag and no word of a flag depends on it.
+# Fields for people only. No score and no flag depends on them.
 _REMARKS = frozenset({"digest", "rationale"})
 
-
-# Gives a policy the threshold that its file asks for, with what is known of it.
+# A function that gives a policy the threshold of its file, with its model, calibration and provisional mark.
 Fit = Callable[[Policy, Threshold], Policy]
 
 
 def as_written(policy: Policy, threshold: Threshold) -> Policy:
-    """Give a policy the value its file has; 0 where one is yet to be fitted: for scores, not for judging."""
+    """Return the policy with the threshold in its file, or 0 if it is not fitted yet: for scores, not for judging."""
     return dataclasses.replace(
         policy, threshold=threshold.value or 0.0, provisional=threshold.provisional, model=threshold.model
     )
 
 
 def policies_of(file: PolicyFile, fit: Fit, head: Head | None = None) -> list[Policy]:
-    """Return a file's policy and its children, each with its digest; a policy's covers what may raise its flags."""
+    """Return the policy of a file and its children, each with its digest. A policy's digest covers its children."""
     policy = Policy(
         id=file.id,
         title=file.title,
         prompts=_sorted(file.prompts),
-        # Without a part in the score it is no part of the meaning.
+        # Only with `contrast` scores does the contrast affect the score, and so the digest.
         contrast=_sorted(file.contrast) if file.score is ScoreKind.CONTRAST else (),
         templates=_sorted(file.templates),
         score=file.score,
@@ -58,12 +57,12 @@ def policies_of(file: PolicyFile, fit: Fit, head: Head | None = None) -> list[Po
 
 
 def background_of(file: BackgroundFile) -> Background:
-    """Return the background bank's texts."""
+    """Return the background of a file."""
     return Background(_sorted(file.prompts), _sorted(file.templates))
 
 
 def compose(policies: list[Policy], background: Background) -> PolicySet:
-    """Return the set that judges: those not off, by id, under the digest of everything in it."""
+    """Return the policy set: the policies that are not off, sorted by id, with the digest of them and the background."""
     active = tuple(sorted((policy for policy in policies if policy.mode is not Mode.OFF), key=lambda policy: policy.id))
     meaning = {
         "policies": [policy.digest for policy in active],
@@ -73,7 +72,7 @@ def compose(policies: list[Policy], background: Background) -> PolicySet:
 
 
 def policy_named(policy_set: PolicySet, policy_id: str) -> Policy:
-    """Return a policy of the set by its id. Raises `UsageError` with those there are."""
+    """Return a policy of the set by its id. Raises `UsageError` with the known ids."""
     for policy in policy_set.policies:
         if policy.id == policy_id:
             return policy
@@ -83,17 +82,17 @@ def policy_named(policy_set: PolicySet, policy_id: str) -> Policy:
 
 def with_digest(policy: Policy, children: Sequence[Policy] = ()) -> Policy:
     """
-    Return the policy with the digest of what it means, its children's included.
+    Return the policy with its digest, which covers its children.
 
-    What stands at its default is left out, so that a language with more in it gives old policies their old digests.
+    Fields at their default are omitted, so adding a field keeps existing digests.
     """
     meaning = dataclasses.asdict(policy)
-    told = {
+    fields = {
         field.name: meaning[field.name]
         for field in dataclasses.fields(Policy)
         if field.name not in _REMARKS and getattr(policy, field.name) != field.default
     }
-    return dataclasses.replace(policy, digest=digest_of([told, sorted(child.digest for child in children)]))
+    return dataclasses.replace(policy, digest=digest_of([fields, sorted(child.digest for child in children)]))
 
 
 def digest_of(meaning: Any) -> str:
@@ -110,7 +109,7 @@ def _child(parent: Policy, child: ChildFile) -> Policy:
         prompts=_sorted(child.prompts),
         contrast=_sorted(child.contrast) if parent.score is not ScoreKind.SIMILARITY else (),
         severity=child.severity,
-        # A child is told by its own words, also where the policy is by a head.
+        # A child is scored by its own prompts, even if a head scores its parent.
         score=ScoreKind.CONTRAST if parent.score is ScoreKind.LINEAR else parent.score,
         head=None,
         parent=parent.id,
@@ -119,11 +118,11 @@ def _child(parent: Policy, child: ChildFile) -> Policy:
 
 
 def _sorted(texts: list[str]) -> tuple[str, ...]:
-    """Return texts in an order that does not depend on how they were written down."""
+    """Return texts in an order that does not depend on their order in the file."""
     return tuple(sorted(texts))
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, date):
         return value.isoformat()
-    raise TypeError(f"`{value!r}` has no place in a digest")
+    raise TypeError(f"`{value!r}` cannot be part of a digest")

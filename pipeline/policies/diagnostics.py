@@ -1,76 +1,109 @@
-"""Places in a policy file, and messages that point at them as a compiler does."""
+"""Diagnostics of a policy folder: a collector of its errors, which shows as many as a person reads."""
 
-import difflib
-import itertools
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from pipeline.bounded import brief
-from pipeline.visible import one_line, visible
+from pipeline.errors import PolicyError
+from pipeline.visible import one_line
 
-_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-MESSAGE_CHARACTERS = 500
-# A line longer than this is shown around the place meant only.
-LINE_CHARACTERS = 160
-_BEFORE_CHARACTERS = 60
-_MOST_UNDERLINED = 80
-# Likeness costs the square of the lengths: what is longer, or one of so many, is not guessed at.
-_LONGEST_MEANT = 40
-_MOST_MEANT = 50
+MOST_OF_A_FILE = 20
+MOST_SHOWN = 100
+# After this many errors no more are looked for.
+MOST_COUNTED = 2_000
+
+NodePath = tuple[int | str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
-    """A place in a file; line and column count from 1, `width` is how many characters to underline."""
+class Document(Protocol):
+    """A file that can point at a node of its content."""
 
-    line: int
-    column: int
-    width: int = 1
+    @property
+    def path(self) -> Path: ...
 
-
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
-    """One mistake in one file."""
-
-    path: Path
-    position: Position
-    message: str
-
-    def show(self, lines: Sequence[str]) -> str:
-        """Return `file:line:column: message` with the line, of those of the file, and a caret under it."""
-        line, column = self.position.line, self.position.column
-        message = one_line(self.message[:MESSAGE_CHARACTERS])
-        head = f"{one_line(self.path)}:{line}:{column}: {message}{'…' * (len(self.message) > MESSAGE_CHARACTERS)}"
-        if not 0 < line <= len(lines):
-            return head
-        before, meant_text, after = _around(lines[line - 1], column - 1, self.position.width)
-        gutter = f"{line:5} | "
-        indent = "".join("\t" if c == "\t" else " " for c in before)
-        carets = "^" * max(1, len(meant_text))
-        return f"{head}\n{gutter}{before}{meant_text}{after}\n{' ' * (len(gutter) - 2)}| {indent}{carets}"
+    def report(self, node_path: NodePath, message: str, *, key: bool = False) -> str: ...
 
 
-def lines_of(text: str) -> list[str]:
-    """Return the lines of a YAML text, as YAML counts them."""
-    return _BREAK.split(text)
+class Origin(Protocol):
+    """Content whose nodes were written in one or more documents."""
+
+    def written_at(self, node_path: NodePath) -> tuple[Document, NodePath]: ...
 
 
-def closest_match(name: str, known: Iterable[str]) -> str | None:
-    """Return what was meant by a name that is not known, if one that is comes near."""
-    if len(name) > _LONGEST_MEANT:
-        return None
-    alike = (each for each in known if abs(len(each) - len(name)) <= len(name) // 2 + 1 and len(each) <= _LONGEST_MEANT)
-    near = difflib.get_close_matches(name, itertools.islice(alike, _MOST_MEANT), n=1)
-    return brief(near[0]) if near else None
+@dataclass
+class Diagnostics:
+    """
+    The errors of a folder, by file: the first of each file are shown, the others counted.
 
+    An error is identified by its position and kind, so one that several policies inherit is reported once. A message
+    that is expensive to make is given as a function, called only when it is shown.
+    """
 
-def _around(line: str, start: int, width: int) -> tuple[str, str, str]:
-    """Return what of a line stands before, at and after the place meant, fit to be shown."""
-    stop = start + max(0, min(width, _MOST_UNDERLINED))
-    if len(line) <= LINE_CHARACTERS:
-        return visible(line[:start]), visible(line[start:stop]), visible(line[stop:])
-    first, last = max(0, start - _BEFORE_CHARACTERS), max(stop, start - _BEFORE_CHARACTERS + LINE_CHARACTERS)
-    before = f"{'…' * (first > 0)}{visible(line[first:start])}"
-    return before, visible(line[start:stop]), f"{visible(line[stop:last])}{'…' * (last < len(line))}"
+    _shown: dict[Path, list[str]] = field(default_factory=dict)
+    _hidden: dict[Path, int] = field(default_factory=dict)
+    _known: set[tuple[Path, NodePath, str]] = field(default_factory=set)
+    _shown_count: int = 0
+    _count: int = 0
+
+    def __bool__(self) -> bool:
+        """Whether there is any error."""
+        return bool(self._shown)
+
+    @property
+    def full(self) -> bool:
+        """Whether there are so many errors that no more are looked for."""
+        return self._count >= MOST_COUNTED
+
+    def error(
+        self,
+        origin: Origin,
+        node_path: NodePath,
+        message: str | Callable[[], str],
+        *,
+        kind: str = "",
+        key: bool = False,
+    ) -> None:
+        """Add an error about a node of the content, shown where it was written; with `key`, about the key itself."""
+        document, there = origin.written_at(node_path)
+
+        def shown() -> str:
+            return document.report(there, message if isinstance(message, str) else message(), key=key)
+
+        self._add(document.path, there, kind, shown)
+
+    def file_error(self, path: Path, message: Callable[[], str], *, kind: str = "", at: NodePath = ()) -> None:
+        """Add an error about a file that is no document, with its whole message."""
+        self._add(path, at, kind, message)
+
+    def raise_any(self) -> None:
+        """Raise `PolicyError` with every error that is shown, if there is any."""
+        if self:
+            raise self.summary()
+
+    def summary(self) -> PolicyError:
+        """Return the errors as one, file by file."""
+        lines = []
+        unshown = 0
+        for path, shown in self._shown.items():
+            if shown:
+                lines += shown
+                if hidden := self._hidden.get(path):
+                    lines.append(f"{one_line(path)}: … and {hidden} more")
+            else:
+                unshown += 1
+        lines += [f"… and {unshown} more files with mistakes"] * bool(unshown)
+        lines += ["so many mistakes that no more were looked for; mend these first"] * self.full
+        return PolicyError("\n\n".join(lines))
+
+    def _add(self, path: Path, node_path: NodePath, kind: str, message: Callable[[], str]) -> None:
+        self._count += 1
+        if (path, node_path, kind) in self._known or self.full:
+            return
+        self._known.add((path, node_path, kind))
+        shown = self._shown.setdefault(path, [])
+        if len(shown) < MOST_OF_A_FILE and self._shown_count < MOST_SHOWN:
+            self._shown_count += 1
+            shown.append(message())
+        else:
+            self._hidden[path] = self._hidden.get(path, 0) + 1

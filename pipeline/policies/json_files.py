@@ -1,4 +1,4 @@
-"""JSON files beside policies: heads and calibrations."""
+"""JSON files of a policy folder: heads and calibrations."""
 
 import errno
 from pathlib import Path
@@ -15,7 +15,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 def read_json(model: type[ModelT], path: Path) -> ModelT:
-    """Return what a file says. Raises `OSError`, also for one that is too large, and pydantic's `ValidationError`."""
+    """Return a file's content. Raises `OSError`, also for a file that is too large, and pydantic's `ValidationError`."""
     data = read_regular(path, MOST_BYTES)
     if json_values(data) > MOST_VALUES:
         raise OSError(errno.EFBIG, f"more than {MOST_VALUES:,} values")

@@ -1,4 +1,4 @@
-"""The policy files of a folder, and files that only look like ones."""
+"""Listing of a policy folder: its policy files, and errors for files whose name is only similar."""
 
 import os
 from functools import partial
@@ -6,21 +6,21 @@ from pathlib import Path
 
 from pipeline.bounded import brief, why
 from pipeline.errors import PolicyError
-from pipeline.policies.reports import Reports
+from pipeline.policies.diagnostics import Diagnostics
 from pipeline.visible import one_line
 
 SUFFIX = ".yaml"
 MOST_FILES = 10_000
 _MOST_ENTRIES = 100_000
-# What people and editors make of `.yaml`, and what is then read by nobody.
+# Similar endings, in any case of letters. A file with such a name would never be read.
 _ALIKE = (".yml", ".yaml", ".yaml.txt", ".yml.txt")
 
 
-def list_policy_files(folder: Path, reports: Reports) -> list[Path]:
+def list_policy_files(folder: Path, diagnostics: Diagnostics) -> list[Path]:
     """
-    Return the `*.yaml` of a folder in order, and report files whose names are nearly that.
+    Return the `*.yaml` files of a folder, sorted, and add an error for each file with a similar ending.
 
-    Raises `PolicyError` when the folder cannot be listed or holds too many.
+    Raises `PolicyError` when the folder cannot be listed or holds too many files.
     """
     names = _names(folder)
     found = sorted(name for name in names if name.endswith(SUFFIX))
@@ -28,7 +28,7 @@ def list_policy_files(folder: Path, reports: Reports) -> list[Path]:
         raise PolicyError(f"`{one_line(folder)}`: more than {MOST_FILES:,} policy files; make several sets of them")
     for name in sorted(names):
         if not name.endswith(SUFFIX) and name.lower().endswith(_ALIKE):
-            reports.add(folder / name, "name", partial(_not_read, folder / name))
+            diagnostics.file_error(folder / name, partial(_not_read, folder / name))
     return [folder / name for name in found]
 
 
@@ -43,9 +43,10 @@ def _names(folder: Path) -> list[str]:
     except OSError as error:
         advice = "name a folder of policy files"
         if isinstance(error, FileNotFoundError | NotADirectoryError):
-            raise PolicyError(f"`{brief(folder)}`: not a folder; {advice}") from error
+            begin = "begin one with `watchword policies new ID`"
+            raise PolicyError(f"`{brief(folder)}`: not a folder; {advice}, or {begin}") from error
         raise PolicyError(f"`{brief(folder)}`: cannot be listed: {why(error)}; {advice}") from error
-    except ValueError as error:  # a zero byte in its name
+    except ValueError as error:  # a null byte in the name
         raise PolicyError(f"`{brief(folder)}`: not a folder; name a folder of policy files") from error
     return names
 

@@ -1,4 +1,4 @@
-"""Thresholds meet a model they were not fitted for."""
+"""Compatibility of a policy set with a model: policies with thresholds fitted for another model are stale."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -9,7 +9,7 @@ from pipeline.policies.compile import compose, digest_of
 
 
 def stale_policies(policy_set: PolicySet, models: Collection[str]) -> tuple[Policy, ...]:
-    """Return the policies whose threshold names a model that is none of `models`, digests of one model's engines."""
+    """Return the policies whose threshold or head names a model that is not among `models`."""
     return tuple(
         policy
         for policy in policy_set.policies
@@ -19,25 +19,25 @@ def stale_policies(policy_set: PolicySet, models: Collection[str]) -> tuple[Poli
 
 def for_model(policy_set: PolicySet, models: Collection[str]) -> PolicySet:
     """
-    Return the set as it may judge with a model: a score of another model's space means nothing to a threshold.
+    Return the policy set for a model, with stale policies as their `on_model_change` says.
 
-    `models`: the model's digest, and that of the bundle it is an engine of. Stale policies follow their
-    `on_model_change`: `shadow` makes them shadows, under a digest of their own, and leaves those out whose head is
-    another model's: there is nothing that they could say. Raises `PolicyError` that names every
-    stale policy of kind `refuse`.
+    A threshold is meaningless for the scores of another model. `models` are the digests of the model, and of its parent
+    if it is an engine. With `shadow`, a stale policy becomes a shadow with a separate digest; a policy is removed if its
+    head was fitted for another model, because it cannot be scored. Raises `PolicyError`, which names every stale policy
+    with `refuse`.
     """
     stale = stale_policies(policy_set, models)
     refusing = [policy.id for policy in stale if policy.on_model_change is OnModelChange.REFUSE]
     if refusing:
         raise PolicyError(
             f"fitted for another model than this one: {', '.join(refusing)}; fit their thresholds again "
-            "(`watchword models compare` shows what changes), or let them say `on_model_change: shadow`"
+            "(`watchword models compare` shows what changes), or set their `on_model_change: shadow`"
         )
     if not stale:
         return policy_set
     ids = {policy.id for policy in stale}
-    dumb = {policy.id for policy in stale if policy.head is not None and policy.head.model not in models}
-    kept = [policy for policy in policy_set.policies if not {policy.id, policy.parent} & dumb]
+    unscored = {policy.id for policy in stale if policy.head is not None and policy.head.model not in models}
+    kept = [policy for policy in policy_set.policies if not {policy.id, policy.parent} & unscored]
     return compose([_shadowed(policy) if policy.id in ids else policy for policy in kept], policy_set.background)
 
 

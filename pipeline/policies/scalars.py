@@ -1,8 +1,8 @@
-"""YAML text without quotes to the value it stands for: the core schema of YAML 1.2, where `off` is a word."""
+"""Values of YAML text without quotes, by the core schema of YAML 1.2, in which `off` is text."""
 
 import re
 
-# A number of more digits is text: nothing here wants one.
+# A longer number is left as text; no key takes one.
 LONGEST_NUMBER = 400
 
 _WORDS: dict[str, bool | None] = {
@@ -18,7 +18,7 @@ _FIRST = frozenset("0123456789+-.")
 
 
 def plain_value(text: str) -> str | int | float | bool | None:
-    """Return a word, a number, or the text itself. A date is text: what wants one reads it."""
+    """Return a truth value, None, a number, or the text itself. Dates stay text; the schema parses them."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in _FIRST or len(text) > LONGEST_NUMBER:

@@ -1,4 +1,4 @@
-"""What the files of a policy folder may say."""
+"""Schema of the files of a policy folder."""
 
 import json
 import re
@@ -38,7 +38,7 @@ from pipeline.policies.texts import (
 
 DEFAULT_TEMPLATES = ("a photo of {}", "a close-up photo of {}", "a picture of {}")
 
-# A head of larger weights overflows float32, in which scores are computed.
+# A head with larger weights would overflow float32, in which scores are computed.
 LARGEST_WEIGHT = 1e9
 MOST_WEIGHTS = 16_384
 MOST_A_DAY = 10**9
@@ -53,7 +53,7 @@ _DAYS = {"hour": 1 / 24, "day": 1.0, "week": 7.0}
 
 def _some(queue: str) -> str:
     if not 0 < int(queue.partition("/")[0][:12]) <= MOST_A_DAY:
-        raise ValueError(f"a queue of 1 to {MOST_A_DAY:,} images is expected")
+        raise ValueError(f"expected a queue of 1 to {MOST_A_DAY:,} images")
     return queue
 
 
@@ -68,7 +68,7 @@ Queue = Annotated[str, StringConstraints(pattern=r"^[0-9]+/(hour|day|week)$"), A
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a threshold is fitted to: a precision with a confidence, or a queue's length."""
+    """The target of a fitted threshold: a precision with a confidence, or a review queue of a given size."""
 
     precision: float | None
     confidence: float
@@ -76,7 +76,7 @@ class Target:
 
     @property
     def per_day(self) -> float:
-        """How many images a day a queue takes."""
+        """The number of images per day in the queue."""
         assert self.queue is not None
         count, unit = self.queue.split("/")
         return int(count) / _DAYS[unit]
@@ -89,11 +89,11 @@ class Target:
 
 class Threshold(_Strict):
     """
-    The raw score from which a policy flags: a `value`, or what to fit one to.
+    The raw score from which a policy flags: a `value`, or a target to fit one to.
 
-    `provisional` says that the evidence does not support a value yet; `model` is the digest of the model it was fitted
-    for. Fitted to a `precision`, labels must show it with that `confidence`; fitted to a `queue`, so many images are
-    flagged in the time, whatever they are.
+    `provisional`: the evidence does not support the value yet. `model`: the digest of the model that the value was
+    fitted for. With the target `precision`, the labels must show this precision with `confidence`. With the target
+    `queue`, the given number of images is flagged per hour, day or week, and nothing is known about the precision.
     """
 
     value: Annotated[float | None, BeforeValidator(_no_truth)] = Field(default=None, allow_inf_nan=False)
@@ -108,12 +108,12 @@ class Threshold(_Strict):
         if sum(each is not None for each in (self.value, self.precision, self.queue)) != 1:
             raise ValueError("a threshold has one of `value`, `precision` and `queue`")
         if self.value is None and (self.provisional or self.model is not None):
-            raise ValueError("`provisional` and `model` go with a `value`; for others the calibration says so")
+            raise ValueError("`provisional` and `model` need a `value`; a fitted threshold has them in its calibration")
         return self
 
     @property
     def target(self) -> Target | None:
-        """What it is to be fitted to, None for a value."""
+        """The target to fit the threshold to, None for a value."""
         return Target(self.precision, self.confidence, self.queue) if self.value is None else None
 
 
@@ -135,7 +135,7 @@ Fitted = Annotated[
 
 
 def _day(value: Any) -> Any:
-    """Return what may be a date, each part at its full length; pydantic takes numbers for seconds since 1970."""
+    """Return a possible date with zero-padded parts. Numbers are refused: pydantic reads them as seconds since 1970."""
     if isinstance(value, int | float) or (isinstance(value, str) and re.fullmatch(r"[-+.0-9]+", value)):
         parts = re.fullmatch(r"(\d{4})-(\d\d?)-(\d\d?)", str(value)[:20])
         if parts is None:
@@ -148,7 +148,7 @@ Day = Annotated[date, BeforeValidator(_day)]
 
 
 class ChildFile(_Strict):
-    """What makes it worse: where the policy says yes and this does too, the flag has this severity."""
+    """An escalation: if parent and child both match, the flag takes the child's severity."""
 
     id: Name
     title: Text
@@ -165,13 +165,13 @@ def _not_too_many(per_day: int) -> int:
 
 
 class AuditFile(_Strict):
-    """How many of the images that the policy says no to are drawn to be looked at, about, over all workers."""
+    """Random sample of images that no policy flagged, for people to review: about `per_day` images, over all workers."""
 
     per_day: Annotated[int, BeforeValidator(_no_truth), AfterValidator(_not_too_many)] = Field(gt=0)
 
 
 class ExampleFile(_Strict):
-    """An image, beside the policy's file, and what the policy must say of it."""
+    """An image file, by its path from the policy's file, and the answer that the policy must give for it."""
 
     image: Text
     flag: bool
@@ -181,7 +181,7 @@ class ExampleFile(_Strict):
 
 
 class PolicyFile(_Strict):
-    """One policy: what it looks for, in words, and what follows."""
+    """One policy: the images it looks for, described in words, and the consequences of a flag."""
 
     id: PolicyId
     title: Text
@@ -235,10 +235,10 @@ Weight = Annotated[float, Field(ge=-LARGEST_WEIGHT, le=LARGEST_WEIGHT, allow_inf
 
 class HeadFile(_Strict):
     """
-    A linear head, in the file that a policy's `head` names: `policies fit-head` writes it.
+    A linear head, stored in the file that a policy's `head` names. `policies fit-head` writes it.
 
-    `model` is the digest of the model whose embeddings it scores; `data` that of the labels it was fitted on;
-    `average_precision` how it ranked labels it had not seen, None for one made without labels, by `watchword sweep`.
+    `model` is the digest of the model whose embeddings it scores, and `data` the digest of the labels it was fitted on.
+    `average_precision` is measured on held-out labels. It is None for a head made without labels, by `watchword sweep`.
     """
 
     weights: Annotated[list[Weight], FailFast()] = Field(min_length=1, max_length=MOST_WEIGHTS)
@@ -248,7 +248,7 @@ class HeadFile(_Strict):
     average_precision: Annotated[float, Field(ge=0, le=1)] | None
 
     def save(self, folder: Path, policy_id: str) -> Path:
-        """Write it where a policy of the folder names it by `head_name`, and return where."""
+        """Write the head to the file `head_name(policy_id)` of the folder, and return its path."""
         path = folder / head_name(policy_id)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.model_dump()) + "\n")
@@ -256,19 +256,19 @@ class HeadFile(_Strict):
 
 
 def head_name(policy_id: str) -> str:
-    """Return what a policy's `head` says of a file that was written for it."""
+    """Return the path of a policy's head, relative to the folder, as its `head` names it."""
     return f"heads/{policy_id}.json"
 
 
 def head_path(folder: Path, head: str) -> Path:
     """
-    Return where the head of a policy of a folder is, from what its `head` says.
+    Return the path of a policy's head from the value of `head`.
 
     Raises `ValueError` for a path that leads out of the folder.
     """
     parts = PurePosixPath(head)
     if parts.is_absolute() or ".." in parts.parts or "\\" in head:
-        raise ValueError("names a file in the folder of its policy, such as `heads/weapons.firearms.json`")
+        raise ValueError("must name a file in the folder of its policy, such as `heads/weapons.firearms.json`")
     path = folder / parts
     if not path.resolve().is_relative_to(folder.resolve()):
         raise ValueError("leads out of the folder of its policy by a link")

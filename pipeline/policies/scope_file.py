@@ -1,4 +1,4 @@
-"""A policy's `scope` as its file says it."""
+"""Schema of a policy's `scope`."""
 
 from typing import Annotated, Any, Self
 
@@ -25,9 +25,9 @@ Patterns = Annotated[list[str], BeforeValidator(_one_or_more), WithJsonSchema(_P
 
 class ScopeFile(BaseModel):
     """
-    Which images a policy is about: each key is an attribute of the event, or its `source`, and what that may be.
+    The images that a policy judges. Each key is `source` or an attribute of the event, with its allowed values.
 
-    All of them must hold; `all`, `any` and `not` hold conditions of the same kind.
+    All keys must match. `all`, `any` and `not` contain conditions of the same form.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
@@ -39,13 +39,13 @@ class ScopeFile(BaseModel):
 
     @property
     def size(self) -> int:
-        """The number of conditions and patterns in it."""
+        """The number of its conditions and patterns."""
         inner = [*self.every, *self.some, *([self.unless] if self.unless else [])]
         own = sum(1 + len(any_of) for any_of in (self.__pydantic_extra__ or {}).values())
         return own + sum(1 + each.size for each in inner)
 
     def parse(self) -> Scope:
-        """Return the condition; what it says in another order is the same."""
+        """Return the condition in one canonical order."""
         values = self.__pydantic_extra__ or {}
         return Scope(
             values=tuple(sorted((name, tuple(sorted(set(any_of)))) for name, any_of in values.items())),
@@ -56,7 +56,7 @@ class ScopeFile(BaseModel):
 
 
 def few_conditions(scope: ScopeFile) -> ScopeFile:
-    """Return a scope that is quick to hold against every event. Raises `ValueError`."""
+    """Return the scope if it is small enough to be checked for every event. Raises `ValueError`."""
     if scope.size > MOST_CONDITIONS:
-        raise ValueError(f"more than {MOST_CONDITIONS:,} conditions and patterns; every event is held against each")
+        raise ValueError(f"more than {MOST_CONDITIONS:,} conditions and patterns; each is checked for every event")
     return scope

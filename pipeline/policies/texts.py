@@ -1,4 +1,4 @@
-"""Texts of policies: prompts, templates and remarks, with what a text may be."""
+"""Types of the texts in policies: prompts, templates, remarks and ids, with their limits."""
 
 import re
 import unicodedata
@@ -7,13 +7,17 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
+from pipeline.bounded import brief
+
 LONGEST_TEXT = 500
 LONGEST_REMARK = 20_000
+LONGEST_ID = 100
 MOST_TEXTS = 10_000
-# Of texts that are repeated, a message names so many.
+# The number of repeated texts that a message names.
 _MOST_NAMED = 5
 
-# What a terminal obeys, and what reverses the text around it: a prompt must be what it looks like.
+_ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
+# Characters that control a terminal or reverse the text around them: a prompt must be what it looks like.
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -25,26 +29,44 @@ def _without_controls(text: str) -> str:
 
 def plain_text(text: str) -> str:
     """
-    Return text that looks the same in one spelling: composed characters, single spaces.
+    Return a text in one canonical spelling: composed characters and single spaces.
 
-    Raises `ValueError` for none, for one that is too long and for control characters.
+    Raises `ValueError` for an empty or too long text, and for control characters.
     """
     plain = " ".join(unicodedata.normalize("NFC", _without_controls(text)).split())
     if not 0 < len(plain) <= LONGEST_TEXT:
-        raise ValueError(f"text of 1 to {LONGEST_TEXT} characters is expected")
+        raise ValueError(f"expected text of 1 to {LONGEST_TEXT} characters")
     return plain
 
 
 def _remark(text: str) -> str:
     if len(text) > LONGEST_REMARK:
-        raise ValueError(f"text of at most {LONGEST_REMARK:,} characters is expected")
+        raise ValueError(f"expected text of at most {LONGEST_REMARK:,} characters")
     return _without_controls(text)
 
 
 _SHORT = StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_TEXT)
 Text = Annotated[str, _SHORT, AfterValidator(plain_text)]
 Remark = Annotated[str, AfterValidator(_remark)]
-PolicyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$", max_length=100)]
+
+
+def policy_id(text: str) -> str:
+    """Return a policy id. Raises `ValueError` if the text is not one."""
+    if not _ID.fullmatch(text):
+        raise ValueError(
+            f"`{brief(text)}` is not an id: use small letters, digits and `_`, with dots between, "
+            "such as `sale.chandeliers`"
+        )
+    if len(text) > LONGEST_ID:
+        raise ValueError(f"expected an id of at most {LONGEST_ID} characters")
+    return text
+
+
+PolicyId = Annotated[
+    str,
+    AfterValidator(policy_id),
+    WithJsonSchema({"type": "string", "pattern": f"^{_ID.pattern}$", "maxLength": LONGEST_ID}),
+]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$", max_length=50)]
 
 
@@ -55,7 +77,7 @@ def _one_placeholder(template: str) -> str:
 
 
 def distinct(texts: list[str]) -> list[str]:
-    """Return texts of which none stands twice. Raises `ValueError`."""
+    """Return the texts. Raises `ValueError` if one is repeated."""
     if len(texts) > MOST_TEXTS:
         raise ValueError(f"more than {MOST_TEXTS:,} entries")
     repeated = sorted(text for text, times in Counter(texts).items() if times > 1)
@@ -70,7 +92,7 @@ _TEXT = {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT}
 
 
 def _list_schema(description: str, *, whole: bool = False) -> WithJsonSchema:
-    """Describe a list of texts as it may be written: with shared lists among them, or `whole` as one of them."""
+    """Return the schema of a list of texts and shared lists. With `whole`, one shared list may replace the list."""
     texts = {"type": "array", "items": {"anyOf": [_TEXT, _USE]}, "description": description}
     return WithJsonSchema({"anyOf": [texts, _USE], "description": description} if whole else texts)
 

@@ -1,4 +1,4 @@
-"""YAML text to values with places: bounded before anything is made of them, without tags or code."""
+"""YAML parser: values with their positions. Limits are checked before values are created; tags are refused."""
 
 import re
 from collections.abc import Iterator
@@ -7,14 +7,14 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from pipeline.policies.diagnostics import Position
 from pipeline.policies.scalars import plain_value
+from pipeline.policies.source import Position
 
 MOST_VALUES = 50_000
 MOST_KEYS = 1_000
 DEEPEST = 32
 
-# In C where there is one, which is fifty times as quick.
+# The loader written in C, if it is installed: it is fifty times as fast.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _NO_YAML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -22,35 +22,35 @@ _TAG_DIRECTIVE = re.compile("^%TAG", re.MULTILINE)
 _STRING_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
 _COLLECTION_TAGS = frozenset({"!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
 _MERGE = "<<"
-# Whose texts are never meant to go on in the next line.
+# Keys of lists in which a text never continues on the next line on purpose.
 _LISTED = frozenset({"scope", "prompts", "contrast", "templates", "phrases"})
 
 
 class Keys(dict[str, Any]):
-    """Keys and values. `places`: where each key and its value stand; `size`: values in it, aliases counted in full."""
+    """A mapping. `positions`: of each key and of its value; `size`: number of values, with aliases counted in full."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.places: dict[str, tuple[Position, Position]] = {}
+        self.positions: dict[str, tuple[Position, Position]] = {}
         self.size = 1
 
 
 class Entries(list[Any]):
-    """A list. `places`: where each entry stands; `size`: values in it, aliases counted in full."""
+    """A list. `positions`: of each entry; `size`: number of values, with aliases counted in full."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.places: list[Position] = []
+        self.positions: list[Position] = []
         self.size = 1
 
 
 def size_of(value: Any) -> int:
-    """Return how many values a value of a tree is."""
+    """Return the number of values in a tree, itself included."""
     return value.size if isinstance(value, Keys | Entries) else 1
 
 
 class NotYaml(Exception):
-    """A text is no YAML, or more or other than a policy file may be."""
+    """A text is not YAML, exceeds a limit, or uses YAML that a policy file must not contain."""
 
     def __init__(self, position: Position, message: str) -> None:
         super().__init__(message)
@@ -59,7 +59,7 @@ class NotYaml(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """What a text says, None for nothing, and the mistakes in it that do not keep it from being read."""
+    """The parsed content, None for an empty text, and mistakes that do not prevent parsing."""
 
     root: Any
     mistakes: tuple[tuple[Position, str], ...]
@@ -71,7 +71,7 @@ def parse_tree(text: str) -> Tree:
         code = ord(found[0])
         raise NotYaml(_position_at(text, found.start()), f"a character that YAML does not admit, U+{code:04X}")
     if found := _TAG_DIRECTIVE.search(text):
-        raise NotYaml(_position_at(text, found.start()), "`%TAG` has no place in a policy file")
+        raise NotYaml(_position_at(text, found.start()), "`%TAG` is not allowed in a policy file")
     builder = _Builder(_BREAK.split(text))
     try:
         for event in yaml.parse(text, Loader=_LOADER):
@@ -87,7 +87,7 @@ def parse_tree(text: str) -> Tree:
 
 @dataclass(slots=True)
 class _Open:
-    """A collection that is being read. `depth`: of the deepest value in it; `key`: what waits for its value."""
+    """A collection that is being read. `depth`: of its deepest value; `key`: the key whose value comes next."""
 
     value: Keys | Entries
     position: Position
@@ -98,7 +98,7 @@ class _Open:
 
 
 class _Builder:
-    """Makes values of a parser's events."""
+    """Builds values from a parser's events."""
 
     def __init__(self, lines: list[str]) -> None:
         self.root: Any = None
@@ -109,7 +109,7 @@ class _Builder:
         self._size = self._documents = 0
 
     def take(self, event: Any) -> None:
-        """Take the next event in."""
+        """Process the next event."""
         if isinstance(event, yaml.ScalarEvent):
             self._scalar(event)
         elif isinstance(event, yaml.SequenceStartEvent | yaml.MappingStartEvent):
@@ -180,7 +180,7 @@ class _Builder:
         target.value.size += size_of(value)
         if isinstance(target.value, Entries):
             target.value.append(value)
-            target.value.places.append(position)
+            target.value.positions.append(position)
             return
         assert target.key is not None
         (name, of_key), target.key = target.key, None
@@ -188,13 +188,13 @@ class _Builder:
             target.merged.append((position, value))
         elif name not in target.value:
             target.value[name] = value
-            target.value.places[name] = (of_key, position)
+            target.value.positions[name] = (of_key, position)
 
     def _key(self, name: str, position: Position) -> None:
         target = self._open[-1]
         assert isinstance(target.value, Keys)
         if name in target.value:
-            first = target.value.places[name][0].line
+            first = target.value.positions[name][0].line
             self.mistakes.append((position, f"key `{name[:100]}` is written twice, the first time on line {first}"))
         elif len(target.value) >= MOST_KEYS:
             raise NotYaml(position, f"more than {MOST_KEYS:,} keys")
@@ -205,28 +205,28 @@ class _Builder:
             self._named[anchor] = (value, depth)
 
     def _count(self, values: int, position: Position) -> None:
-        """Count what is about to be put, before anything is made of it."""
+        """Count values before they are created."""
         self._size += values
         if self._size > MOST_VALUES:
             raise NotYaml(position, f"more than {MOST_VALUES:,} values, what `*` repeats counted each time")
 
     def _require_key(self, position: Position) -> None:
-        """Refuse a list or an alias in a key's place."""
+        """Refuse a list, a mapping or an alias as a key."""
         if self._open and isinstance(self._open[-1].value, Keys) and self._open[-1].key is None:
             raise NotYaml(position, "a key must be text")
 
     def _joined(self, event: Any) -> None:
-        """Note a text without quotes that YAML joins from several lines where that is hardly meant."""
-        place = next(_continuations(self._lines, event, dashed=True), None)
+        """Note an unquoted text that YAML joins from several lines, if that is probably not intended."""
+        position = next(_continuations(self._lines, event, dashed=True), None)
         listed = bool(self._open) and isinstance(self._open[-1].value, Entries)
-        if place is not None:
+        if position is not None:
             advice = "indent its `-` like the one before" if listed else "for one text, put it in quotes"
             message = f"joined to the line before as one text, did you mean two entries? {advice}"
-            self.mistakes.append((place, message))
+            self.mistakes.append((position, message))
         elif listed or any(each.key is not None and each.key[0] in _LISTED for each in self._open):
-            place = next(_continuations(self._lines, event, dashed=False), _start(event))
+            position = next(_continuations(self._lines, event, dashed=False), _start(event))
             message = "joined to the line before as one text, did you mean two entries? for one, put it in quotes"
-            self.mistakes.append((place, message))
+            self.mistakes.append((position, message))
 
 
 def _problem(error: Any) -> str:
@@ -237,7 +237,7 @@ def _problem(error: Any) -> str:
 
 
 def _continuations(lines: list[str], event: Any, *, dashed: bool) -> Iterator[Position]:
-    """Yield the places of a text's lines after its first; `dashed`, of those that look like an entry of a list."""
+    """Yield the positions of a text's lines after the first; with `dashed`, only of lines that look like list entries."""
     for number in range(event.start_mark.line + 1, min(event.end_mark.line + 1, len(lines))):
         text = lines[number].strip(" \t")
         if text and (not dashed or text == "-" or text.startswith(("- ", "-\t"))):
@@ -247,11 +247,11 @@ def _continuations(lines: list[str], event: Any, *, dashed: bool) -> Iterator[Po
 def _merge(target: Keys, position: Position, source: Any) -> None:
     for each in source if isinstance(source, Entries) else [source]:
         if not isinstance(each, Keys):
-            raise NotYaml(position, "`<<` takes over keys and values, and these are none")
+            raise NotYaml(position, "`<<` needs keys and values to merge")
         for name, value in each.items():
             if name not in target:
                 target[name] = value
-                target.places[name] = each.places[name]
+                target.positions[name] = each.positions[name]
 
 
 def _start(event: Any) -> Position:

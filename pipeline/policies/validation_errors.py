@@ -1,4 +1,4 @@
-"""What a schema refuses, in words that say where and what to do."""
+"""Messages for validation errors: the key, the problem and the remedy."""
 
 import itertools
 from collections.abc import Iterator
@@ -10,49 +10,51 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.bounded import brief
-from pipeline.policies.diagnostics import closest_match
-from pipeline.policies.reports import MOST_OF_A_FILE, Reports
+from pipeline.policies.diagnostics import MOST_OF_A_FILE, Diagnostics, NodePath
 from pipeline.policies.resolve import Resolved
+from pipeline.policies.source import closest_match
 
 _VALUE_CHARACTERS = 60
 _MESSAGE_CHARACTERS = 400
 
 
-def report_all(error: ValidationError, resolved: Resolved, model: type[BaseModel], reports: Reports) -> None:
-    """Add a message for each mistake to `reports`, shown where it was written."""
+def add_all(error: ValidationError, resolved: Resolved, model: type[BaseModel], diagnostics: Diagnostics) -> None:
+    """Add each error to `diagnostics`, at the position of its node."""
     details = error.errors(include_url=False)
     unknown = (d for d in details if d["type"] == "extra_forbidden")
     misspelt = {
         closest_match(str(d["loc"][-1]), _keys(model, d["loc"])) for d in itertools.islice(unknown, MOST_OF_A_FILE)
     }
     for detail in details:
-        # A key that is missing because it is misspelt is one mistake, not two.
+        # A key that is missing because it is misspelt is one error, not two.
         if detail["type"] == "missing" and detail["loc"][-1] in misspelt:
             continue
-        document, there = resolved.written_at(detail["loc"])
-        reports.add(document.path, (there, detail["type"]), partial(_report, detail, resolved, model))
+        node_path, kind, key = detail["loc"], detail["type"], detail["type"] == "extra_forbidden"
+        at = node_path[:-1] if kind == "missing" else node_path
+        topic = f"{kind} {node_path[-1]}" if kind == "missing" else kind
+        diagnostics.error(resolved, at, partial(_message, detail, model), kind=topic, key=key)
 
 
 def told(error: ValidationError) -> str:
-    """Return the first mistake of a file that is JSON, with the part that it is about."""
+    """Return the message of the first error in a JSON file, with the name of the value."""
     detail = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(step) for step in detail["loc"])
+    name = ".".join(str(step) for step in detail["loc"])
     message = detail["msg"].removeprefix("Value error, ")
-    return brief(f"`{place}`: {message}" if place else message, _MESSAGE_CHARACTERS)
+    return brief(f"`{name}`: {message}" if name else message, _MESSAGE_CHARACTERS)
 
 
-def _report(detail: ErrorDetails, resolved: Resolved, model: type[BaseModel]) -> str:
-    place, kind = detail["loc"], detail["type"]
+def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
+    node_path, kind = detail["loc"], detail["type"]
     if kind == "extra_forbidden":
-        return resolved.report(place, _unknown_key(str(place[-1]), _keys(model, place)), key=True)
+        return _unknown_key(str(node_path[-1]), _keys(model, node_path))
     if kind == "missing":
-        return resolved.report(place[:-1], f"key `{place[-1]}` is missing")
-    return resolved.report(place, _bad_value(place, detail, model))
+        return f"key `{node_path[-1]}` is missing"
+    return _bad_value(node_path, detail, model)
 
 
-def _bad_value(place: tuple[int | str, ...], detail: ErrorDetails, model: type[BaseModel]) -> str:
-    name = brief(".".join(str(step) for step in place))
-    if detail["type"] == "enum" and (choices := _choices(model, place)):
+def _bad_value(node_path: NodePath, detail: ErrorDetails, model: type[BaseModel]) -> str:
+    name = brief(".".join(str(step) for step in node_path))
+    if detail["type"] == "enum" and (choices := _choices(model, node_path)):
         given = _given(detail["input"])
         near = closest_match(given, choices)
         hint = f", did you mean `{near}`?" if near else f"; it is one of {', '.join(f'`{c}`' for c in choices)}"
@@ -63,7 +65,7 @@ def _bad_value(place: tuple[int | str, ...], detail: ErrorDetails, model: type[B
 
 
 def _given(value: Any) -> str:
-    """Return a value as a message shows it, not written out where it may be long."""
+    """Return a value for a message, shortened if it is long."""
     if isinstance(value, list):
         return "a list"
     return "keys and values" if isinstance(value, dict) else brief(value, _VALUE_CHARACTERS)
@@ -75,23 +77,23 @@ def _unknown_key(key: str, known: list[str]) -> str:
     return f"unknown key `{brief(key, _VALUE_CHARACTERS)}`, {hint}"
 
 
-def _keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
-    """Return the keys that are known where `place` ends."""
-    inner = _inside(model, place[:-1])
+def _keys(model: type[BaseModel], node_path: NodePath) -> list[str]:
+    """Return the known keys of the mapping in which `node_path` ends."""
+    inner = _inside(model, node_path[:-1])
     return list(inner.model_fields) if inner is not None else []
 
 
-def _choices(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
-    inner = _inside(model, place[:-1])
-    field = inner.model_fields.get(str(place[-1])) if inner is not None else None
+def _choices(model: type[BaseModel], node_path: NodePath) -> list[str]:
+    inner = _inside(model, node_path[:-1])
+    field = inner.model_fields.get(str(node_path[-1])) if inner is not None else None
     kind = field.annotation if field else None
     return [each.value for each in kind] if isinstance(kind, type) and issubclass(kind, StrEnum) else []
 
 
-def _inside(model: type[BaseModel], place: tuple[int | str, ...]) -> type[BaseModel] | None:
-    """Return the model of what stands at `place`, through lists and options."""
+def _inside(model: type[BaseModel], node_path: NodePath) -> type[BaseModel] | None:
+    """Return the model of the node at `node_path`, through lists and options."""
     found: type[BaseModel] | None = model
-    for step in place:
+    for step in node_path:
         if isinstance(step, int):
             continue
         field = found.model_fields.get(step) if found is not None else None

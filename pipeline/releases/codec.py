@@ -1,4 +1,4 @@
-"""A policy set as it is stored under `set/<digest>`: everything it means, and proof that nothing is missing."""
+"""JSON form of a policy set on the control topic, checked against its digest when it is read."""
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -9,7 +9,7 @@ from pipeline.policies.compile import compose, with_digest
 from pipeline.policies.validation_errors import told
 from pipeline.releases.stored import require_sound
 
-# More than the control topic admits.
+# Larger than any record that the control topic admits.
 MOST_BYTES = 16 << 20
 MOST_VALUES = 600_000
 _SET: TypeAdapter[PolicySet] = TypeAdapter(PolicySet)
@@ -22,10 +22,10 @@ def encode_set(policy_set: PolicySet) -> bytes:
 
 def decode_set(value: bytes, digest: str) -> PolicySet:
     """
-    Return the set stored under `digest`.
+    Return the set that is stored under `digest`.
 
-    Raises `PolicyError` when it is not what the digest names: damaged, or written in a language with more in it than
-    this version knows. So it does for a set that no folder of policy files could say.
+    Raises `PolicyError` when the set has another digest here (the record is damaged, or a later version of the policy
+    language wrote it), and when no folder of policy files could produce it.
     """
     name = brief(digest[:12])
     try:
@@ -34,7 +34,7 @@ def decode_set(value: bytes, digest: str) -> PolicySet:
         raise PolicyError(f"policy set {name} {error}") from error
     except ValidationError as error:
         raise PolicyError(f"policy set {name} cannot be read: {told(error)}") from error
-    except Exception as error:  # a record of a topic may hold anything, and must end nobody
+    except Exception as error:  # a record may hold anything, and must not end its reader
         raise PolicyError(f"policy set {name} cannot be read: {type(error).__name__}: {brief(error)}") from error
 
 

@@ -1,34 +1,33 @@
-"""Policy sets on the control topic: what is in force, what was, and putting another in force."""
+"""Control topic: the stored policy sets, the current release and its history, and the writing of a new release."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import structlog
-from pydantic import TypeAdapter, ValidationError
 
+from pipeline.bounded import brief
 from pipeline.broker.connection import Connection
 from pipeline.broker.table import TableReader, writing
-from pipeline.errors import CommitAborted, PolicyError, UsageError
+from pipeline.errors import CommitAborted, PolicyError, UnreadableRecord, UsageError
 from pipeline.events.policies import PolicySet
 from pipeline.events.records import Record
 from pipeline.events.releases import Canary, Release
+from pipeline.events.wire.model import adapter_of
 from pipeline.releases.codec import decode_set, encode_set
 
 log = structlog.get_logger()
 
 CURRENT, SET, VERSION = "current", "set/", "version/"
 SHORTEST_DIGEST = 6
-_RELEASE: TypeAdapter[Release] = TypeAdapter(Release)
 
 
 @dataclass
 class ControlTopic:
     """
-    What the control topic holds: sets by digest, as stored, and every release by version.
+    Content of the control topic: stored sets by digest, and releases by version.
 
-    `current` is the release in force, None before the first.
+    `current` is the current release, None before the first.
     """
 
     sets: dict[str, bytes] = field(default_factory=dict)
@@ -36,7 +35,7 @@ class ControlTopic:
     current: Release | None = None
 
     def take(self, records: Iterable[Record]) -> None:
-        """Take in what was read, in order; a release that is none is logged and left out."""
+        """Apply records in their order. A record that is not a valid release is logged and skipped."""
         for record in records:
             key, value = (record.key or b"").decode(errors="replace"), record.value
             if value is None:
@@ -45,30 +44,30 @@ class ControlTopic:
                 self.sets[key.removeprefix(SET)] = value
             elif key == CURRENT or key.startswith(VERSION):
                 try:
-                    release = _read_release(key, value)
-                except PolicyError as error:
-                    log.error("left out", problem=str(error))  # noqa: TRY400 -- the message says all
+                    release = Release.parse(record)
+                except UnreadableRecord as error:
+                    log.error("release_rejected", key=brief(key), problem=str(error))  # noqa: TRY400 -- the message says all
                     continue
                 self.releases[release.version] = release
                 self.current = release if key == CURRENT else self.current
 
     @property
     def version(self) -> int:
-        """The newest version that was released; 0 before the first."""
+        """Newest version; 0 before the first release."""
         return max(self.releases, default=0)
 
     def policy_set(self, digest: str) -> PolicySet:
-        """Return a stored set. Raises `PolicyError` when it is missing or is not what the digest names."""
+        """Return a stored set. Raises `PolicyError` when it is missing or does not have this digest."""
         if digest not in self.sets:
             raise PolicyError(f"policy set {digest[:12]} is not on the control topic")
         return decode_set(self.sets[digest], digest)
 
     def history(self) -> list[Release]:
-        """Return every release, the newest first."""
+        """Return all releases, the newest first."""
         return [self.releases[version] for version in sorted(self.releases, reverse=True)]
 
     def named(self, name: str) -> Release:
-        """Return the newest release of a version number or a set's digest, or the start of one. Raises `UsageError`."""
+        """Return the newest release with this version number, or digest or start of one. Raises `UsageError`."""
         found = [
             release
             for release in self.history()
@@ -80,7 +79,7 @@ class ControlTopic:
 
 
 def read_published(connection: Connection, topic: str) -> ControlTopic:
-    """Return what the control topic holds now. Raises `BrokerFault`."""
+    """Read the control topic to its end. Raises `BrokerFault`."""
     published = ControlTopic()
     with TableReader(connection, topic) as reader:
         published.take(reader.read_new())
@@ -89,62 +88,69 @@ def read_published(connection: Connection, topic: str) -> ControlTopic:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseRequest:
-    """What is to be in force, by whom and why; `parent` is the version its author had seen, 0 for none."""
+    """
+    A request to activate a policy set.
+
+    `parent`: the version that the author saw, 0 for none. A `canary` is a second set, which judges `canary_share` of
+    the images in place of the first.
+    """
 
     policy_set: PolicySet
     parent: int
     author: str
     note: str = ""
-    canary: tuple[PolicySet, float] | None = None
+    canary: PolicySet | None = None
+    canary_share: float = 0.0
+
+    def release(self) -> Release:
+        """Return the release of this request, one version after its parent."""
+        return Release(
+            digest=self.policy_set.digest,
+            version=self.parent + 1,
+            parent=self.parent,
+            time=datetime.now(UTC),
+            author=self.author,
+            note=self.note,
+            canary=Canary(self.canary.digest, self.canary_share) if self.canary else None,
+        )
+
+    def sets(self) -> dict[str, bytes]:
+        """Return the stored form of each set, by its key on the control topic."""
+        given = [self.policy_set, *([self.canary] if self.canary else [])]
+        return {f"{SET}{each.digest}": encode_set(each) for each in given}
 
 
-def publish(connection: Connection, topic: str, proposal: ReleaseRequest, *, max_record_bytes: int) -> Release:
+def publish(connection: Connection, topic: str, request: ReleaseRequest, *, max_record_bytes: int) -> Release:
     """
-    Put a set in force, in one transaction with the set itself.
+    Activate a set: write it and its release in one transaction.
 
-    Raises `UsageError` when another version than the proposal's parent is in force, or comes to be meanwhile.
+    Raises `UsageError` when the current version is not the request's parent, or when someone else publishes meanwhile.
     """
     with writing(connection, topic, max_record_bytes=max_record_bytes) as writer:
-        # Read once the right to write is ours alone: nothing can come between this and what is written.
-        published = read_published(connection, topic)
-        version = published.version
-        if version != proposal.parent:
-            by = _by(published.releases.get(version))
-            raise UsageError(
-                f"version {version} is in force{by}, and this edit was made from version {proposal.parent}; "
-                "look at `watchword policies diff`, take over what changed, and publish again"
-            )
-        release = Release(
-            digest=proposal.policy_set.digest,
-            version=version + 1,
-            parent=version,
-            time=datetime.now(UTC),
-            author=proposal.author,
-            note=proposal.note,
-            canary=Canary(proposal.canary[0].digest, proposal.canary[1]) if proposal.canary else None,
-        )
-        told = _RELEASE.dump_json(release)
-        sets = [proposal.policy_set, *([proposal.canary[0]] if proposal.canary else [])]
-        values = {f"{SET}{each.digest}": encode_set(each) for each in sets}
+        # Read after `writing` has fenced every other writer: no release can come between this and ours.
+        _require_parent(read_published(connection, topic), request.parent)
+        release = request.release()
+        stored = adapter_of(Release).dump_json(release)
         try:
-            writer.write({**values, f"{VERSION}{release.version}": told, CURRENT: told})
+            writer.write({**request.sets(), f"{VERSION}{release.version}": stored, CURRENT: stored})
         except CommitAborted as aborted:
             raise UsageError("someone else publishes at this moment; look at `watchword policies history`") from aborted
     return release
 
 
+def _require_parent(published: ControlTopic, parent: int) -> None:
+    version = published.version
+    if version == parent:
+        return
+    newest = published.releases.get(version)
+    by = f" (by {newest.author}, {newest.time:%Y-%m-%d %H:%M} UTC)" if newest else ""
+    raise UsageError(
+        f"version {version} is active{by}, and this edit was made from version {parent}; "
+        "look at `watchword policies diff`, take over what changed, and publish again"
+    )
+
+
 def release_fields(release: Release) -> dict[str, object]:
-    """Return a release as JSON shows it."""
-    fields: dict[str, object] = json.loads(_RELEASE.dump_json(release))
+    """Return the fields of a release's JSON form."""
+    fields: dict[str, object] = adapter_of(Release).dump_python(release, mode="json")
     return fields
-
-
-def _by(release: Release | None) -> str:
-    return f" (by {release.author}, {release.time:%Y-%m-%d %H:%M} UTC)" if release else ""
-
-
-def _read_release(key: str, value: bytes) -> Release:
-    try:
-        return _RELEASE.validate_json(value)
-    except ValidationError as error:
-        raise PolicyError(f"`{key[:100]}` of the control topic is no release: {error.errors()[0]['msg']}") from error

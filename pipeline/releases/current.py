@@ -6,12 +6,11 @@ from pipeline.broker.topics import ensure_topics
 from pipeline.broker.topology import connection_of, policy_topic
 from pipeline.errors import PolicyError, UsageError
 from pipeline.events.policies import PolicySet
-from pipeline.events.releases import Release
 from pipeline.policies.load import load_policy_set
 from pipeline.progress import NO_PROGRESS, Progress
-from pipeline.releases.control_topic import ControlTopic, ReleaseRequest, publish, read_published
+from pipeline.releases.control_topic import ControlTopic, read_published
 from pipeline.releases.shadow import without_shadows
-from pipeline.settings import POLICY_SET_BYTES, Settings
+from pipeline.settings import Settings
 
 
 class CurrentRelease:
@@ -36,19 +35,15 @@ class CurrentRelease:
         try:
             return self.published.policy_set(current.digest)
         except PolicyError as error:
-            self._progress.notify(f"what is in force cannot be compared with: {error}")
+            self._progress.notify(f"the active policy set cannot be read: {error}")
             return None
 
     def require_active_set(self) -> PolicySet:
         """Return the active policy set. Raises `UsageError` when there is none that can be read."""
         live = self.active_set()
         if live is None:
-            raise UsageError("nothing that can be read is in force; name a folder of policies instead of `current`")
+            raise UsageError("no active policy set that can be read; name a folder of policies instead of `current`")
         return live
-
-    def publish(self, request: ReleaseRequest) -> Release:
-        """Activate a policy set. Raises `UsageError` when another release came first."""
-        return publish(self._connection, self._settings.topic_policies, request, max_record_bytes=POLICY_SET_BYTES)
 
 
 def resolve_policy_set(name: str, settings: Settings, progress: Progress = NO_PROGRESS) -> PolicySet:

@@ -1,4 +1,4 @@
-"""What two policy sets mean differently."""
+"""Differences between two policy sets."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 from pipeline.events.policies import Background, Policy, PolicySet
 
-# A digest differs whenever anything else does.
-_UNTOLD = frozenset({"id", "digest"})
+# Fields without a line of their own: the id is the title, and the digest changes with every other field.
+_SKIPPED = frozenset({"id", "digest"})
 BACKGROUND = "(background)"
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyDiff:
-    """What became of one policy, or of the background; `details`: a line for each thing that differs."""
+    """Change of one policy or of the background. `details`: one line for each field or text that differs."""
 
     policy_id: str
     kind: Literal["added", "removed", "changed"]
@@ -23,7 +23,7 @@ class PolicyDiff:
 
 
 def policy_diffs(before: PolicySet | None, after: PolicySet) -> list[PolicyDiff]:
-    """Return what `after` means that `before` does not, and the other way round, by policy id."""
+    """Return the differences between two sets, by policy id. Without `before` every policy is new."""
     old = {policy.id: policy for policy in before.policies} if before else {}
     new = {policy.id: policy for policy in after.policies}
     found: list[PolicyDiff] = []
@@ -31,7 +31,7 @@ def policy_diffs(before: PolicySet | None, after: PolicySet) -> list[PolicyDiff]
         if policy_id not in new:
             found.append(PolicyDiff(policy_id, "removed"))
         elif policy_id not in old:
-            found.append(PolicyDiff(policy_id, "added", tuple(_told(new[policy_id]))))
+            found.append(PolicyDiff(policy_id, "added", tuple(_summary(new[policy_id]))))
         elif details := tuple(_fields(old[policy_id], new[policy_id])):
             found.append(PolicyDiff(policy_id, "changed", details))
     if before is not None and (details := tuple(_fields(before.background, after.background))):
@@ -39,8 +39,8 @@ def policy_diffs(before: PolicySet | None, after: PolicySet) -> list[PolicyDiff]
     return found
 
 
-def _told(policy: Policy) -> Iterator[str]:
-    """Yield what matters first of a policy that is new."""
+def _summary(policy: Policy) -> Iterator[str]:
+    """Yield the main fields of a new policy."""
     yield f"mode {policy.mode.value}, severity {policy.severity.value}, action {policy.action}"
     yield f"threshold {_shown(policy.threshold)}{' (provisional)' if policy.provisional else ''}"
     yield from (f"+ prompts: {prompt}" for prompt in policy.prompts)
@@ -49,7 +49,7 @@ def _told(policy: Policy) -> Iterator[str]:
 def _fields(old: Policy | Background, new: Policy | Background) -> Iterator[str]:
     for field in dataclasses.fields(old):
         before, after = getattr(old, field.name), getattr(new, field.name)
-        if field.name in _UNTOLD or before == after:
+        if field.name in _SKIPPED or before == after:
             continue
         if isinstance(before, tuple) and isinstance(after, tuple):
             yield from (f"- {field.name}: {_shown(value)}" for value in before if value not in after)

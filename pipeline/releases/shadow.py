@@ -1,4 +1,4 @@
-"""A whole policy set beside the one in force: scored and counted, flagging nothing."""
+"""Shadow sets: a second policy set that workers score and count beside the live one, without flags."""
 
 from dataclasses import replace
 
@@ -6,30 +6,30 @@ from pipeline.errors import PolicyError
 from pipeline.events.policies import Mode, Policy, PolicySet
 from pipeline.policies.compile import compose, with_digest
 
-# No id of a file has this in it, so a shadow is never mistaken for the policy it shadows.
+# Policy files cannot have such an id, so a shadow never has the id of another policy.
 SUFFIX = "~shadow"
 
 
 def with_shadow(live: PolicySet, shadow: PolicySet) -> PolicySet:
     """
-    Return `live` with the policies of `shadow` that differ from its own as shadows, under ids with `SUFFIX`.
+    Add the policies of `shadow` that differ from those of `live` as shadows, under ids with `SUFFIX`.
 
-    Shadows that were there before give way. Raises `PolicyError` when nothing differs, or when the backgrounds do:
-    scores are measured against one background, so that all of them are one matrix product.
+    They replace earlier shadows. Raises `PolicyError` when no policy differs, or when the backgrounds differ: all
+    scores are one matrix product, which has one background.
     """
     if live.background != shadow.background:
         raise PolicyError(
-            "the shadow set has another background than the one in force, which every score is measured against; "
-            "publish it as a canary instead (`--canary 10%`)"
+            "the shadow set has another background than the active set, and every score is measured against one "
+            "background; publish it as a canary instead (`--canary 10%`)"
         )
     both = merge_as_shadows(live, shadow)
     if both.digest == without_shadows(live).digest:
-        raise PolicyError("nothing to shadow: every policy means what the one in force does")
+        raise PolicyError("nothing to shadow: every policy has the same meaning as in the active set")
     return both
 
 
 def merge_as_shadows(live: PolicySet, shadow: PolicySet) -> PolicySet:
-    """Return `live` with what differs in `shadow` as shadows, measured against the background of `live`."""
+    """Add the policies of `shadow` that differ as shadows, and score them against the background of `live`."""
     kept = without_shadows(live)
     known = {policy.digest for policy in kept.policies}
     families = {policy.id for policy in shadow.policies if policy.parent is None and policy.digest not in known}
@@ -38,7 +38,7 @@ def merge_as_shadows(live: PolicySet, shadow: PolicySet) -> PolicySet:
 
 
 def without_shadows(policy_set: PolicySet) -> PolicySet:
-    """Return the set without the shadows that `beside` put there."""
+    """Remove the shadows that `with_shadow` added."""
     return compose([policy for policy in policy_set.policies if not policy.id.endswith(SUFFIX)], policy_set.background)
 
 

@@ -1,4 +1,4 @@
-"""Where a worker's policies come from: a folder of files, or the control topic."""
+"""Sources of a worker's policy set: a folder of files, or the control topic."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class PolicySetUpdate:
-    """A policy set to be put in force, and the one that judges `canary_share` of the images in its place, if any."""
+    """A policy set to activate, and the canary, if any, that judges `canary_share` of the images in its place."""
 
     policy_set: PolicySet
     version: int = 0
@@ -30,11 +30,11 @@ class PolicySetUpdate:
 
 class PolicySource(Protocol):
     """
-    What policies are taken from. Called by one thread at a time.
+    A source of policy sets. Called by one thread at a time.
 
-    `news` returns what is to be in force, None when that is what it returned before, and raises `PolicyError` when it
-    is not valid, `DependencyFault` when it cannot be told for now; after `again` it returns the same once more.
-    `earlier` yields what was in force before that, the newest first, as far as it is valid.
+    `poll` returns the set to activate, and None while it is the one returned before. It raises `PolicyError` when the
+    set is not valid, and `DependencyFault` when the source cannot answer for now. After `reset` the next `poll` returns
+    its set again. `previous` yields the valid sets that were active before, the newest first.
     """
 
     def poll(self) -> PolicySetUpdate | None: ...
@@ -47,7 +47,7 @@ class PolicySource(Protocol):
 
 
 class FolderPolicies:
-    """The files of a folder: one set, whenever one of them changes."""
+    """A folder of policy files, read again when one of them changes."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -55,7 +55,7 @@ class FolderPolicies:
         self._digest = ""
 
     def poll(self) -> PolicySetUpdate | None:
-        """Return the folder's set when it means something else than before. Raises `PolicyError` with places."""
+        """Return the folder's set when its digest changed. Raises `PolicyError` with file, line and column."""
         seen = _fingerprint(self._folder)
         if seen == self._seen:
             return None
@@ -67,19 +67,19 @@ class FolderPolicies:
         return PolicySetUpdate(policy_set)
 
     def reset(self) -> None:
-        """Have the next call return the same once more."""
+        """Have the next `poll` return its set again."""
         self._seen, self._digest = None, ""
 
     def previous(self) -> Iterator[PolicySetUpdate]:
-        """Yield nothing: a folder has no past."""
+        """Yield nothing: a folder has no history."""
         return iter(())
 
     def close(self) -> None:
-        """Hold nothing, so let go of nothing."""
+        """Do nothing: no resource is held."""
 
 
 class PublishedPolicies:
-    """The releases on the control topic."""
+    """Releases on the control topic."""
 
     def __init__(self, connection: Connection, topic: str) -> None:
         self._reader = TableReader(connection, topic)
@@ -87,7 +87,7 @@ class PublishedPolicies:
         self._taken: Release | None = None
 
     def poll(self) -> PolicySetUpdate | None:
-        """Return the release in force when it is another than before. Raises `NothingPublished` before the first."""
+        """Return the current release when it changed. Raises `NothingPublished` before the first."""
         records = self._reader.read_new()
         if self._reader.began_again:
             self._published = ControlTopic()
@@ -101,18 +101,18 @@ class PublishedPolicies:
         return self._offer(current)
 
     def reset(self) -> None:
-        """Have the next call return the same once more."""
+        """Have the next `poll` return its set again."""
         self._taken = None
 
     def previous(self) -> Iterator[PolicySetUpdate]:
-        """Yield the releases before the one in force."""
+        """Yield the releases before the current one."""
         for release in self._published.history():
             if self._taken is None or release.version >= self._taken.version:
                 continue
             try:
                 yield self._offer(release)
             except PolicyError as error:
-                log.warning("an earlier policy set is not valid either", version=release.version, problem=str(error))
+                log.warning("earlier_policy_set_rejected", version=release.version, problem=str(error))
 
     def close(self) -> None:
         """Stop reading."""
@@ -128,12 +128,12 @@ class PublishedPolicies:
         )
 
 
-# A file that is spelt wrong is a mistake to be told, so it counts as a change.
+# A misspelt extension is an error that people must see, so such a file counts too.
 _SPELLINGS = frozenset({".yaml", ".yml", ".json"})
 
 
 def _fingerprint(folder: Path) -> object:
-    """Return what changes when a file of the folder does."""
+    """Return a value that changes whenever a file of the folder does."""
     stats = []
     for path in sorted(folder.rglob("*.*")):
         if not _SPELLINGS.intersection(suffix.lower() for suffix in path.suffixes):

@@ -1,4 +1,4 @@
-"""A stored policy set held to what policy files may say: anyone who may write to its topic can store one."""
+"""Validation of stored policy sets by the rules of policy files: whoever may write to the topic can store one."""
 
 from datetime import date
 from typing import Annotated, Any
@@ -75,10 +75,10 @@ class _StoredBackground(_Stored):
 
 
 def require_sound(policy_set: PolicySet) -> None:
-    """Raise `PolicyError` that names what of a set no policy file could say."""
+    """Raise `PolicyError` that names the first part of a set that no policy file could produce."""
     if len(policy_set.policies) > MOST_POLICIES:
         raise PolicyError(f"cannot be used: more than {MOST_POLICIES:,} policies")
-    _require("`background`", _StoredBackground, policy_set.background)
+    _require_valid("`background`", _StoredBackground, policy_set.background)
     texts = sum(len(each.prompts) + len(each.contrast) + len(each.templates) for each in policy_set.policies)
     if texts > MOST_TEXTS:
         raise PolicyError(f"cannot be used: more than {MOST_TEXTS:,} prompts and templates")
@@ -88,35 +88,35 @@ def require_sound(policy_set: PolicySet) -> None:
         raise PolicyError("cannot be used: two policies have the same id")
     for policy in judging:
         name = f"`{brief(policy.id)}`"
-        _require(name, _StoredPolicy, policy)
-        if wrong := _wrong(policy, by_id):
-            raise PolicyError(f"cannot be used: {name} {wrong}")
+        _require_valid(name, _StoredPolicy, policy)
+        if problem := _contradiction(policy, by_id):
+            raise PolicyError(f"cannot be used: {name} {problem}")
 
 
-def _require(name: str, model: type[BaseModel], given: Any) -> None:
+def _require_valid(name: str, model: type[BaseModel], given: Any) -> None:
     try:
         model.model_validate(given)
     except ValidationError as error:
         raise PolicyError(f"cannot be used: {name}: {told(error)}") from error
 
 
-def _wrong(policy: Policy, by_id: dict[str, Policy]) -> str | None:
-    """Return what is wrong with a policy whose every field is well."""
+def _contradiction(policy: Policy, by_id: dict[str, Policy]) -> str | None:
+    """Return the contradiction between fields that are valid one by one, or None."""
     if (policy.score is ScoreKind.LINEAR) != (policy.head is not None):
-        return "is scored by a head that it has not, or has one that does not score"
-    if policy.scope is not None and (wrong := _wrong_scope(policy.scope)):
-        return wrong
+        return "has a head and no linear score, or a linear score and no head"
+    if policy.scope is not None and (problem := _scope_problem(policy.scope)):
+        return problem
     if policy.calibration is not None:
-        _require(f"`{policy.id}`", *_curve(policy.calibration.probability))
-    return _wrong_parent(policy, by_id) if policy.parent is not None else None
+        _require_valid(f"`{policy.id}`", *_curve(policy.calibration.probability))
+    return _parent_problem(policy, by_id) if policy.parent is not None else None
 
 
-def _wrong_parent(policy: Policy, by_id: dict[str, Policy]) -> str | None:
+def _parent_problem(policy: Policy, by_id: dict[str, Policy]) -> str | None:
     parent = by_id.get(policy.parent or "")
     if parent is None:
         return f"has a parent that is not in the set, `{brief(policy.parent)}`"
     if parent.parent is not None:
-        return f"has a parent that has one itself, `{parent.id}`"
+        return f"has a parent that is a child itself, `{parent.id}`"
     if not policy.id.startswith(f"{parent.id.removesuffix(SUFFIX)}."):
         return f"is not named after its parent, `{parent.id}`"
     if policy.severity.rank <= parent.severity.rank:
@@ -130,7 +130,7 @@ def _curve(curve: Isotonic | Platt | None) -> tuple[type[BaseModel], Any]:
     return (PlattFile, {"slope": curve.slope, "intercept": curve.intercept}) if curve else (_Stored, {})
 
 
-def _wrong_scope(scope: Scope) -> str | None:
+def _scope_problem(scope: Scope) -> str | None:
     open_scopes, count = [(scope, 1)], 0
     while open_scopes:
         each, depth = open_scopes.pop()
@@ -141,7 +141,7 @@ def _wrong_scope(scope: Scope) -> str | None:
         open_scopes += [(one, depth + 1) for one in inner]
         for name, patterns in each.values:
             if not patterns or not name:
-                return "has a scope with an attribute that may be nothing"
+                return "has a scope with an attribute without a name or without values"
             for text in patterns:
                 plain_text(text)
     return None

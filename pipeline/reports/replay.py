@@ -12,10 +12,10 @@ _LEFT, _TOP, _WIDTH, _HEIGHT = 40.0, 10.0, 270.0, 190.0
 
 @dataclass(frozen=True, slots=True)
 class ErrorCard:
-    """An image on the wrong side of the threshold; `picture` is a data address."""
+    """An image on the wrong side of the threshold; `picture` is a data address, None where there is no picture."""
 
     name: str
-    picture: str
+    picture: str | None
     what: str
     score: float
     threshold: float

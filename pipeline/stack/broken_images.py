@@ -1,4 +1,4 @@
-"""Records that cannot be judged, one of each kind that reaches real streams: for the demo and for tests."""
+"""Records that cannot be judged, one of each kind found in real streams, for the demo and for tests."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from pipeline.errors import DeadLetterReason
 
 @dataclass(frozen=True, slots=True)
 class BrokenImage:
-    """What is sent, under which content type, and the reason it must come back with."""
+    """A record that cannot be judged: its value, its content type, and the expected dead-letter reason."""
 
     name: str
     value: bytes
@@ -22,7 +22,7 @@ class BrokenImage:
 
 
 def broken_images(jpeg: bytes) -> Iterator[BrokenImage]:
-    """Yield one of each; `jpeg` is a good photograph to be broken."""
+    """Yield one record of each kind. `jpeg` is a valid photograph, from which damaged ones are made."""
     yield BrokenImage("empty.jpg", b"", "image/jpeg", DeadLetterReason.EMPTY)
     yield BrokenImage("truncated.jpg", jpeg[: len(jpeg) // 2], "image/jpeg", DeadLetterReason.CORRUPT_IMAGE)
     text = b"this is no image\n" * 20

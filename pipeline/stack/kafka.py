@@ -1,4 +1,4 @@
-"""A one-node Kafka broker in KRaft mode, from its jars on the machine's Java."""
+"""A one-node Kafka broker in KRaft mode, run from its jars with this machine's Java."""
 
 import hashlib
 import re
@@ -19,7 +19,7 @@ LEAST_JAVA = 17
 
 
 class KafkaPart:
-    """The broker. Its data stays between runs until the state folder is removed."""
+    """The broker. Its data is kept between runs until the state folder is removed."""
 
     name = "kafka"
 
@@ -31,25 +31,26 @@ class KafkaPart:
         self.address = f"127.0.0.1:{settings.kafka_port}"
 
     def installed(self) -> bool:
-        """Tell whether the jars that `pom.xml` names are there."""
+        """Tell whether the jars that `pom.xml` names are installed."""
         mark = self._folder / "installed"
         return mark.exists() and mark.read_text() == _digest(local_file("pom.xml"))
 
     def install(self) -> None:
-        """Bring the jars with Maven."""
+        """Download the jars with Maven."""
+        pom = local_file("pom.xml")
         maven = _tool("mvn", "maven")
         libs = self._folder / "libs"
         shutil.rmtree(libs, ignore_errors=True)
         goal = ["dependency:copy-dependencies", f"-DoutputDirectory={libs}"]
         run = subprocess.run(  # noqa: S603 -- fixed words
-            [maven, "-q", "-B", "-f", str(local_file("pom.xml")), *goal], capture_output=True, text=True, check=False
+            [maven, "-q", "-B", "-f", str(pom), *goal], capture_output=True, text=True, check=False
         )
         if run.returncode:
             raise StackError(f"Maven could not bring Kafka's jars:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
-        (self._folder / "installed").write_text(_digest(local_file("pom.xml")))
+        (self._folder / "installed").write_text(_digest(pom))
 
     def start(self) -> None:
-        """Format the data folder the first time and start the broker."""
+        """Start the broker; the first time, format its data folder."""
         settings = self._settings
         require_free_port("kafka", settings.kafka_port, "KAFKA_PORT")
         require_free_port("kafka's controller", settings.controller_port, "CONTROLLER_PORT")
@@ -104,7 +105,7 @@ def _digest(path: Path) -> str:
 
 
 def cluster_id() -> str:
-    """Return a random id as Kafka writes them; one that begins with `-` its command line takes for an option."""
+    """Return a random id in Kafka's format. It never begins with `-`, which Kafka's tools would take for an option."""
     while True:
         found = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if not found.startswith("-"):

@@ -1,4 +1,4 @@
-"""Bring the local stack up, say how it is, and take it down."""
+"""Start, status and stop of the local stack."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class PartStatus:
-    """How one part is: `state` is `ready`, `starting` or `down`."""
+    """The status of one part. `state` is `ready`, `starting` or `down`."""
 
     name: str
     state: str
@@ -25,12 +25,12 @@ class PartStatus:
 
 
 def stack_parts(settings: StackSettings) -> tuple[Part, ...]:
-    """Return the parts in the order they start."""
+    """Return the parts in their start order."""
     return KafkaPart(settings), TritonPart(settings)
 
 
 def install(parts: Sequence[Part], say: Say) -> None:
-    """Bring what is missing on the machine. Raises `StackError`."""
+    """Install the parts that are missing on this machine. Raises `StackError`."""
     for part in parts:
         if not part.installed():
             say(f"{part.name}: installing (once)")
@@ -39,10 +39,10 @@ def install(parts: Sequence[Part], say: Say) -> None:
 
 def up(parts: Sequence[Part], say: Say, timeout_s: float) -> None:
     """
-    Start what is not running and wait until all parts serve.
+    Start the parts that are not running, and wait until all are ready.
 
-    A part that runs already is left alone. Raises `StackError` when a port is taken, a part ends early or is not ready
-    in time; parts that were started stay, for `logs` and `down`.
+    Raises `StackError` when a port is taken, or a part ends early or is not ready in time. Parts that were started keep
+    running, for `logs` and `down`.
     """
     install(parts, say)
     waiting = []
@@ -66,12 +66,12 @@ def up(parts: Sequence[Part], say: Say, timeout_s: float) -> None:
 
 
 def status(parts: Sequence[Part]) -> list[PartStatus]:
-    """Return how each part is."""
+    """Return the status of each part."""
     return [_status(part) for part in parts]
 
 
 def down(parts: Sequence[Part], say: Say) -> None:
-    """End what `up` started, in reverse order."""
+    """Stop the running parts, in reverse order."""
     for part in reversed(parts):
         say(f"{part.name}: {'stopped' if part.process.stop() else 'was not running'}")
 

@@ -1,4 +1,4 @@
-"""What every part of the local stack can do."""
+"""Interface of every part of the local stack."""
 
 from pathlib import Path
 from typing import Protocol
@@ -14,9 +14,9 @@ class Part(Protocol):
     """
     One server of the stack.
 
-    `install` brings its files and may take a minute; `installed` says whether that is done. `start` returns as soon as
-    the process runs; `ready` asks once whether it serves, without waiting long. Both raise `StackError` with what to
-    do. `address` is what clients connect to.
+    `install` installs its files and may take a minute; `installed` tells whether that is done. `start` returns as soon
+    as the process runs. `ready` checks once whether the server answers, without waiting long. Both raise `StackError`,
+    whose message says what to do. Clients connect to `address`.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A background process that a later command can find again, and end without ending a stranger."""
+"""A background process that a later command can find and end, without ending an unrelated process."""
 
 import contextlib
 import json
@@ -13,12 +13,12 @@ import psutil
 
 from pipeline.errors import StackError
 
-# Handed on to every process that a part starts.
+# An environment variable of every process that a part starts.
 MARK = "STACK_PART_RECORD"
 
 
 class BackgroundProcess:
-    """One process of the stack: known by its id and start time, so that a reused id is not mistaken for it."""
+    """One process of the stack, identified by process id and start time: a reused id is not mistaken for it."""
 
     def __init__(self, name: str, state: Path) -> None:
         self.name = name
@@ -38,13 +38,13 @@ class BackgroundProcess:
     def start(
         self, command: Sequence[str | Path], environment: Mapping[str, str | None], folder: Path
     ) -> psutil.Process:
-        """Start it in a session of its own, its output in `log`; a variable that is None is not handed on."""
+        """Start it in a new session with its output in `log`. An environment variable that is None is removed."""
         self.end_orphans()
         environment = {**environment, MARK: str(self._record)}
         whole = {name: value for name, value in {**os.environ, **environment}.items() if value is not None}
-        for place in (self.log, self._record):
-            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # What a broker keeps, images among it, is for whoever started it alone.
+        for path in (self.log, self._record):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # A broker's data includes images, so only the user who started it may read the folder.
         folder.chmod(0o700)
         with self.log.open("ab") as output:
             child = subprocess.Popen(  # noqa: S603 -- the command is this package's own
@@ -61,7 +61,7 @@ class BackgroundProcess:
         return process
 
     def stop(self, timeout_s: float = 20.0) -> bool:
-        """End it and its children, by force after `timeout_s`. Returns whether it was running."""
+        """Stop it and its children; kill them after `timeout_s`. Return whether it was running."""
         process = self.find()
         if process is not None:
             family = [process, *process.children(recursive=True)]
@@ -75,9 +75,9 @@ class BackgroundProcess:
 
     def end_orphans(self) -> int:
         """
-        End by force what a process that was killed has left behind, and return the number of processes.
+        Kill the child processes that a killed process left behind, and return their number.
 
-        They are known by a variable of their environment that names this part's own record.
+        A variable in their environment identifies them: it names the record of this part.
         """
         if not self._record.exists() or self.find() is not None:
             return 0
@@ -86,7 +86,7 @@ class BackgroundProcess:
         return len(orphans)
 
     def tail(self, lines: int = 15) -> str:
-        """Return the end of its output."""
+        """Return the last lines of its output."""
         if not self.log.exists():
             return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])

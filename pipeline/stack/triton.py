@@ -1,4 +1,4 @@
-"""A real Triton Inference Server from a wheel, in an environment of its own, serving `triton_models/`."""
+"""A real Triton Inference Server, installed from a wheel in a separate environment, serving `triton_models/`."""
 
 import hashlib
 import os
@@ -32,12 +32,12 @@ class TritonPart:
         self.address = f"127.0.0.1:{settings.triton_grpc_port}"
 
     def installed(self) -> bool:
-        """Tell whether the environment that `triton.txt` locks is there."""
+        """Tell whether the environment locked in `triton.txt` is installed."""
         mark = self._folder / "installed"
         return mark.exists() and mark.read_text() == self._wanted()
 
     def install(self) -> None:
-        """Make the environment and bring backend and stub together in one folder."""
+        """Create the environment, and put the backend and its stub into one folder."""
         venv, python = self._folder / "venv", str(self._settings.python)
         shutil.rmtree(self._folder, ignore_errors=True)
         version = _run([python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).strip()
@@ -69,9 +69,9 @@ class TritonPart:
             "PYTHONPATH": str(server.parents[1]),
             "VIRTUAL_ENV": str(venv),
             "PATH": f"{venv / 'bin'}{os.pathsep}{os.environ['PATH']}",
-            # One thread a model instance; the server's own pools would fight them for two cores.
+            # One thread per model instance; the server's own thread pools would compete with them for two cores.
             "OMP_NUM_THREADS": "1",
-            # Set for workers, it names the bundle that they check this server by; the server has its repository's.
+            # This setting is for workers, which compare the server's bundle with it. The server uses its repository's.
             "WATCHWORD_MODEL": None,
         }
         command: list[str | Path] = [

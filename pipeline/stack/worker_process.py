@@ -12,7 +12,7 @@ COMMAND = (sys.executable, "-m", "pipeline", "run")
 
 
 class WorkerProcess:
-    """One `watchword run` with its log in a file."""
+    """One `watchword run`, with its log in a file."""
 
     def __init__(
         self, instance_id: str, log: Path, environment: Mapping[str, str], command: tuple[str, ...] = COMMAND
@@ -38,11 +38,11 @@ class WorkerProcess:
         return self
 
     def running(self) -> bool:
-        """Tell whether it is still there."""
+        """Tell whether it is still running."""
         return self._process is not None and self._process.poll() is None
 
     def exit_code(self) -> int | None:
-        """Return how it ended, or None."""
+        """Return its exit code, or None if it has not ended."""
         return None if self._process is None else self._process.poll()
 
     def signal(self, number: signal.Signals) -> None:
@@ -56,11 +56,11 @@ class WorkerProcess:
         return self._process.wait(timeout_s)
 
     def kill(self) -> None:
-        """End it at once, stopped or not."""
+        """Kill it at once, even if it is stopped by a signal."""
         if self.running():
             self.signal(signal.SIGKILL)
             self.wait(10)
 
     def tail(self, lines: int = 20) -> str:
-        """Return the end of its log."""
+        """Return the last lines of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""

@@ -1,4 +1,4 @@
-"""The judges in force: one, or with a canary two that share the images between them."""
+"""The active judges: one, or with a canary two that share the images between them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ CURRENT, CANARY = "current", "canary"
 
 @dataclass(frozen=True, slots=True)
 class ActiveJudges:
-    """What judges a chunk, whole; `canary` judges `canary_share` of the images, 0 to 1, in place of `judge`."""
+    """The judges of a whole chunk; `canary` judges `canary_share` of the images, 0 to 1, in place of `judge`."""
 
     judge: Judge
     version: int = 0
@@ -33,13 +33,13 @@ class ActiveJudges:
             return judge_images(images, embeddings, self.judge, time)
         chosen = np.array([self._for_canary(image) for image in images], dtype=bool)
         verdicts: dict[int, Verdict] = {}
-        for judge, places in ((self.judge, np.flatnonzero(~chosen)), (self.canary, np.flatnonzero(chosen))):
-            part = judge_images([images[place] for place in places.tolist()], embeddings[places], judge, time)
-            verdicts |= dict(zip(places.tolist(), part, strict=True))
-        return [verdicts[place] for place in range(len(images))]
+        for judge, rows in ((self.judge, np.flatnonzero(~chosen)), (self.canary, np.flatnonzero(chosen))):
+            part = judge_images([images[row] for row in rows.tolist()], embeddings[rows], judge, time)
+            verdicts |= dict(zip(rows.tolist(), part, strict=True))
+        return [verdicts[row] for row in range(len(images))]
 
     def role(self, verdict: Verdict) -> str:
-        """Return which of the two made a verdict."""
+        """Return the role, current or canary, of the judge that made a verdict."""
         made_by_canary = self.canary is not None and verdict.policy_set is self.canary.bank.policy_set
         return CANARY if made_by_canary else CURRENT
 

@@ -1,4 +1,4 @@
-"""From the embeddings' topic into the archive: every embedding once, whatever crashes."""
+"""Archiver: stores each embedding of the embeddings topic exactly once, even after a crash."""
 
 import threading
 import time
@@ -9,9 +9,9 @@ from typing import Protocol
 import structlog
 
 from pipeline.archive.rows import ArchivedEmbedding
-from pipeline.errors import ArchiveError, CommitAborted, DependencyFault, StoreFault
+from pipeline.errors import ArchiveError, CommitAborted, DependencyFault, StoreFault, WatchwordError
 from pipeline.events.chunks import Chunk, Span
-from pipeline.stream.retry import Backoff
+from pipeline.retry import Backoff, Retry
 
 log = structlog.get_logger()
 
@@ -21,9 +21,12 @@ POLL_BYTES = 8 << 20
 
 
 class Source(Protocol):
-    """A topic read as a member of a group, with offsets of its own to commit. As `stream.ports.Source`, besides."""
+    """A topic read as a member of a group. `commit` commits its offsets; the rest is as in `stream.ports.Source`."""
 
-    needs_rewind: bool
+    @property
+    def needs_rewind(self) -> bool: ...
+
+    def request_rewind(self) -> None: ...
 
     def poll(self, timeout_s: float, max_records: int, max_bytes: int) -> Chunk | None: ...
 
@@ -36,9 +39,9 @@ class Source(Protocol):
 
 class Store(Protocol):
     """
-    What keeps embeddings: `add` stores those that are not there yet and says how many they were.
+    A store of embeddings. `add` stores the rows that are not there yet, and returns their number.
 
-    It raises `StoreFault` when its storage failed: the same rows, some of them stored or not, are given again.
+    It raises `StoreFault` when its storage failed: the caller adds the same rows again, some of which may be stored.
     """
 
     def add(self, rows: list[ArchivedEmbedding]) -> int: ...
@@ -48,7 +51,7 @@ class Store(Protocol):
 
 @dataclass
 class _Pending:
-    """What was read and is not stored yet."""
+    """Rows that were read and are not stored yet."""
 
     rows: list[ArchivedEmbedding] = field(default_factory=list)
     ends: dict[int, int] = field(default_factory=dict)
@@ -60,10 +63,10 @@ class _Pending:
 
 class Archiver:
     """
-    Stores what arrives, then commits how far it has read.
+    Stores the rows that arrive, then commits their offsets.
 
-    A crash between the two has the same range read again, and the store knows each row by its input record. Few large
-    writes make few files: rows are gathered up to `batch_rows`, for `flush_s` at the most.
+    After a crash between the two, the same range is read again; the store knows each row by its input record. Rows are
+    gathered up to `batch_rows`, and for at most `flush_s`, because few large writes make few files.
     """
 
     def __init__(
@@ -84,29 +87,25 @@ class Archiver:
         self._flush_s = flush_s
         self._compact_every = compact_every
         self._commit_timeout_s = commit_timeout_s
-        self.build_backoff = backoff
         self._clock = clock
         self._pending = _Pending()
         self._stopping = threading.Event()
         self._writes = 0
-        self._pauses = backoff.pauses()
+        self._retry = Retry(backoff, self._stopping.wait, _report)
 
     def stop(self) -> None:
-        """Ask `run` to store what it has and return. Safe in a signal handler."""
+        """Ask `run` to store the rows it holds and return. Safe in a signal handler."""
         self._stopping.set()
 
     def run(self) -> None:
-        """Archive until stopped. Raises what nothing but a person can mend."""
-        self._pauses = self.build_backoff.pauses()
+        """Archive until stopped. Raises `UsageError` for faults that only a person can mend."""
         while not self._stopping.is_set():
             try:
                 self._tick()
             except (DependencyFault, CommitAborted) as fault:
                 self._pending = _Pending()
-                self._source.needs_rewind = True
-                pause_s = next(self._pauses)
-                log.warning("going back to what is committed", fault=str(fault), pause_s=pause_s)
-                self._stopping.wait(pause_s)
+                self._source.request_rewind()
+                self._retry.failed(fault)
         if self._pending.ends:
             self._flush()
 
@@ -116,30 +115,30 @@ class Archiver:
             if self._source.rewind(self._commit_timeout_s) is None:
                 self._source.keep_alive(POLL_S)
             return
-        polled = self._source.poll(POLL_S, POLL_RECORDS, POLL_BYTES)
-        if polled is not None:
-            self._take(polled)
+        chunk = self._source.poll(POLL_S, POLL_RECORDS, POLL_BYTES)
+        if chunk is not None:
+            self._take(chunk)
         if self._pending.ends and (
             len(self._pending.rows) >= self._batch_rows or self._clock() - self._pending.since >= self._flush_s
         ):
             self._flush()
 
-    def _take(self, polled: Chunk) -> None:
+    def _take(self, chunk: Chunk) -> None:
         if not self._pending.ends:
             self._pending.since = self._clock()
-        for record in polled.records:
+        for record in chunk.records:
             try:
                 self._pending.rows.append(ArchivedEmbedding.of(record))
             except ArchiveError as error:
-                log.error("left out of the archive", problem=str(error))  # noqa: TRY400 -- the message says all
-        self._pending.note(polled.spans)
+                log.error("embedding_not_archived", problem=str(error))  # noqa: TRY400 -- the message is complete
+        self._pending.note(chunk.spans)
 
     def _flush(self) -> None:
         pending, self._pending = self._pending, _Pending()
         started = self._clock()
         added = self._store.add(pending.rows) if pending.rows else 0
         self._source.commit(pending.ends)
-        self._pauses = self.build_backoff.pauses()  # what is read is nothing won: only what is stored is
+        self._retry.succeeded()  # only a stored batch ends a series of failures, a batch read does not
         self._writes += 1
         seconds = round(self._clock() - started, 2)
         log.info("archived", rows=len(pending.rows), new=added, seconds=seconds)
@@ -150,5 +149,9 @@ class Archiver:
         try:
             self._store.compact()
         except StoreFault as fault:
-            # What is stored is stored: small files cost time, and the next turn comes.
-            log.warning("the archive was not compacted", fault=str(fault))
+            # The rows are stored. Small files only cost time until the next compaction.
+            log.warning("archive_not_compacted", fault=str(fault))
+
+
+def _report(fault: WatchwordError, pause_s: float) -> None:
+    log.warning("archiver_rewinds", fault=str(fault), pause_s=pause_s)

@@ -1,4 +1,4 @@
-"""Which images that policies said no to are to be looked at: a draw that is fair to all of them."""
+"""Stratified sampling of unflagged images for human audit."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,42 +12,45 @@ from pipeline.events.policies import PolicySet
 from pipeline.events.releases import in_sample
 
 DAY_S = 86_400.0
-# Strata by how far a score is under its threshold, in the units of scores: most misses are near, most images far.
+# Strata by distance of a score below its threshold, in units of the score: most misses are near, most images far.
 BOUNDS = (1.0, 2.0, 4.0, 8.0)
-# What is seen of a stream is forgotten at this pace, so that the draw follows the hours of a day.
+# Time constant of the exponential average of the image rate, so that the sample follows the hours of a day.
 MEMORY_S = 6 * 3600.0
-# Before it has seen so much of a stream, nobody knows how much there will be.
+# The shortest time over which the image rate is estimated.
 LEAST_S = 60.0
 PURPOSE = "audit"
 
 
 class AuditSampler:
     """
-    Draws, for every policy with an `audit`, about so many images a day among those under its threshold.
+    Samples, for every policy with an `audit`, about that many images a day among those under its threshold.
 
-    The strata of a policy get equal parts, so that near misses are looked at more often than what is far away. There is
-    one draw an image for all policies, with the largest of their probabilities, which the verdict keeps: what an
-    audited image stands for is one over it. `share` is the part of the stream that this worker sees. Called by one
-    thread.
+    The strata of a policy get equal parts, so that near misses are sampled more often than distant images. An image is
+    drawn at most once, with the largest of its policies' probabilities, which the verdict keeps: an audited image
+    stands for one over it. `sample` is called by one thread; `set_share` by any.
     """
 
-    def __init__(self, clock: Callable[[], float], share: Callable[[], float] = lambda: 1.0) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._share = share
+        self._share = 1.0
         self._policy_set: PolicySet | None = None
         self._started = self._seen_at = clock()
         self._counts = np.zeros((0, len(BOUNDS) + 1))
 
-    def draw(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
-        """Return the verdicts of one chunk by one policy set, those drawn with their probability."""
+    def set_share(self, share: float) -> None:
+        """Set the share of the stream, 0 to 1, that this worker sees."""
+        self._share = share
+
+    def sample(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
+        """Return the verdicts of one chunk by one policy set, the sampled ones with their probability."""
         audited = [
-            place
-            for place, policy in enumerate(verdicts[0].policy_set.policies if verdicts else ())
+            index
+            for index, policy in enumerate(verdicts[0].policy_set.policies if verdicts else ())
             if policy.audit_per_day is not None
         ]
         if not audited:
             return list(verdicts)
-        policies = [verdicts[0].policy_set.policies[place] for place in audited]
+        policies = [verdicts[0].policy_set.policies[index] for index in audited]
         self._begin(verdicts[0].policy_set, len(audited))
         thresholds = np.array([policy.threshold for policy in policies])
         under = thresholds - np.stack([verdict.scores for verdict in verdicts])[:, audited]
@@ -56,7 +59,7 @@ class AuditSampler:
         self._count(strata, answered)
         chances = self._chances(np.array([float(policy.audit_per_day or 0) for policy in policies]))
         per_image = np.where(answered, chances[np.arange(len(audited)), strata], 0.0).max(axis=1)
-        return [self._drawn(verdict, float(chance)) for verdict, chance in zip(verdicts, per_image, strict=True)]
+        return [_sampled(verdict, float(chance)) for verdict, chance in zip(verdicts, per_image, strict=True)]
 
     def _begin(self, policy_set: PolicySet, audited: int) -> None:
         if self._policy_set is not policy_set:
@@ -75,12 +78,12 @@ class AuditSampler:
         """Return the probability of each policy's strata, float64 [P, S]."""
         watched_s = max(LEAST_S, MEMORY_S * (1 - math.exp(-(self._seen_at - self._started) / MEMORY_S)))
         a_day = self._counts / watched_s * DAY_S
-        wanted = per_day * self._share()
+        wanted = per_day * self._share
         strata = np.maximum(1, (a_day > 0).sum(axis=1))
         with np.errstate(divide="ignore"):
             return np.asarray(np.minimum(1.0, (wanted / strata)[:, None] / a_day))
 
-    @staticmethod
-    def _drawn(verdict: Verdict, chance: float) -> Verdict:
-        event = verdict.image.event
-        return replace(verdict, audit=chance) if in_sample(chance, event.source, event.id, PURPOSE) else verdict
+
+def _sampled(verdict: Verdict, chance: float) -> Verdict:
+    event = verdict.image.event
+    return replace(verdict, audit=chance) if in_sample(chance, event.source, event.id, PURPOSE) else verdict

@@ -1,9 +1,8 @@
-"""A worker on the real parts, from settings alone."""
+"""Parts of a worker, built from settings."""
 
 import math
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from importlib.metadata import version
 
 import structlog
@@ -21,6 +20,7 @@ from pipeline.encode.triton import TritonEncoder
 from pipeline.ingest.decode_processes import DecodeProcesses
 from pipeline.ingest.decoder import Decoder
 from pipeline.releases.sources import FolderPolicies, PolicySource, PublishedPolicies
+from pipeline.retry import Backoff
 from pipeline.settings import ENVELOPE_BYTES, Settings
 from pipeline.stream.active_set import CANARY, CURRENT, ActiveJudges
 from pipeline.stream.archiver import Archiver, Store
@@ -30,20 +30,19 @@ from pipeline.stream.flow import Flow, FlowLimits
 from pipeline.stream.policy_watcher import PolicyWatcher
 from pipeline.stream.ports import Sink, Source
 from pipeline.stream.progress import ChunkSize
-from pipeline.stream.retry import Backoff
 from pipeline.stream.shutdown import Shutdown
-from pipeline.stream.watches import BrokerWatch, Watch
+from pipeline.stream.watches import BrokerWatch
 from pipeline.stream.worker import STUCK_S, Worker
 from pipeline.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
 
-# A broker that takes longer to say where a topic ends does not answer.
+# Deadline of a question about the ends of topics.
 BROKER_TIMEOUT_S = 4.0
 
 
 def prepare_topics(settings: Settings) -> None:
-    """Make the topics that are missing. Raises `UsageError` when dead letters have no room in theirs."""
+    """Create missing topics. Raises `UsageError` when dead letters do not fit into their topic."""
     connection = connection_of(settings)
     ensure_topics(connection, topics_of(settings))
     require_room(
@@ -55,7 +54,7 @@ def prepare_topics(settings: Settings) -> None:
 
 
 def build_source(settings: Settings, metrics: Metrics) -> GroupConsumer:
-    """Return the input topic as this worker's group member reads it."""
+    """Return the input topic, read as this worker's member of the consumer group."""
     return GroupConsumer(
         connection_of(settings),
         topic=settings.topic_images,
@@ -68,7 +67,7 @@ def build_source(settings: Settings, metrics: Metrics) -> GroupConsumer:
 
 
 def build_policy_source(settings: Settings) -> PolicySource:
-    """Return where policies come from. Raises `BrokerFault`."""
+    """Return the source of policy sets: a folder or the control topic. Raises `BrokerFault`."""
     if settings.policy_source == "folder":
         return FolderPolicies(settings.policies)
     connection = connection_of(settings)
@@ -77,7 +76,7 @@ def build_policy_source(settings: Settings) -> PolicySource:
 
 
 def output_topics(settings: Settings) -> OutputTopics:
-    """Return the names of the topics that a worker writes."""
+    """Return the names of the output topics."""
     return OutputTopics(
         settings.topic_flags, settings.topic_verdicts, settings.topic_embeddings, settings.topic_dead_letters
     )
@@ -106,7 +105,7 @@ def build_sink(settings: Settings) -> KafkaSink:
 
 
 def build_encoder(settings: Settings, bundle: Bundle, metrics: Metrics) -> TritonEncoder:
-    """Return the bundle's towers behind the configured Triton."""
+    """Return the encoder that asks the configured Triton for the bundle's towers."""
     return TritonEncoder(
         bundle,
         settings.triton_url,
@@ -119,14 +118,14 @@ def build_encoder(settings: Settings, bundle: Bundle, metrics: Metrics) -> Trito
 
 
 def build_decode_processes(settings: Settings, bundle: Bundle) -> DecodeProcesses:
-    """Return the processes that decode for a worker, each with limits on CPU and memory."""
+    """Return the processes that decode images, each with limits on CPU and memory."""
     return DecodeProcesses(
         settings.decode_threads, bundle.pixels, settings.image_limits, thumbnail_side=settings.archive_thumbnails
     )
 
 
 def build_archiver(settings: Settings, store: Store) -> Archiver:
-    """Return what archives the embeddings' topic, a member of a group of its own. Raises `BrokerFault`."""
+    """Return the archiver of the embeddings topic, a member of a separate consumer group. Raises `BrokerFault`."""
     ensure_topics(connection_of(settings), topics_of(settings))
     source = GroupConsumer(
         connection_of(settings),
@@ -165,24 +164,18 @@ def build_policy_watcher(
     )
 
 
-def set_info_recorder(bundle: Bundle, metrics: Metrics) -> Callable[[ActiveJudges], None]:
-    """Return what tells the metrics about a set that comes in force."""
+def info_recorder(bundle: Bundle, metrics: Metrics) -> Callable[[ActiveJudges], None]:
+    """Return a function that records the active policy set, and its canary, in the metrics."""
 
-    def note(in_force: ActiveJudges) -> None:
+    def record(active: ActiveJudges) -> None:
         metrics.info.clear()
-        metrics.policy_version.set(in_force.version)
-        for role, judge in ((CURRENT, in_force.judge), (CANARY, in_force.canary)):
+        metrics.policy_version.set(active.version)
+        for role, judge in ((CURRENT, active.judge), (CANARY, active.canary)):
             if judge is not None:
                 digest = judge.bank.policy_set.digest
                 metrics.info.labels(version("watchword"), bundle.digest, digest, role).set(1)
 
-    return note
-
-
-def _watch(closing: ExitStack, name: str, action: Callable[[], object], interval_s: float) -> Watch:
-    watch = Watch(name, action, interval_s)
-    closing.callback(watch.stop)
-    return watch
+    return record
 
 
 def build_broker_watch(settings: Settings) -> BrokerWatch:
@@ -195,7 +188,7 @@ def build_flow(
     settings: Settings,
     decoder: Decoder,
     encoder: ImageEncoder,
-    in_force: Callable[[], ActiveJudges],
+    judges: Callable[[], ActiveJudges],
     sink: Sink,
     audit: AuditSampler,
     backoff: Backoff,
@@ -205,9 +198,9 @@ def build_flow(
     return Flow(
         decoder=decoder,
         encoder=encoder,
-        in_force=in_force,
+        judges=judges,
         sink=sink,
-        gate=DeadLetterBreaker(
+        breaker=DeadLetterBreaker(
             share=settings.dead_letter_share,
             window_s=settings.dead_letter_window_s,
             minimum=settings.dead_letter_minimum,

@@ -1,4 +1,4 @@
-"""Stop before a broken producer drains the topic into dead letters."""
+"""Breaker that stops a worker before a broken producer turns its topic into dead letters."""
 
 from collections import deque
 from collections.abc import Callable

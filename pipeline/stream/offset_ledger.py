@@ -1,4 +1,4 @@
-"""Where the next commit of each partition must start."""
+"""Ledger of committed offsets, by partition."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ class OffsetLedger:
         self._next: dict[int, int] = {}
 
     def begin(self, positions: Mapping[int, int]) -> None:
-        """Start afresh from what is committed."""
+        """Start again from these committed offsets."""
         self._next = dict(positions)
 
     def check(self, spans: Sequence[Span]) -> None:
@@ -30,6 +30,6 @@ class OffsetLedger:
         return dict(self._next)
 
     def advance(self, spans: Sequence[Span]) -> None:
-        """Note what was committed."""
+        """Note that these spans were committed."""
         for span in spans:
             self._next[span.partition] = span.end

@@ -1,20 +1,15 @@
-"""The policy set in force: taken at start, taken anew when there is another one, all or nothing."""
+"""Policy watcher: loads the active policy set at start, and replaces it whole when its source has another one."""
 
 import threading
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime
 
-import numpy as np
 import structlog
 
 from pipeline.encode.ports import TextEncoder
-from pipeline.encode.prompt_bank import build_prompt_bank
-from pipeline.errors import DependencyFault, PolicyError, ScoreFault, UsageError, WatchwordError
-from pipeline.events.policies import PolicySet
-from pipeline.judge.score import Judge
-from pipeline.policies.model_compatibility import for_model, stale_policies
+from pipeline.errors import DependencyFault, PolicyError, UsageError
 from pipeline.releases.sources import PolicySetUpdate, PolicySource
 from pipeline.stream.active_set import ActiveJudges
+from pipeline.stream.judge_builder import JudgeBuilder
 from pipeline.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
@@ -22,10 +17,9 @@ log = structlog.get_logger()
 
 class PolicyWatcher:
     """
-    Holds what judges, and replaces it between chunks when its source has something else.
+    Holds the active judges, and replaces them between chunks when the source has another policy set.
 
-    An edit that is not valid is logged with its place, counted, and changes nothing. Policies fitted for none of
-    `models` follow their `on_model_change`.
+    An invalid set is logged with the place of its error, counted, and changes nothing. `models`: see `JudgeBuilder`.
     """
 
     def __init__(
@@ -38,35 +32,34 @@ class PolicyWatcher:
         interval_s: float = 2.0,
     ) -> None:
         self._source = source
-        self._encoder = encoder
-        self._models = models
+        self._builder = JudgeBuilder(encoder, models)
         self._metrics = metrics
         self._interval_s = interval_s
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._in_force: ActiveJudges | None = None
+        self._active: ActiveJudges | None = None
         self._on_change: Callable[[ActiveJudges], None] | None = None
 
     def load(self, on_change: Callable[[ActiveJudges], None]) -> None:
         """
-        Take the first set; when that is not valid, the newest one before it that is.
+        Load the current policy set; when that is invalid, the newest valid one before it.
 
         Raises `PolicyError` when there is none, and `DependencyFault`: try again later.
         """
         self._on_change = on_change
         try:
-            self._take_news()
+            self._poll()
         except PolicyError as error:
-            self._refuse(error, "policy set refused, the newest valid one before it is looked for")
-            if not self._take_earlier():
+            self._reject(error, "the newest valid set before it is looked for")
+            if not self._load_previous():
                 raise
 
-    def _take_earlier(self) -> bool:
-        for offer in self._source.previous():
+    def _load_previous(self) -> bool:
+        for update in self._source.previous():
             try:
-                self._take(offer)
+                self._activate(update)
             except PolicyError as error:
-                self._refuse(error, "an earlier policy set is refused too")
+                self._reject(error, "the set before it is tried")
             except DependencyFault:
                 self._source.reset()
                 raise
@@ -76,17 +69,17 @@ class PolicyWatcher:
 
     @property
     def loaded(self) -> bool:
-        """Whether a set is in force."""
-        return self._in_force is not None
+        """Whether a policy set is active."""
+        return self._active is not None
 
     def watching(self) -> bool:
-        """Tell whether edits are still looked for: false when the thread that does has ended by itself."""
+        """Tell whether edits are still looked for: false when the watching thread has ended by itself."""
         return self._thread is None or self._thread.is_alive()
 
     def current(self) -> ActiveJudges:
-        """Return what is in force now; a chunk is judged by it whole."""
-        assert self._in_force is not None
-        return self._in_force
+        """Return the active judges. A chunk is judged by the same ones as a whole."""
+        assert self._active is not None
+        return self._active
 
     def start(self) -> None:
         """Watch the source until `stop`."""
@@ -101,89 +94,47 @@ class PolicyWatcher:
         self._source.close()
 
     def refresh(self) -> None:
-        """Take what the source has if it is new and valid."""
+        """Activate the policy set of the source if it is new and valid."""
         try:
-            self._take_news()
+            self._poll()
         except PolicyError as error:
-            self._refuse(error, "policy edit refused, the last good set stays in force")
+            self._reject(error, "the active set stays")
         except (DependencyFault, UsageError, OSError) as fault:
-            # A right that was taken away, a file that may not be read: the set in force goes on judging meanwhile.
-            log.error("policies cannot be taken for now", fault=str(fault))  # noqa: TRY400 -- the message says all
+            # A revoked permission or an unreadable file: the active set goes on judging meanwhile.
+            log.error("policy_source_unavailable", fault=str(fault))  # noqa: TRY400 -- the message is complete
         except Exception as error:
-            # One edit that nobody foresaw must not end the watch over all later ones.
+            # One edit that nobody foresaw must not end the watch for all later ones.
             self._metrics.policies_refused.inc()
-            log.exception("policy edit refused, the last good set stays in force", problem=repr(error))
+            log.exception("policy_set_rejected", problem=repr(error), consequence="the active set stays")
 
-    def _take_news(self) -> None:
-        offer = self._source.poll()
-        if offer is None:
+    def _poll(self) -> None:
+        update = self._source.poll()
+        if update is None:
             return
         try:
-            self._take(offer)
+            self._activate(update)
         except DependencyFault:
             self._source.reset()
             raise
 
-    def _take(self, offer: PolicySetUpdate) -> None:
-        judge, canary = self._judges_of(offer)
-        self._in_force = ActiveJudges(judge, offer.version, canary, offer.canary_share)
-        stale = {policy.id for policy in stale_policies(offer.policy_set, self._models)}
-        stale |= {policy.id for policy in offer.policy_set.policies if policy.calibration and policy.calibration.stale}
-        self._metrics.policies_stale.set(len(stale))
-        judged = judge.bank.policy_set
+    def _activate(self, update: PolicySetUpdate) -> None:
+        active = self._active = self._builder.build(update)
+        self._metrics.policies_stale.set(self._builder.stale(update.policy_set))
+        policy_set = active.judge.bank.policy_set
         log.info(
-            "policy set in force",
-            digest=judged.digest,
-            version=offer.version or None,
-            policies=[policy.id for policy in judged.policies],
-            canary=canary.bank.policy_set.digest if canary else None,
+            "policy_set_active",
+            digest=policy_set.digest,
+            version=update.version or None,
+            policies=[policy.id for policy in policy_set.policies],
+            canary=active.canary.bank.policy_set.digest if active.canary else None,
         )
         if self._on_change is not None:
-            self._on_change(self._in_force)
+            self._on_change(active)
 
-    def _judges_of(self, offer: PolicySetUpdate) -> tuple[Judge, Judge | None]:
-        """Return what judges by an offer. Raises `PolicyError` for a set that cannot, and `DependencyFault`."""
-        try:
-            return self._judge_of(offer.policy_set), self._judge_of(offer.canary) if offer.canary else None
-        except WatchwordError:
-            raise
-        except Exception as error:  # a set that passed every check and breaks the judge is refused like any other
-            raise PolicyError(f"the set cannot be used: {type(error).__name__}: {error}") from error
-
-    def _judge_of(self, policy_set: PolicySet) -> Judge:
-        judged = for_model(policy_set, self._models)
-        if stale := [policy.id for policy in stale_policies(policy_set, self._models)]:
-            log.warning("fitted for another model, shadowed until their thresholds are fitted again", policies=stale)
-        changed = {p.id: p.calibration.stale for p in judged.policies if p.calibration and p.calibration.stale}
-        if changed:
-            log.warning(
-                "thresholds whose calibration is stale, provisional until they are fitted again", policies=changed
-            )
-        today = datetime.now(UTC).date()
-        if expired := [policy.id for policy in judged.policies if policy.expired(today)]:
-            log.warning("past their last day: scored and counted, they flag nothing", policies=expired)
-        judge = Judge(build_prompt_bank(judged, self._encoder))
-        _try(judge)
-        return judge
-
-    def _refuse(self, error: Exception, consequence: str) -> None:
+    def _reject(self, error: PolicyError, consequence: str) -> None:
         self._metrics.policies_refused.inc()
-        log.error(consequence, problem=str(error))
+        log.error("policy_set_rejected", problem=str(error), consequence=consequence)
 
     def _watch(self) -> None:
         while not self._stopping.wait(self._interval_s):
             self.refresh()
-
-
-def _try(judge: Judge) -> None:
-    """
-    Judge one made-up embedding, so that a set that cannot judge is refused before it is in force.
-
-    Raises `PolicyError`.
-    """
-    dimension = judge.bank.vectors.shape[1]
-    probe = np.full((1, dimension), 1 / np.sqrt(dimension), dtype=np.float16)
-    try:
-        judge.judge(probe)
-    except ScoreFault as fault:
-        raise PolicyError(f"the set cannot judge: {fault}") from fault

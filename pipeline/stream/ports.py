@@ -1,4 +1,4 @@
-"""What the stream asks of its neighbours."""
+"""Ports of the stream: the sources and sinks that it works with."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,15 +9,19 @@ from pipeline.events.outcomes import DeadLetter, Verdict
 
 class Source(Protocol):
     """
-    Where chunks come from. Called by one thread only.
+    A source of chunks. Called by one thread only.
 
-    `poll` may block up to its timeout and returns None when nothing arrived. Once `moved` is true it returns None until
-    `rewind`, called when no chunk is in work, has gone back to what is committed; `rewind` returns each partition's
-    position, or None: call again after `idle`. `reached` gives, for each partition, the offset before which nothing is
-    left to hand out. All raise `BrokerFault` (call again), `InstanceTaken` and `PositionLost` (stop).
+    `poll` may block up to its timeout and returns None when nothing arrived. While `needs_rewind` is true, it returns
+    None until `rewind`, called when no chunk is in flight, has sought the committed offsets. `rewind` returns the
+    position of each partition, or None: then call it again after `keep_alive`, which keeps the membership of the group
+    without reading. `request_rewind` makes `needs_rewind` true. `reached` returns, for each partition, the offset up to
+    which every record was handed out. All raise `BrokerFault` (call again), `InstanceTaken` and `PositionLost` (stop).
     """
 
-    needs_rewind: bool
+    @property
+    def needs_rewind(self) -> bool: ...
+
+    def request_rewind(self) -> None: ...
 
     def poll(self, timeout_s: float, max_records: int, max_bytes: int) -> Chunk | None: ...
 
@@ -30,15 +34,15 @@ class Source(Protocol):
 
 class Sink(Protocol):
     """
-    Where outcomes go, together with what they commit. Called by one thread at a time.
+    A sink of outcomes, which commits the offsets of their records with them. Called by one thread at a time.
 
-    `emit` blocks until the whole chunk is committed, and returns the dead letters that took the place of verdicts which
-    no topic admits; after `CommitAborted` the caller must drop what is in work, call `recover` until it does not raise
-    `BrokerFault`, and read again from what is committed.
+    `emit` blocks until the whole chunk is committed. It returns the dead letters that replaced verdicts too large for
+    their topic. After `CommitAborted` the caller must drop the chunks in flight, call `recover` until it does not raise
+    `BrokerFault`, and read again from the committed offsets.
     """
 
     def recover(self) -> None: ...
 
     def emit(
-        self, polled: Chunk, verdicts: Sequence[Verdict], dead_letters: Sequence[DeadLetter]
+        self, chunk: Chunk, verdicts: Sequence[Verdict], dead_letters: Sequence[DeadLetter]
     ) -> Sequence[DeadLetter]: ...

@@ -1,11 +1,11 @@
-"""Progress of a worker: commits, counted against the time that there is something to commit."""
+"""Commit progress of a worker, and the size of its chunks."""
 
 import time
 from collections.abc import Callable
 
 
-class Progress:
-    """Seconds since the last commit while there is work; none pass while there is nothing to do."""
+class CommitProgress:
+    """Seconds since the last commit. Time without anything to commit does not count."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""A worker's life: assembled part by part, run until a signal."""
+"""The life of a worker: assembled part by part, then run until a signal."""
 
 import time
 from collections.abc import Callable
@@ -9,30 +9,20 @@ import structlog
 from threadpoolctl import threadpool_limits
 
 from pipeline.encode.bundle import Bundle
-from pipeline.errors import DependencyFault
+from pipeline.encode.triton import TritonEncoder
+from pipeline.errors import DependencyFault, WatchwordError
 from pipeline.ingest.decoder import Decoder, fetch_rules
 from pipeline.ingest.fetch import Fetcher
+from pipeline.retry import Retry
 from pipeline.settings import Settings
+from pipeline.stream import build
 from pipeline.stream.audit_sampler import AuditSampler
-from pipeline.stream.build import (
-    _watch,
-    build_backoff,
-    build_broker_watch,
-    build_decode_processes,
-    build_encoder,
-    build_flow,
-    build_policy_source,
-    build_policy_watcher,
-    build_sink,
-    build_source,
-    build_worker,
-    prepare_topics,
-    set_info_recorder,
-)
-from pipeline.stream.retry import Backoff
+from pipeline.stream.flow import Flow
+from pipeline.stream.policy_watcher import PolicyWatcher
+from pipeline.stream.ports import Sink
 from pipeline.stream.shutdown import Shutdown
 from pipeline.stream.status import Status
-from pipeline.stream.watches import ENCODER_S, TICK_S
+from pipeline.stream.watches import ENCODER_S, TICK_S, Watch
 from pipeline.stream.worker import Worker
 from pipeline.telemetry.health import HealthServer
 from pipeline.telemetry.metrics import Metrics
@@ -46,8 +36,9 @@ def run_worker(settings: Settings) -> None:
     """
     Run one worker until SIGTERM or SIGINT.
 
-    Health and readiness answer from the start; then broker and Triton are waited for. Raises `UsageError` for what only
-    a person can mend, `PolicyError` with places, `DeadLetterLimit`, `InstanceTaken` and `PositionLost`.
+    Health and readiness are served from the start, while the worker waits for the broker and Triton. Raises
+    `UsageError` for faults that only a person can mend, `PolicyError` with places, `DeadLetterLimit`, `InstanceTaken`
+    and `PositionLost`.
     """
     shutdown = Shutdown(settings.drain_timeout_s)
     shutdown.install()
@@ -66,58 +57,85 @@ def run_worker(settings: Settings) -> None:
         )
         closing.callback(health.close)
         log.info("health_answers", address=health.address)
-        worker = _assemble(settings, shutdown, status, metrics, closing)
+        worker = _Assembly(settings, shutdown, status, metrics, closing).worker()
         shutdown.begin_work()
         worker.run()
 
 
-def _assemble(settings: Settings, shutdown: Shutdown, status: Status, metrics: Metrics, closing: ExitStack) -> Worker:
-    """Build the worker part by part, waiting for what each depends on; `closing` takes what is to be closed."""
-    bundle, backoff = Bundle.load(settings.model), build_backoff(settings)
-    encoder = build_encoder(settings, bundle, metrics)
-    closing.callback(encoder.close)
-    status.encoder = encoder
-    _until_it_answers(encoder.check, backoff)
-    if freed := _until_it_answers(encoder.free_abandoned_regions, backoff):
-        log.info("abandoned_regions_freed", regions=freed)
-    encoder_watch = _watch(closing, "encoder-watch", encoder.check, ENCODER_S)
-    policy_source = _until_it_answers(lambda: build_policy_source(settings), backoff)
-    policies = build_policy_watcher(settings, policy_source, encoder, bundle, metrics)
-    _until_it_answers(lambda: policies.load(set_info_recorder(bundle, metrics)), backoff)
-    closing.callback(policies.stop)
-    status.policies = policies
-    _until_it_answers(lambda: prepare_topics(settings), backoff)
-    sink = _until_it_answers(lambda: build_sink(settings), backoff)
-    closing.callback(sink.close)
-    _until_it_answers(sink.recover, backoff)
-    source = _until_it_answers(lambda: build_source(settings, metrics), backoff)
-    closing.callback(source.close, timeout_s=5.0)
-    broker = build_broker_watch(settings)
-    status.broker = broker
-    audit = AuditSampler(
-        time.monotonic, lambda: len(source.partitions) / max(1, len(source.partitions), len(broker.ends))
-    )
-    processes = build_decode_processes(settings, bundle)
-    closing.callback(processes.close)
-    decoder = Decoder(processes.decode, Fetcher(fetch_rules(settings)))
-    flow = build_flow(settings, decoder, encoder, policies.current, sink, audit, backoff, metrics)
-    closing.callback(flow.close)
-    worker = build_worker(settings, source, sink, flow, broker, shutdown, backoff, metrics)
-    status.worker = worker
-    encoder_watch.start()
-    _watch(closing, "broker-watch", broker.look, TICK_S).start()
-    closing.callback(broker.close)
-    policies.start()
-    log.info("worker started", model=bundle.manifest.name)
-    return worker
+class _Assembly:
+    """Builds a worker part by part, and waits for the dependency of each; `closing` takes the parts to close."""
+
+    def __init__(
+        self, settings: Settings, shutdown: Shutdown, status: Status, metrics: Metrics, closing: ExitStack
+    ) -> None:
+        self._settings, self._shutdown, self._status = settings, shutdown, status
+        self._metrics, self._closing = metrics, closing
+        self._backoff = build.build_backoff(settings)
+        self._bundle = Bundle.load(settings.model)
+
+    def worker(self) -> Worker:
+        """Return the worker, with every watch running."""
+        settings, status = self._settings, self._status
+        encoder = self._encoder()
+        encoder_watch = self._watch("encoder-watch", encoder.check, ENCODER_S)
+        policies = self._policies(encoder)
+        self._wait_for(lambda: build.prepare_topics(settings))
+        sink = self._sink()
+        source = self._wait_for(lambda: build.build_source(settings, self._metrics))
+        self._closing.callback(source.close, timeout_s=5.0)
+        broker = status.broker = build.build_broker_watch(settings)
+        flow = self._flow(encoder, policies, sink)
+        worker = build.build_worker(settings, source, sink, flow, broker, self._shutdown, self._backoff, self._metrics)
+        status.worker = worker
+        encoder_watch.start()
+        self._watch("broker-watch", broker.look, TICK_S).start()
+        self._closing.callback(broker.close)
+        policies.start()
+        log.info("worker_started", model=self._bundle.manifest.name)
+        return worker
+
+    def _encoder(self) -> TritonEncoder:
+        encoder = self._status.encoder = build.build_encoder(self._settings, self._bundle, self._metrics)
+        self._closing.callback(encoder.close)
+        self._wait_for(encoder.check)
+        if freed := self._wait_for(encoder.free_abandoned_regions):
+            log.info("abandoned_regions_freed", regions=freed)
+        return encoder
+
+    def _policies(self, encoder: TritonEncoder) -> PolicyWatcher:
+        source = self._wait_for(lambda: build.build_policy_source(self._settings))
+        policies = build.build_policy_watcher(self._settings, source, encoder, self._bundle, self._metrics)
+        self._wait_for(lambda: policies.load(build.info_recorder(self._bundle, self._metrics)))
+        self._closing.callback(policies.stop)
+        self._status.policies = policies
+        return policies
+
+    def _sink(self) -> Sink:
+        sink = self._wait_for(lambda: build.build_sink(self._settings))
+        self._closing.callback(sink.close)
+        self._wait_for(sink.recover)
+        return sink
+
+    def _flow(self, encoder: TritonEncoder, policies: PolicyWatcher, sink: Sink) -> Flow:
+        processes = build.build_decode_processes(self._settings, self._bundle)
+        self._closing.callback(processes.close)
+        decoder = Decoder(processes.decode, Fetcher(fetch_rules(self._settings)))
+        audit = AuditSampler(time.monotonic)
+        flow = build.build_flow(
+            self._settings, decoder, encoder, policies.current, sink, audit, self._backoff, self._metrics
+        )
+        self._closing.callback(flow.close)
+        return flow
+
+    def _watch(self, name: str, action: Callable[[], object], interval_s: float) -> Watch:
+        watch = Watch(name, action, interval_s)
+        self._closing.callback(watch.stop)
+        return watch
+
+    def _wait_for(self, dependent: Callable[[], AnswerT]) -> AnswerT:
+        retry = Retry(self._backoff, self._shutdown.asked.wait, _report)
+        return retry.call(dependent, DependencyFault)
 
 
-def _until_it_answers(dependent: Callable[[], AnswerT], backoff: Backoff) -> AnswerT:
-    pauses = backoff.pauses()
-    while True:
-        try:
-            return dependent()
-        except DependencyFault as fault:
-            pause_s = next(pauses)
-            log.warning("waiting for a dependency", fault=str(fault), pause_s=pause_s)
-            time.sleep(pause_s)
+def _report(fault: WatchwordError, pause_s: float) -> None:
+    log.warning("dependency_awaited", fault=str(fault), pause_s=pause_s)

@@ -1,25 +1,25 @@
-"""SIGTERM and SIGINT: finish what is in work, and end in any case."""
+"""Shutdown on SIGTERM and SIGINT: finish the chunks in flight, and end in any case."""
 
 import os
-import signal
 import sys
 import threading
-from types import FrameType
 
 import structlog
 
+from pipeline.signals import on_stop
+
 log = structlog.get_logger()
 
-# Closing connections comes after the drain, and has this much time.
+# Time for closing connections after the drain.
 CLOSING_S = 1.0
 
 
 class Shutdown:
     """
-    Ends a worker on SIGTERM or SIGINT, whatever hangs.
+    Ends a worker on SIGTERM or SIGINT, even if a part of it hangs.
 
-    Before `begin_work` nothing has been read, and the process ends at once. From then on the worker is asked to stop,
-    and the process ends `deadline_s` later if it has not by itself: what is in work stays uncommitted.
+    Before `begin_work`, nothing has been read and the process ends at once. Afterwards the worker is asked to stop. If
+    it has not ended `deadline_s` later, the process ends, and the chunks in flight stay uncommitted.
     """
 
     def __init__(self, deadline_s: float) -> None:
@@ -28,17 +28,16 @@ class Shutdown:
         self._working = False
 
     def install(self) -> None:
-        """Take the signals over. Called by the main thread."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
+        """Handle the signals from now on. Called by the main thread."""
+        on_stop(self._on_signal)
 
     def begin_work(self) -> None:
-        """Note that from now on stopping takes a drain."""
+        """Note that from now on a stop begins with a drain."""
         self._working = True
         if self.asked.is_set():
             self._end()
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self) -> None:
         first = not self.asked.is_set()
         self.asked.set()
         if not self._working:

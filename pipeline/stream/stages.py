@@ -1,24 +1,31 @@
-"""A chain of stages, a thread each, that work on chunks in order and drop what has become stale."""
+"""Stages of work on chunks, a thread each, that keep the order and drop what has become stale."""
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
-from pipeline.errors import DependencyFault
-from pipeline.stream.retry import Backoff
+from pipeline.errors import DependencyFault, WatchwordError
+from pipeline.retry import Abandoned, Backoff, Retry
 
 log = structlog.get_logger()
+
+AnswerT = TypeVar("AnswerT")
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One step of the chain. `work` maps what the stage before made to what the next one takes."""
+    """
+    One step of the chain: `work` maps the item of the stage before to the item of the next one.
+
+    `work` raises `Abandoned` for a chunk that is stale. Only the last stage may return None.
+    """
 
     name: str
     work: Callable[[Any], Any]
@@ -28,9 +35,9 @@ class StageChain:
     """
     Carries chunks through stages in order.
 
-    Every chunk belongs to an epoch. `invalidate` ends the epoch: chunks in work are dropped where they are, and none is
-    taken until `begin`. A dependency's fault is tried again until it passes or the chunk is stale; any other exception
-    of a stage stops the chain and is raised to the owner by `raise_failure`.
+    Every chunk belongs to an epoch. `invalidate` ends the epoch: chunks in flight are dropped where they are, and none
+    is accepted until `begin`. A dependency's fault is retried until it passes or the chunk is stale. Any other
+    exception of a stage, and an item that a stage lost, stops the chain; `raise_failure` raises it to the owner.
     """
 
     def __init__(
@@ -39,18 +46,18 @@ class StageChain:
         self._stages = stages
         self._queues: list[SimpleQueue[tuple[int, Any] | None]] = [SimpleQueue() for _ in stages]
         self._capacity = capacity
-        self.build_backoff = backoff
+        self._backoff = backoff
         self._on_retry = on_retry
         self._changed = threading.Condition()
         self._epoch = 0
         self._open = False
-        self._in_work = 0
+        self._in_flight = 0
         self._offered: deque[float] = deque()
-        self._waiting = 0
+        self._retrying = 0
         self._failure: BaseException | None = None
         self._threads = [
-            threading.Thread(target=self._run, args=(place,), name=f"stage-{stage.name}", daemon=True)
-            for place, stage in enumerate(stages)
+            threading.Thread(target=self._run, args=(index,), name=f"stage-{stage.name}", daemon=True)
+            for index, stage in enumerate(stages)
         ]
 
     def start(self) -> None:
@@ -60,7 +67,7 @@ class StageChain:
 
     @property
     def open(self) -> bool:
-        """Whether chunks are taken: true from `begin` to `invalidate`."""
+        """Whether chunks are accepted: true from `begin` to `invalidate`."""
         return self._open
 
     @property
@@ -70,27 +77,27 @@ class StageChain:
 
     @property
     def in_flight(self) -> int:
-        """Chunks that were offered and are neither committed nor dropped."""
-        return self._in_work
+        """The number of chunks that were offered and are neither committed nor dropped."""
+        return self._in_flight
 
     @property
     def waits_for_dependency(self) -> bool:
-        """Whether a dependency's fault is being tried again at this moment."""
-        return self._waiting > 0
+        """Whether a dependency's fault is being retried at this moment."""
+        return self._retrying > 0
 
     def oldest_s(self) -> float:
-        """Return the age of the oldest chunk in work, in seconds; 0 when there is none."""
+        """Return the age of the oldest chunk in flight, in seconds; 0 when there is none."""
         with self._changed:
             return time.monotonic() - self._offered[0] if self._offered else 0.0
 
     def waiting(self) -> dict[str, int]:
-        """Return how many chunks wait in front of each stage."""
+        """Return the number of chunks that wait in front of each stage."""
         return {stage.name: queue.qsize() for stage, queue in zip(self._stages, self._queues, strict=True)}
 
     def begin(self) -> None:
         """Open a new epoch. The chain must be empty."""
         with self._changed:
-            assert not self._in_work
+            assert not self._in_flight
             self._epoch += 1
             self._open = True
 
@@ -101,57 +108,47 @@ class StageChain:
             self._changed.notify_all()
 
     def offer(self, item: Any) -> None:
-        """Put a chunk on the chain, at the first stage."""
+        """Hand a chunk to the first stage."""
         with self._changed:
-            self._in_work += 1
+            self._in_flight += 1
             self._offered.append(time.monotonic())
             epoch = self._epoch
         self._queues[0].put((epoch, item))
 
     def wait_for_room(self, timeout_s: float) -> bool:
-        """Wait until another chunk may be offered, or the epoch ended; returns whether there is room."""
+        """Wait until another chunk may be offered or the epoch ends; return whether there is room."""
         with self._changed:
-            self._changed.wait_for(lambda: self._in_work < self._capacity or self._interrupted(), timeout_s)
-            return self._in_work < self._capacity
+            self._changed.wait_for(lambda: self._in_flight < self._capacity or self._interrupted(), timeout_s)
+            return self._in_flight < self._capacity
 
     def wait_until_empty(self, timeout_s: float) -> bool:
-        """Wait until nothing is in work; returns whether that came true in time."""
+        """Wait until no chunk is in flight; return whether that came true in time."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._in_work or self._failure is not None, timeout_s)
+            return self._changed.wait_for(lambda: not self._in_flight or self._failure is not None, timeout_s)
 
     def raise_failure(self) -> None:
-        """Raise what stopped the chain, if anything did."""
+        """Raise the exception that stopped the chain, if there is one."""
         if self._failure is not None:
             raise self._failure
 
-    def retry_until_stale(self, epoch: int, dependent: Callable[[], Any]) -> Any:
+    def retry_until_stale(self, epoch: int, dependent: Callable[[], AnswerT]) -> AnswerT:
         """
-        Call a function that depends on a server until it does not raise `DependencyFault`.
+        Return the answer of a function that depends on a server, called until it raises no `DependencyFault`.
 
-        Returns None once nobody waits for the answer any more: the epoch ended or the chain is closing.
+        Raises `Abandoned` once the epoch has ended or the chain is closing.
         """
-        pauses = self.build_backoff.pauses()
-        failed = False
-        try:
-            while not self._stale(epoch):
-                try:
-                    return dependent()
-                except DependencyFault as fault:
-                    pause_s = next(pauses)
-                    self._on_retry(type(fault).__name__)
-                    log.warning("dependency failed, trying again", fault=str(fault), pause_s=pause_s)
-                with self._changed:
-                    self._waiting += not failed
-                    failed = True
-                    self._changed.wait_for(lambda: self._stale(epoch), pause_s)
-        finally:
-            if failed:
-                with self._changed:
-                    self._waiting -= 1
-        return None
+        with self._counted() as count:
+
+            def report(fault: WatchwordError, pause_s: float) -> None:
+                count()
+                self._on_retry(type(fault).__name__)
+                log.warning("dependency_failed", fault=str(fault), pause_s=pause_s)
+
+            retry = Retry(self._backoff, lambda pause_s: self._wait_while_current(epoch, pause_s), report)
+            return retry.call(dependent, DependencyFault, lambda: self._stale(epoch))
 
     def close(self) -> None:
-        """Stop the stages; chunks still in work are dropped, uncommitted."""
+        """Stop the stages; chunks still in flight are dropped, uncommitted."""
         with self._changed:
             self._open = False
             self._changed.notify_all()
@@ -160,19 +157,50 @@ class StageChain:
         for thread in self._threads:
             thread.join(timeout=1.0)
 
-    def _run(self, place: int) -> None:
-        stage, last = self._stages[place], place + 1 == len(self._stages)
-        while (entry := self._queues[place].get()) is not None:
-            epoch, item = entry
+    @contextmanager
+    def _counted(self) -> Iterator[Callable[[], None]]:
+        """Give a function that counts this call among those that retry, until the call ends."""
+        counted = False
+
+        def count() -> None:
+            nonlocal counted
+            with self._changed:
+                self._retrying += not counted
+                counted = True
+
+        try:
+            yield count
+        finally:
+            if counted:
+                with self._changed:
+                    self._retrying -= 1
+
+    def _wait_while_current(self, epoch: int, timeout_s: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._stale(epoch), timeout_s)
+
+    def _run(self, index: int) -> None:
+        while (entry := self._queues[index].get()) is not None:
             try:
-                made = None if self._stale(epoch) else stage.work(item)
+                self._pass_on(index, *entry)
             except BaseException as error:  # noqa: BLE001 -- handed to the owner, which crashes with it
-                self._fail(stage, error)
+                self._fail(self._stages[index], error)
                 return
-            if last or made is None:
-                self._leave()
-            else:
-                self._queues[place + 1].put((epoch, made))
+
+    def _pass_on(self, index: int, epoch: int, item: Any) -> None:
+        """Work on one item, and hand its result to the next stage."""
+        try:
+            abandoned, made = self._stale(epoch), None
+            if not abandoned:
+                made = self._stages[index].work(item)
+        except Abandoned:
+            abandoned = True
+        if abandoned or index + 1 == len(self._stages):
+            self._leave()
+        elif made is None:
+            raise TypeError("returned nothing for the next stage; a stale chunk is `Abandoned`")
+        else:
+            self._queues[index + 1].put((epoch, made))
 
     def _stale(self, epoch: int) -> bool:
         return not self._open or epoch != self._epoch
@@ -182,7 +210,7 @@ class StageChain:
 
     def _leave(self) -> None:
         with self._changed:
-            self._in_work -= 1
+            self._in_flight -= 1
             self._offered.popleft()
             self._changed.notify_all()
 

@@ -1,4 +1,4 @@
-"""A worker's health and readiness, from the first moment on."""
+"""Health and readiness of a worker, from its first moment on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from pipeline.stream.policy_watcher import PolicyWatcher
 from pipeline.stream.watches import BrokerWatch
 from pipeline.stream.worker import Worker
 
-# Something that has not answered, or a stream that has not moved, for this long is not ready.
+# A part that has not answered for this long is not ready, nor is a stream without a commit.
 READY_S = 10.0
 
 
 class Encoder(Protocol):
-    """An encoder that says how its last request ended, and why."""
+    """An encoder that reports the result of its last request, and the problem if it failed."""
 
     answering: bool
     problem: str
@@ -21,7 +21,7 @@ class Encoder(Protocol):
 
 @dataclass
 class Status:
-    """The parts of a worker as they come to be; what is not there yet is not ready, and does no harm to being alive."""
+    """The parts of a worker as they come to be. A part that is missing is not ready, and counts as alive."""
 
     encoder: Encoder | None = None
     policies: PolicyWatcher | None = None
@@ -32,7 +32,7 @@ class Status:
         """Return the checks of `/healthz`: false where only a restart can help."""
         worker, policies = self.worker, self.policies
         return {
-            "loop": worker is None or worker.turning(),
+            "loop": worker is None or worker.ticking(),
             "chunks": worker is None or not worker.stuck(),
             "policies": policies is None or policies.watching(),
         }

@@ -1,4 +1,4 @@
-"""Threads beside the loop that ask dependencies how they are, so that an idle worker knows it too."""
+"""Watches: threads that check dependencies, so that an idle worker notices a fault too."""
 
 import threading
 import time
@@ -18,10 +18,10 @@ ENCODER_S = 3.0
 
 class Broker(Protocol):
     """
-    The broker's own word on topics.
+    The broker, asked about topics.
 
-    `look` returns where the first of them ends and which are missing. When the broker does not answer it raises
-    `BrokerFault`, soon.
+    `look` returns the ends of the first topic and the names of missing ones. It raises `BrokerFault` soon when the
+    broker does not answer.
     """
 
     def look(self, topics: Sequence[str]) -> Seen: ...
@@ -30,7 +30,7 @@ class Broker(Protocol):
 
 
 class Watch:
-    """Repeats an action in a thread of its own until stopped. A dependency's fault is the action's own to note."""
+    """Repeats an action in a separate thread until stopped. The action itself records a dependency's fault."""
 
     def __init__(self, name: str, action: Callable[[], object], interval_s: float) -> None:
         self._action = action
@@ -53,13 +53,13 @@ class Watch:
             except DependencyFault as fault:
                 log.debug("watch_unanswered", watch=self._thread.name, fault=str(fault))
             except Exception:
-                # A watch that ends would leave its last word standing for ever.
+                # A watch that ended would leave its last result in place for ever.
                 log.exception("watch_failed", watch=self._thread.name)
             self._stopping.wait(self._interval_s)
 
 
 class BrokerWatch:
-    """Where the input ends, which topics are missing, and when the broker last answered. The first is the input."""
+    """The ends of the input topic (the first of `topics`), the missing topics, and the time of the last answer."""
 
     def __init__(self, broker: Broker, topics: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
         self.ends: Mapping[int, int] = {}

@@ -1,4 +1,4 @@
-"""The worker's loop: poll while there is room, go back to what is committed when the ground moved, drain at the end."""
+"""The worker's loop: poll while there is capacity, rewind after a rebalance or an aborted commit, drain at the end."""
 
 import threading
 import time
@@ -6,27 +6,29 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from pipeline.errors import BrokerFault
+from pipeline.errors import BrokerFault, CommitAborted, WatchwordError
+from pipeline.retry import Backoff, Retry
 from pipeline.stream.flow import Flow
 from pipeline.stream.ports import Sink, Source
-from pipeline.stream.retry import Backoff
 from pipeline.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
 
-# How long one turn of the loop may wait: what a stop or a failure of a stage takes to be seen.
+# The longest wait of one tick of the loop, and so the delay until a stop or a stage's failure is noticed.
 TICK_S = 0.2
 
-# A loop that has not turned for so long is not alive; a rewind may wait for a commit deadline.
+# A loop without a tick for this long is not alive; a rewind may wait for a commit deadline.
 STUCK_S = 60.0
+
+LAG_INTERVAL_S = 1.0
 
 
 class Worker:
     """
-    Joins a source and a flow. `run` is the owner of every thread below it: their failures are raised there.
+    Connects a source to a flow. `run` owns every thread below it and raises their failures.
 
-    `ends` returns where the input's partitions end; a chunk older than `chunk_timeout_s`, for no dependency's fault, is
-    stuck.
+    `ends` returns the end offset of each partition of the input topic. A chunk in flight for longer than
+    `chunk_timeout_s`, through no dependency's fault, is stuck.
     """
 
     def __init__(
@@ -46,79 +48,73 @@ class Worker:
         self._source = source
         self._sink = sink
         self._flow = flow
-        self._chain = flow.chain
         self._ends = ends
         self._rewind_timeout_s = rewind_timeout_s
         self._drain_timeout_s = drain_timeout_s
         self._chunk_timeout_s = chunk_timeout_s
-        self.build_backoff = backoff
         self._metrics = metrics
         self._stopping = stopping or threading.Event()
-        self._turned = time.monotonic()
-        self._lag_seen = 0.0
-        self._aborts = backoff.pauses()
+        self._ticked = time.monotonic()
+        self._lag_measured = 0.0
+        self._broker_retry = Retry(backoff, self._stopping.wait, self._report_broker_fault)
+        self._abort_retry = Retry(backoff, self._wait_in_group, lambda *_: None)
         self._commits_seen = 0
         self.assigned = False
 
     def stop(self) -> None:
-        """Ask `run` to finish what is in work and return. Safe in a signal handler."""
+        """Ask `run` to finish the chunks in flight and return. Safe in a signal handler."""
         self._stopping.set()
 
-    def turning(self) -> bool:
-        """Tell whether the loop still turns."""
-        return time.monotonic() - self._turned < STUCK_S
+    def ticking(self) -> bool:
+        """Tell whether the loop still ticks."""
+        return time.monotonic() - self._ticked < STUCK_S
 
     def stuck(self) -> bool:
-        """Tell whether a chunk has been in work for longer than any should be."""
-        return self._chain.oldest_s() > self._chunk_timeout_s and not self._chain.waits_for_dependency
+        """Tell whether a chunk has been in flight for longer than any should be."""
+        return self._flow.stuck(self._chunk_timeout_s)
 
     def stalled_s(self) -> float:
-        """Return seconds without a commit while there was something to commit, or without a turn of the loop."""
-        unmoved_s = time.monotonic() - self._turned
-        return max(self._flow.progress.stalled_s(), unmoved_s)
+        """Return seconds without a commit while there was something to commit, or without a tick of the loop."""
+        return max(self._flow.progress.stalled_s(), time.monotonic() - self._ticked)
 
     @property
     def last_abort(self) -> str:
-        """The cause of the last commit that was aborted, if none has passed since."""
+        """The cause of the last aborted commit, empty once a commit has passed since."""
         return self._flow.last_abort
 
     def run(self) -> None:
-        """Work until stopped. Raises what a stage raised, `DeadLetterLimit` and `InstanceTaken` among it."""
-        self._chain.start()
-        pauses = self.build_backoff.pauses()
+        """Work until stopped. Raises the failure of a stage, for example `DeadLetterLimit`, and `InstanceTaken`."""
+        self._flow.start()
         while not self._stopping.is_set():
-            self._turned = time.monotonic()
-            self._chain.raise_failure()
+            self._ticked = time.monotonic()
+            self._flow.raise_failure()
             try:
                 self._tick()
             except BrokerFault as fault:
-                self._metrics.retries.labels("broker").inc()
-                pause_s = next(pauses)
-                log.warning("the broker did not answer, trying again", fault=str(fault), pause_s=pause_s)
-                self._stopping.wait(pause_s)
+                self._broker_retry.failed(fault)
             else:
-                pauses = self.build_backoff.pauses()
+                self._broker_retry.succeeded()
         self._drain()
 
     def _tick(self) -> None:
         if self._source.needs_rewind:
-            self._chain.invalidate()
-        if not self._chain.open:
+            self._flow.invalidate()
+        if not self._flow.accepts:
             self._rewind()
-        elif not self._chain.wait_for_room(TICK_S):
+        elif not self._flow.has_capacity(TICK_S):
             self._source.keep_alive(0)
         else:
             size = self._flow.chunk_size
-            polled = self._source.poll(TICK_S, size.records, size.size_bytes)
-            if polled is not None:
-                self._flow.offer(polled)  # into an epoch that ended meanwhile it is dropped, and read again
+            chunk = self._source.poll(TICK_S, size.records, size.size_bytes)
+            if chunk is not None:
+                self._flow.offer(chunk)  # if its epoch ended meanwhile, the chunk is dropped and read again
         self._measure()
 
     def _rewind(self) -> None:
-        """Once nothing is in work, end what the sink left open and read again from what is committed."""
-        if self._chain.in_flight:
+        """Once no chunk is in flight, abort the open transaction and read again from the committed offsets."""
+        if self._flow.in_flight:
             self._source.keep_alive(0.05)
-            self._chain.raise_failure()
+            self._flow.raise_failure()
             return
         self._pause_after_abort()
         self._sink.recover()
@@ -127,54 +123,62 @@ class Worker:
             self.assigned = False
             self._source.keep_alive(TICK_S)
             return
-        self._flow.ledger.begin(positions)
-        self._chain.begin()
+        self._flow.restart(positions)
         self.assigned = True
         self._metrics.rebalances.inc()
-        log.info("reading from what is committed", positions=positions)
+        log.info("rewound", positions=positions)
 
     def _pause_after_abort(self) -> None:
-        """Wait longer after each abort in a row, in the group meanwhile."""
+        """Wait after an aborted commit, longer after each one in a row."""
         if not self._flow.aborted:
             return
         self._flow.aborted = False
         commits = self._flow.progress.commits
         if commits != self._commits_seen:
-            self._aborts = self.build_backoff.pauses()
+            self._abort_retry.succeeded()
         self._commits_seen = commits
-        deadline = time.monotonic() + next(self._aborts)
+        self._abort_retry.failed(CommitAborted(self._flow.last_abort))
+
+    def _wait_in_group(self, pause_s: float) -> None:
+        """Wait, and remain a member of the group."""
+        deadline = time.monotonic() + pause_s
         while not self._stopping.is_set() and (left_s := deadline - time.monotonic()) > 0:
-            self._turned = time.monotonic()
+            self._ticked = time.monotonic()
             self._source.keep_alive(min(TICK_S, left_s))
 
+    def _report_broker_fault(self, fault: WatchwordError, pause_s: float) -> None:
+        self._metrics.retries.labels("broker").inc()
+        log.warning("broker_unanswered", fault=str(fault), pause_s=pause_s)
+
     def _measure(self) -> None:
-        self._metrics.chunks_in_work.set(self._chain.in_flight)
-        for stage, waiting in self._chain.waiting().items():
+        self._metrics.chunks_in_work.set(self._flow.in_flight)
+        for stage, waiting in self._flow.waiting().items():
             self._metrics.queue_chunks.labels(stage).set(waiting)
-        if time.monotonic() - self._lag_seen > 1:
-            self._lag_seen = time.monotonic()
+        if time.monotonic() - self._lag_measured > LAG_INTERVAL_S:
+            self._lag_measured = time.monotonic()
             self._measure_lag()
 
     def _measure_lag(self) -> None:
-        lag = self._lag()
+        lag, ends = self._lag(), self._ends()
         self._metrics.lag_records.clear()
         for partition, records in lag.items():
             self._metrics.lag_records.labels(str(partition)).set(records)
-        in_flight = self._chain.in_flight > 0
-        self._flow.progress.measure(busy=in_flight or any(lag.values()) or not self.assigned)
+        self._flow.set_share(len(lag) / max(1, len(lag), len(ends)))
+        busy = self._flow.in_flight > 0 or any(lag.values()) or not self.assigned
+        self._flow.progress.measure(busy=busy)
         self._metrics.stalled_seconds.set(self._flow.progress.stalled_s())
 
     def _lag(self) -> dict[int, int]:
-        """Return, by assigned partition, how many records stand between what was committed and the end."""
-        reached = self._source.reached() if not self._chain.in_flight else {}
+        """Return, by assigned partition, the number of records between the committed offset and the end."""
+        reached = self._source.reached() if not self._flow.in_flight else {}
         ends = self._ends()
-        committed = {p: max(done, reached.get(p, 0)) for p, done in self._flow.ledger.next_offsets().items()}
+        committed = {p: max(done, reached.get(p, 0)) for p, done in self._flow.next_offsets().items()}
         return {p: max(0, ends.get(p, done) - done) for p, done in committed.items()}
 
     def _drain(self) -> None:
-        whole = self._chain.wait_until_empty(self._drain_timeout_s)
-        self._chain.raise_failure()
+        whole = self._flow.wait_until_empty(self._drain_timeout_s)
+        self._flow.raise_failure()
         if whole:
             log.info("drained")
         else:
-            log.warning("drain deadline passed; what is in work stays uncommitted and will be read again")
+            log.warning("drain_deadline_passed", left="chunks in flight stay uncommitted and will be read again")

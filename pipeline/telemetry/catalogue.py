@@ -34,9 +34,9 @@ class Described:
 
 class BulkHistogram(Collector):
     """
-    A histogram by one label that counts a whole array at a time: there is a score a policy for every image.
+    A histogram with one label that counts a whole array at a time, because every image has a score for every policy.
 
-    It has no sum: where values may be negative, that would not be a counter.
+    It has no sum, because the sum of negative values is not a counter.
     """
 
     def __init__(self, name: str, text: str, buckets: tuple[float, ...], label: str) -> None:
@@ -68,7 +68,7 @@ class BulkHistogram(Collector):
 
 
 class Catalogue:
-    """Metrics in a registry of their own, and how the docs show them."""
+    """Metrics in a separate registry, with the descriptions that the docs show."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)

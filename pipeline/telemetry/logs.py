@@ -7,12 +7,16 @@ import structlog
 
 
 def log_for_people() -> None:
-    """Send a command's logs to stderr, whatever that is at the time: its results alone go to stdout."""
-    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr), cache_logger_on_first_use=False)
+    """Send a command's logs from `info` on to stderr: stdout is for its results alone."""
+    structlog.configure(
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        cache_logger_on_first_use=False,
+    )
 
 
 def logs_events() -> bool:
-    """Tell whether what is logged are events of a worker, for machines or people to follow."""
+    """Tell whether logging was configured for a worker, whose events are its only output."""
     return any(isinstance(h.formatter, structlog.stdlib.ProcessorFormatter) for h in logging.getLogger().handlers)
 
 

@@ -154,7 +154,7 @@ def hostile_decisions() -> list[Attack]:
         "a tiny probability": {"probability": 1e-320},
         "a probability that is none": {"probability": NAN},
         "a policy of a megabyte": {"policy": "x" * 1_000_000},
-        "a key that steers": {"\x1b[2J\n": 1},
+        "a ruling that steers": {"ruling": "\x1b[2J\n"},
         "100000 keys": {f"a{n}": 1 for n in range(100_000)},
         "a huge number": {"probability": int("9" * 4_000)},
         "a list for a text": {"event_id": ["e"]},

@@ -54,7 +54,7 @@ def _past_the_end(stack: Stack, folder: Path, images: list[bytes], say: Say) -> 
         _commit(stream, 5000)
         worker = stream.worker()
         code = worker.wait(60)
-        told = "docs/delivery.md" in worker.tail(5)
+        told = "docs/operating.md" in worker.tail(5)
         say(f"past the end: exit code {code}, {len(stream.verdicts())} verdicts, {'told' if told else 'NOT TOLD'}")
         stopped = code == POSITION_LOST and told and not stream.verdicts()
         _commit(stream, 0)

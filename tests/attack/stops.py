@@ -46,7 +46,7 @@ def _hanging(stack: Stack, folder: Path, images: list[bytes], say: Say) -> bool:
         with Stream(stack, folder, **nowhere) as stream:
             unanswered: dict[str, Any] = {setting: "127.0.0.1:9"}
             worker = stream.worker(**unanswered)
-            wait_until(lambda w=worker: "waiting for a dependency" in w.tail(50), 60, "a wait")  # type: ignore[misc]
+            wait_until(lambda w=worker: "dependency_awaited" in w.tail(50), 60, "a wait")  # type: ignore[misc]
             held &= _ends(worker, say, f"while it waits for {name} at its start")
     with (
         spoiled_server(folder) as server,

@@ -1,4 +1,4 @@
-"""The back-test over an archive against a bare product of the same embeddings in memory, in one run."""
+"""Rate of a back-test over an archive, compared in one run with a bare matrix product of the embeddings in memory."""
 
 import pickle
 import subprocess
@@ -62,14 +62,14 @@ def main() -> None:
 
 
 def _peak_alone(folder: str) -> float:
-    """Return the most memory, in MB, that a back-test takes in a process that does nothing else."""
+    """Return the peak memory, in MB, of a back-test in a process of its own."""
     program = f"from tests.bench.backtest import peak_mb; print(peak_mb({folder!r}))"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return float(run.stdout)
 
 
 def peak_mb(folder: str) -> float:
-    """Back-test in this process and return the most memory it took, in MB."""
+    """Run a back-test in this process and return the process's peak memory, in MB."""
     bank: PromptBank = pickle.loads((Path(folder) / BANK).read_bytes())
     before = bank.policy_set
     after = PolicySet(before.policies, before.background, "after")
@@ -82,7 +82,7 @@ def peak_mb(folder: str) -> float:
 
 
 def _write(archive: Archive, vectors: "np.ndarray[tuple[int, int], np.dtype[np.float16]]", times: int = 1) -> None:
-    """Store rows as `Archive.add` does, without making a value of each; so many times."""
+    """Store the rows `times` times, as `Archive.add` does, without an object for each."""
     count = len(vectors)
     stamps = [NOW + timedelta(seconds=n % 600_000) for n in range(count)]
     columns = {

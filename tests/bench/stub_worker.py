@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.settings import Settings, load_settings
-from pipeline.stream import run
+from pipeline.stream import build, run
 from pipeline.telemetry.logs import configure_logging
 from pipeline.telemetry.metrics import Metrics
 
@@ -44,7 +44,7 @@ def build_stub(settings: Settings, bundle: Bundle, metrics: Metrics) -> StubEnco
 
 
 if __name__ == "__main__":
-    vars(run)["build_encoder"] = build_stub
+    vars(build)["build_encoder"] = build_stub
     settings = load_settings(Settings)
     configure_logging("json", "info")
     run.run_worker(settings)

@@ -29,8 +29,18 @@ def document() -> dict[str, Any]:
 
 
 def validator(document: dict[str, Any], message: str, part: str) -> Draft202012Validator:
+    """Return a validator of a message's headers, or of its payload with no field that the contract does not name."""
     schema = {"components": document["components"], **document["components"]["messages"][message][part]}
-    return Draft202012Validator(schema, format_checker=FormatChecker())
+    return Draft202012Validator(closed(schema) if part == "payload" else schema, format_checker=FormatChecker())
+
+
+def closed(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    inner = {name: closed(each) for name, each in schema.items()}
+    return {"additionalProperties": False, **inner} if isinstance(schema.get("properties"), dict) else inner
 
 
 def headers_of(record: Record) -> dict[str, str]:
@@ -38,8 +48,12 @@ def headers_of(record: Record) -> dict[str, str]:
 
 
 def test_the_reasons_of_dead_letters_are_the_closed_list(document: dict[str, Any]) -> None:
-    schema = document["components"]["messages"]["deadLetter"]["headers"]
-    assert schema["properties"]["watchword-reason"]["enum"] == [reason.value for reason in DeadLetterReason]
+    schemas = document["components"]["schemas"]
+    assert document["components"]["messages"]["deadLetter"]["headers"] == {
+        "$ref": "#/components/schemas/DeadLetterHeaders"
+    }
+    assert schemas["DeadLetterHeaders"]["properties"]["watchword-reason"]["$ref"].endswith("/DeadLetterReason")
+    assert schemas["DeadLetterReason"]["enum"] == [reason.value for reason in DeadLetterReason]
 
 
 @pytest.mark.integration
@@ -84,9 +98,11 @@ def test_what_is_published_holds_its_contract(
         topic = policy_topic(stream.settings)
         ensure_topics(stream.connection, [topic])
         policy_set = load_policy_set(policies)
-        for parent, canary in ((0, None), (1, (policy_set, 0.25))):
-            proposal = ReleaseRequest(policy_set, parent, "ana", canary=canary)
-            publish(stream.connection, topic.name, proposal, max_record_bytes=topic.max_message_bytes)
+        for request in (
+            ReleaseRequest(policy_set, 0, "ana"),
+            ReleaseRequest(policy_set, 1, "ana", canary=policy_set, canary_share=0.25),
+        ):
+            publish(stream.connection, topic.name, request, max_record_bytes=topic.max_message_bytes)
         records = {
             (record.key or b"").decode(): json.loads(record.value or b"") for record in stream.records(topic.name)
         }

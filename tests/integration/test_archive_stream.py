@@ -46,9 +46,9 @@ def test_what_a_worker_judged_is_archived_with_all_that_is_known_of_it(
         columns = ["event_id", "source", "attributes", "content", "policy_set", "vector"]
         for batch in archive.scan(model, columns):
             vectors = vectors_of(batch)
-            for place, row in enumerate(batch.select(columns[:-1]).to_pylist()):
+            for index, row in enumerate(batch.select(columns[:-1]).to_pylist()):
                 verdict = verdicts[row["event_id"]]
-                assert vectors[place].astype("<f2").tobytes() == sent[row["event_id"]]
+                assert vectors[index].astype("<f2").tobytes() == sent[row["event_id"]]
                 assert json.loads(row["attributes"]) == verdict["event"]["attributes"]
                 assert (row["source"], row["content"]) == ("tests", verdict["image"]["content_digest"])
                 assert row["policy_set"] == verdict["policy_set_digest"]
@@ -60,7 +60,7 @@ def test_what_a_worker_judged_is_archived_with_all_that_is_known_of_it(
 def test_archived_embeddings_judged_by_their_own_sets_give_every_flag_again(
     stack: Stack, tmp_path: Path, samples: Path, encoder: LocalEncoder
 ) -> None:
-    """Of a stream on which the set changes three times."""
+    """Also where the policy set changes three times while the stream runs."""
     archive = Archive(str(tmp_path / "archive"))
     photographs = sorted((samples / "images").rglob("*.jpg"))[::2]
     with published_stream(stack, tmp_path, WATCHWORD_CHUNK_MAX_RECORDS="32") as stream:

@@ -11,7 +11,7 @@ from pipeline.cli.main import app
 
 @pytest.fixture
 def shop(tmp_path: Path, samples: Path) -> Path:
-    """A folder with five revolvers, five leopards and a file that is no image."""
+    """A folder with five revolvers and five leopards."""
     for category in ("revolver", "Leopards"):
         for photograph in sorted((samples / "images" / category).iterdir())[:5]:
             (tmp_path / f"{category}-{photograph.name}").symlink_to(photograph)

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
-from pipeline.cli.policies.measure import measure_policies
 from pipeline.encode.bundle import Bundle
 from pipeline.models.captions import BUNDLED_TABLE, Captions
 from pipeline.models.evaluation.zero_shot import measure
 from pipeline.models.training.card import Held
+from pipeline.operations.policies.measure import measure_policies
+from pipeline.operations.workbench import Workbench
 from pipeline.policies.load import load_policy_set
+from pipeline.settings import Settings
 
 
 def test_the_model_holds_its_bars_on_photographs_it_never_saw(samples: Path, bundle: Bundle) -> None:
@@ -21,7 +23,8 @@ def test_the_model_holds_its_bars_on_photographs_it_never_saw(samples: Path, bun
 
 
 def test_contrast_ranks_no_shipped_policy_worse_than_similarity_alone(samples: Path, policies: Path) -> None:
-    measured = measure_policies(load_policy_set(policies), samples, "val")
+    workbench = Workbench(Settings(), user="tester")
+    measured = measure_policies(workbench, load_policy_set(policies), samples, "val")
     assert len(measured) == len(load_policy_set(policies).policies)
     for each in measured:
         assert each.contrast_ap >= each.similarity_ap, each.policy_id

@@ -49,7 +49,7 @@ def test_history_grows_and_whoever_publishes_second_is_told(stack: Stack, tmp_pa
         assert "nothing to publish" in again.stderr
         with_threshold(folder, 2.5)
         late = command(stream, "publish", str(folder), "--yes", "--parent", "1")
-        assert "version 2 is in force (by ana" in str(late.exception)
+        assert "version 2 is active (by ana" in str(late.exception)
         assert "made from version 1" in str(late.exception)
         assert command(stream, "rollback", "--yes").exit_code == 0
         history = json.loads(command(stream, "history", "--format", "json").stdout)

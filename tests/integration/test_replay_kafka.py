@@ -13,10 +13,13 @@ from typer.testing import CliRunner, Result
 
 from pipeline.broker.topics import partitions_of, topic_names
 from pipeline.cli.main import app
-from pipeline.cli.stream.replay import replay
 from pipeline.errors import UsageError
 from pipeline.evaluation.datasets.labelled_stream import LabelledImage, LabelledStream, read_stream
+from pipeline.operations.stream.replay import replay_stream
 from pipeline.operations.stream.replay_kafka import replay_through_kafka
+from pipeline.operations.workbench import Workbench
+from pipeline.policies.load import load_policy_set
+from pipeline.settings import Settings
 from tests.support.stream import Stack, Stream
 
 pytestmark = pytest.mark.integration
@@ -31,12 +34,14 @@ def test_verdicts_through_kafka_and_triton_are_those_in_process(
     broken.write_bytes(b"no image")
     images = (*given.images, LabelledImage("broken", broken, "replay", {}, frozenset(), "broken"))
     stream = LabelledStream(images, given.policies)
-    with Stream(stack, tmp_path) as other, mock.patch.dict(os.environ, other.environment):
-        through = replay_through_kafka(stream, policies)
+    with Stream(stack, tmp_path) as other:
+        # Of the environment nothing is needed: the worker has the settings of the workbench.
+        workbench = Workbench(other.settings, user="ana")
+        through = replay_through_kafka(workbench, stream, policies)
         names = [other.settings.topic_images, other.settings.topic_verdicts]
         assert {place.topic for place in partitions_of(other.connection, names)} == set(names), "others' topics stay"
         assert not [name for name in topic_names(other.connection) if name.startswith("replay-")]
-    inside = replay(stream, policies)
+    inside = replay_stream(workbench, stream, load_policy_set(policies))
     assert through.images == inside.images
     assert len(through.images) == len(given.images) > 400
     np.testing.assert_array_equal(through.flagged, inside.flagged)
@@ -48,10 +53,10 @@ def test_verdicts_through_kafka_and_triton_are_those_in_process(
     assert reason.startswith("unsupported_format")
 
 
-def test_ids_that_repeat_are_refused(samples: Path) -> None:
-    image = read_stream(samples, "val").images[0]
+def test_ids_that_repeat_are_refused(samples: Path, policies: Path) -> None:
+    image, workbench = read_stream(samples, "val").images[0], Workbench(Settings(), user="ana")
     with pytest.raises(UsageError, match="1 image with the id of another"):
-        replay_through_kafka(LabelledStream((image, image), image.right), None)
+        replay_through_kafka(workbench, LabelledStream((image, image), image.right), policies)
 
 
 def run(stream: Stream, *arguments: str) -> Result:

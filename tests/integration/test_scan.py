@@ -45,17 +45,36 @@ def test_nothing_flagged_exits_with_0(samples: Path) -> None:
 
 
 def test_a_file_that_cannot_be_judged_exits_with_2_and_keeps_its_place(tmp_path: Path, samples: Path) -> None:
-    """Nothing is skipped: every file of a folder has its line, in the order of names."""
+    """Every file that is named has its line, in the order given."""
     (tmp_path / "a.jpg").write_bytes(b"")
     (tmp_path / "b.txt").write_text("words")
     (tmp_path / "c.jpg").write_bytes(sorted((samples / "images/grand_piano").iterdir())[0].read_bytes())
-    run = watchword("scan", tmp_path, "--format", "jsonl")
+    run = watchword("scan", *sorted(tmp_path.iterdir()), "--format", "jsonl")
     assert run.returncode == 2
     assert [(Path(str(line["path"])).name, line["error"]) for line in lines(run)] == [
         ("a.jpg", DeadLetterReason.EMPTY),
         ("b.txt", DeadLetterReason.UNSUPPORTED_FORMAT),
         ("c.jpg", None),
     ]
+
+
+def test_a_folders_files_that_are_not_images_are_skipped_with_a_notice(tmp_path: Path, samples: Path) -> None:
+    """They do not change the exit code."""
+    photograph = sorted((samples / "images/grand_piano").iterdir())[0].read_bytes()
+    for name, content in (("labels.csv", b"a,b"), ("notes.txt", b"words"), ("photo.jpg", photograph)):
+        (tmp_path / name).write_bytes(content)
+    run = watchword("scan", tmp_path)
+    assert (run.returncode, run.stdout) == (0, "1 file, 0 flagged\n")
+    assert "skipped 2 files that are not images" in run.stderr
+
+
+def test_a_folders_broken_image_is_reported_and_exits_with_2(tmp_path: Path) -> None:
+    """A file that is named like an image is one, also in a format that cannot be decoded."""
+    (tmp_path / "a.jpg").write_bytes(b"")
+    (tmp_path / "b.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    run = watchword("scan", tmp_path, "--format", "jsonl")
+    assert run.returncode == 2
+    assert [line["error"] for line in lines(run)] == [DeadLetterReason.EMPTY, DeadLetterReason.UNSUPPORTED_FORMAT]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +160,8 @@ def test_building_engines_needs_no_torch() -> None:
 def test_the_worker_needs_no_torch() -> None:
     """What `watchword run` and `watchword scan` import does not include what only building models needs."""
     code = (
-        "import sys, pipeline.stream.build, pipeline.cli.images.scan, pipeline.cli.main;"
+        "import sys, pipeline.stream.build, pipeline.operations.images.scan, pipeline.cli.images.scan_output;"
+        "import pipeline.cli.main;"
         "print([name for name in ('torch', 'transformers', 'onnx') if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

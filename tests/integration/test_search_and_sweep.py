@@ -80,13 +80,16 @@ def test_a_sweep_groups_copies_and_writes_a_policy_that_flags_nothing(
 ) -> None:
     worst = str(sorted((samples / "images/revolver").iterdir())[0])
     folder = two_policies(tmp_path / "policies")
-    words = ["sweep", worst, "--since", "1d", "--least", "0.6", "--format", "jsonl", "--policies", str(folder)]
-    told = watchword(*words, "--policy", "incident.no_12", "--words", "a revolver on a table")
+    page = tmp_path / "like.html"
+    words = ["sweep", worst, "--since", "1d", "--min-similarity", "0.6", "--format", "jsonl"]
+    words += ["--policies", str(folder), "--html", str(page)]
+    told = watchword(*words, "--policy", "incident.no_12", "--description", "a revolver on a table")
     groups = [json.loads(line) for line in told.splitlines()]
     [copies] = [each for each in groups if each["copies"] > 1]
     assert {each["event"] for each in copies["images"]} == {f"revolver/{Path(worst).name}", "copies/copy.jpg"}
     assert copies["cosine"] == pytest.approx(1, abs=1e-3)
     assert groups[0] == copies
+    assert page.read_text().count("data:image/jpeg;base64,") == len(groups), "a picture for each group"
     policy = next(each for each in load_policy_set(folder).policies if each.id == "incident.no_12")
     assert (policy.mode, policy.score, policy.provisional) == (Mode.SHADOW, ScoreKind.LINEAR, True)
     told = watchword("policies", "check", str(folder))
@@ -100,6 +103,22 @@ def test_a_sweep_groups_copies_and_writes_a_policy_that_flags_nothing(
     again = CliRunner().invoke(app, [*words, "--policy", "incident.no_12"])
     assert isinstance(again.exception, UsageError)
     assert "written already" in str(again.exception)
+
+
+def test_a_sweep_that_finds_the_given_image_alone_proposes_a_lower_minimum(samples: Path) -> None:
+    """Under the older name of the option too."""
+    worst = str(sorted((samples / "images/watch").iterdir())[0])
+    run = CliRunner().invoke(app, ["sweep", worst, "--since", "1d", "--least", "0.999"])
+    assert run.exit_code == 0
+    assert "nothing else over 0.999; the nearest others are at 0." in run.stderr
+    assert "try `--min-similarity 0." in run.stderr
+
+
+def test_a_sweep_of_an_image_unlike_any_other_names_the_nearest(samples: Path) -> None:
+    worst = str(sorted((samples / "images/grand_piano").iterdir())[0])
+    run = CliRunner().invoke(app, ["sweep", worst, "--since", "1d", "--min-similarity", "0.99"])
+    assert run.exit_code == 0
+    assert "nothing over 0.99; the nearest others are at 0." in run.stderr
 
 
 def test_what_to_look_for_is_one_thing() -> None:

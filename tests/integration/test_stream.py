@@ -174,7 +174,7 @@ def test_a_bad_policy_edit_changes_nothing_and_a_good_one_takes_over(
         stream.send([stream.image("during", revolver)])
         stream.wait_until_committed(2)
         edited.write_text(good.replace("mode: enforce", "mode: shadow"))
-        wait_until(lambda: worker.tail(100).count("policy set in force") == 2, 20, "the new set")
+        wait_until(lambda: worker.tail(100).count("policy_set_active") == 2, 20, "the new set")
         stream.send([stream.image("after", revolver)])
         stream.wait_until_committed(3)
         assert sorted(flag["event"]["id"] for flag in stream.flags()) == ["before", "during"]

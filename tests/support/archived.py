@@ -1,4 +1,4 @@
-"""Sample photographs on a stream's topic, and archived as a worker and an archiver would have."""
+"""Sample photographs on a stream's topic and in an archive, as a worker and an archiver would leave them."""
 
 import hashlib
 import json

@@ -45,7 +45,7 @@ def copied(population: Population, count: int, rng: np.random.Generator) -> Labe
     once = labels(population, count, rng)
     copies = rng.geometric(0.3, count)
     places = rng.permutation(np.repeat(np.arange(count), copies))
-    return Labels(once.scores[places], once.right[places], once.weights[places], places)
+    return Labels(once.scores[places], once.positive[places], once.weights[places], places)
 
 
 def stratified(population: Population, count: int, rng: np.random.Generator) -> Labels:
@@ -83,7 +83,7 @@ def is_wrong_any_night(population: Population, rng: np.random.Generator) -> bool
     grid = np.arange(0.9, -0.01, -0.1).tolist()
     for night in range(1, NIGHTS + 1):
         upto = slice(0, night * A_NIGHT)
-        part = Labels(given.scores[upto], given.right[upto], given.weights[upto], given.clusters[upto])
+        part = Labels(given.scores[upto], given.positive[upto], given.weights[upto], given.clusters[upto])
         found = certify(part, TARGET, CONFIDENCE, grid)
         if isinstance(found, Certified) and population.precision(found.threshold) < TARGET:
             return True

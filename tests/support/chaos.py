@@ -148,7 +148,7 @@ class Chaos:
     def _visit(self, _: WorkerProcess) -> None:
         """A worker joins, works a little, and leaves in order."""
         visitor = self._stream.worker(self._command)
-        wait_until(lambda: "reading from what is committed" in visitor.tail(200), 40, "the visitor's assignment")
+        wait_until(lambda: "rewound" in visitor.tail(200), 40, "the visitor's assignment")
         self._clock.wait(1.0)
         visitor.signal(signal.SIGTERM)
         visitor.wait(40)

@@ -1,4 +1,4 @@
-"""Policy sets change while workers judge, and every verdict is held against the set it names."""
+"""Policy sets that change while workers judge, and the check of every verdict against the set it names."""
 
 import re
 import signal
@@ -26,10 +26,10 @@ EDITED = "weapons-firearms.yaml"
 @dataclass(frozen=True)
 class Outcome:
     """
-    What came of a run.
+    Outcome of a run.
 
-    `published`: sets by digest; `judged_by`: verdicts by the digest they name; `contradictions`: policies' answers that
-    are not what the named set's threshold makes of the stored score, or of another set altogether.
+    `published`: sets by digest; `judged_by`: numbers of verdicts by the digest they name; `contradictions`: number of
+    answers that differ from the named set, or from its threshold applied to the stored score.
     """
 
     audit: DeliveryCheck
@@ -39,7 +39,7 @@ class Outcome:
 
 
 def published_stream(stack: Stack, folder: Path, **environment: str) -> Stream:
-    """Return a stream whose workers take their policies from a control topic of its own."""
+    """Return a stream with its own control topic, from which its workers take their policies."""
     environment |= {
         "WATCHWORD_POLICY_SOURCE": "topic",
         "WATCHWORD_TOPIC_POLICIES": f"control-{uuid.uuid4().hex[:10]}",
@@ -67,7 +67,7 @@ def with_threshold(folder: Path, threshold: float) -> str:
 def publish_edits(
     stream: Stream, folder: Path, photographs: Sequence[Path], *, images: int, changes: int, workers: int = 2
 ) -> Outcome:
-    """Send `images`, two thirds of them while sets change; wait until all are judged."""
+    """Send `images` while sets change, and wait until all are judged."""
     ensure_topics(stream.connection, [policy_topic(stream.settings)])
     published: dict[str, PolicySet] = {}
 

@@ -1,16 +1,19 @@
-"""Flags made again from the archive, each verdict by its own set, held against those that were emitted."""
+"""Flags recomputed from the archive, each by the set of its verdict, compared with the emitted flags."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from pipeline.archive.dataset import Archive
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.evaluation.backtest.batches import COLUMNS, part_of
-from pipeline.evaluation.backtest.compare import recount
-from pipeline.events.policies import PolicySet
-from pipeline.events.records import Origin
+from pipeline.evaluation.backtest.result import Part
+from pipeline.events.policies import Mode, PolicySet
+from pipeline.events.wire.flag import FlagRecord
+from pipeline.judge.decide import decide
 from pipeline.judge.explain import explain
 from pipeline.judge.score import Judge
 from tests.support.archiving import COMMAND
@@ -20,7 +23,7 @@ from tests.support.waiting import wait_until
 
 @dataclass(frozen=True)
 class Recount:
-    """How many flags there are, how many the recount has otherwise, how many were explained and which not proved."""
+    """Numbers of emitted flags, of flags that only one side has, and of explained flags; those without proof."""
 
     flags: int
     different: int
@@ -45,17 +48,36 @@ def recount_all(
     again: list[tuple[str, str]] = []
     for batch in archive.scan(model, [*COLUMNS, "policy_set"]):
         again += recount(judges, part_of(batch), batch.column("policy_set").to_pylist())
-    flags = stream.flags()
-    emitted = [(flag["event"]["id"], flag["policy"]["id"]) for flag in flags]
+    flags = [FlagRecord.parse(record) for record in stream.records(stream.settings.topic_flags)]
+    emitted = [(flag.event.id, flag.policy.id) for flag in flags]
     assert len(set(emitted)) == len(emitted)
     assert len(set(again)) == len(again)
     unproved = []
     drawn = random.Random(3).sample(flags, min(sample, len(flags)))
     for flag in drawn:
-        origin = flag["origin"]
-        found = archive.find(model, str(Origin(origin["topic"], origin["partition"], origin["offset"])))
+        found = archive.find(model, str(flag.origin))
         assert found is not None
         content, embedding = found
-        explained = explain(flag, embedding, content, judges[flag["policy_set_digest"]])
-        unproved += [f"{flag['flag_id']}: {each}" for each in explained.differences]
+        explained = explain(flag, embedding, content, judges[flag.policy_set_digest])
+        unproved += [f"{flag.flag_id}: {each}" for each in explained.differences]
     return Recount(len(flags), len(set(again) ^ set(emitted)), len(drawn), tuple(unproved))
+
+
+def recount(judges: Mapping[str, Judge], part: Part, sets: Sequence[str]) -> list[tuple[str, str]]:
+    """
+    Return the flags, as event id and policy id, of each image by its own set.
+
+    `judges`: by policy set digest; `sets`: the digest of the set that judged each image of `part`.
+    """
+    found: list[tuple[str, str]] = []
+    for digest in sorted(set(sets)):
+        chosen = [index for index, each in enumerate(sets) if each == digest]
+        policies, judge = judges[digest].bank.policy_set.policies, judges[digest]
+        images = [part.images[index] for index in chosen]
+        flagged = decide(policies, judge.judge(part.vectors[chosen]).flagged, images).flagged
+        found += [
+            (images[i].event_id, policies[p].id)
+            for i, p in np.argwhere(flagged).tolist()
+            if policies[p].mode is Mode.ENFORCE and policies[p].parent is None
+        ]
+    return found

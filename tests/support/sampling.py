@@ -1,4 +1,4 @@
-"""An archive, an edit, and how often the interval of a sampled back-test holds what the whole says."""
+"""An archive, an edit, and the coverage of a sampled back-test's intervals."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from pipeline.policies.compile import compose, with_digest
 from pipeline.policies.load import load_policy_set
 
 SINCE = datetime(2031, 5, 1, tzinfo=UTC)
-# A day before is archived too, and no part of what is asked for.
+# Share of images that are archived from before the period.
 OLDER = 0.1
 
 
@@ -43,7 +43,7 @@ class Sampling:
         return self.compare().run(map(part_of, batches)), images
 
     def covered(self, share: float, draws: int) -> dict[str, float]:
-        """How often each count's interval held what the whole says, over so many draws."""
+        """The share of draws in which each count's interval contains the count over all images."""
         whole, held = self.whole(), dict[str, int]()
         for seed in range(draws):
             found, images = self.draw(share, seed)
@@ -59,9 +59,9 @@ class Sampling:
 
 def make_sampling(folder: Path, policies: Path, encoder: LocalEncoder, images: int) -> Sampling:
     """
-    Archive so many embeddings near the texts of things.
+    Archive embeddings near the texts of things.
 
-    Every policy flags about a tenth of them, and three in a hundred more or less, in turn, once it is edited.
+    Every policy flags about 10 % of them. The edit makes that 13 % and 7 % in turn.
     """
     rng = np.random.default_rng(8)
     things = ["a revolver", "a leopard", "a watch", "a tree", "a chair", "a flamingo", "a dollar", "a laptop"]
@@ -84,12 +84,12 @@ def make_sampling(folder: Path, policies: Path, encoder: LocalEncoder, images: i
     scores = Judge(build_prompt_bank(shipped, encoder)).judge(vectors).raw
 
     def flagging(shares: Sequence[float]) -> PolicySet:
-        thresholds = [float(np.quantile(scores[:, place], 1 - share)) for place, share in enumerate(shares)]
+        thresholds = [float(np.quantile(scores[:, column], 1 - share)) for column, share in enumerate(shares)]
         pairs = zip(shipped.policies, thresholds, strict=True)
         return compose([with_digest(replace(policy, threshold=at)) for policy, at in pairs], shipped.background)
 
     count = len(shipped.policies)
-    before, after = flagging([0.1] * count), flagging([0.07 if place % 2 else 0.13 for place in range(count)])
+    before, after = flagging([0.1] * count), flagging([0.07 if column % 2 else 0.13 for column in range(count)])
     banks = {each.digest: build_prompt_bank(each, encoder) for each in (before, after)}
 
     def judge(policy_set: PolicySet) -> Judge:

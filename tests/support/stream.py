@@ -5,6 +5,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,14 @@ from pipeline.broker.publisher import Publisher
 from pipeline.broker.reader import read_topics
 from pipeline.broker.topics import committed_and_end, ensure_topics
 from pipeline.broker.topology import topics_of
-from pipeline.cli.stream.produce import image_message
+from pipeline.errors import PolicyError
 from pipeline.evaluation.delivery.content_check import ContentAudit, audit_content
 from pipeline.evaluation.delivery.delivery_check import DeliveryCheck, check_delivery
+from pipeline.events.policies import PolicySet
 from pipeline.events.records import Record
+from pipeline.operations.stream.produce import image_message
+from pipeline.policies.load import load_policy_set
+from pipeline.releases.control_topic import read_published
 from pipeline.settings import Settings, StackSettings, load_settings
 from pipeline.stack.part import Part
 from pipeline.stack.worker_process import COMMAND, WorkerProcess
@@ -146,8 +151,24 @@ class Stream:
     def audit(self) -> DeliveryCheck:
         """Count everything from the topics."""
         names = self.settings
-        outputs = (names.topic_verdicts, names.topic_embeddings, names.topic_flags, names.topic_dead_letters)
-        return check_delivery(self.records(names.topic_images), *(self.records(topic) for topic in outputs))
+        return check_delivery(
+            self.records(names.topic_images),
+            self.records(names.topic_verdicts),
+            self.records(names.topic_embeddings),
+            self.flag_records(),
+            self.dead_letters(),
+            self.policy_sets(),
+        )
+
+    def policy_sets(self) -> list[PolicySet]:
+        """Return the set of the policy folder, or those on the control topic that a worker can use."""
+        if self.settings.policy_source == "folder":
+            return [load_policy_set(self.settings.policies)]
+        published, found = read_published(self.connection, self.settings.topic_policies), []
+        for digest in published.sets:
+            with suppress(PolicyError):
+                found.append(published.policy_set(digest))
+        return found
 
     def content_audit(self) -> ContentAudit:
         """Hold every verdict's scores and flags against an in-process scan of the same bytes."""

@@ -1,160 +1,71 @@
-"""`watchword sweep`: the worst example in, everything like it out, and a policy that watches for more."""
+"""`watchword sweep`."""
 
-import hashlib
-from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
-from numpy.typing import NDArray
-from rich.progress import track
-from ruamel.yaml import YAML
+import typer
 
-from pipeline.archive.search import Neighbour, nearest
-from pipeline.cli.archive import open_archive
-from pipeline.cli.console import output, plain_table, print_json, progress_output, require_format
-from pipeline.cli.images.search_archive import shown
-from pipeline.cli.times import since_of
-from pipeline.counted import counted, plural
-from pipeline.encode.bundle import Bundle
-from pipeline.encode.local import LocalEncoder
-from pipeline.errors import OriginalGone, PolicyError, RecordFault, UsageError
-from pipeline.evaluation.offline.embed import embed_readable
-from pipeline.evaluation.search.groups import Group, grouped, mean_direction, merged
-from pipeline.evaluation.stats.near_duplicates import HASHED_SIDE, difference_hash
-from pipeline.ingest.decode import rgb, thumbnail
-from pipeline.ingest.folder import list_files
-from pipeline.operations.originals import open_originals
-from pipeline.operations.restricted import Guard
-from pipeline.policies.calibration_file import file_digest
-from pipeline.policies.load import load_policy_set
-from pipeline.policies.schema import HeadFile, head_name
-from pipeline.settings import Settings, load_settings
+from pipeline.cli.images.options import FORMATS, Format, PicturesPage
+from pipeline.cli.session import Session, session_of
 
-MOST_NAMED = 3
+if TYPE_CHECKING:
+    from pipeline.operations.images.incident_policy import IncidentPolicy
+    from pipeline.operations.images.sweep import Examples
 
 
-def run_sweep(
-    images: list[Path],
-    *,
-    since: str,
-    least: float,
-    top: int,
-    policy_id: str | None,
-    folder: Path,
-    words: str | None,
-    output_format: str,
+def sweep(
+    context: typer.Context,
+    images: Annotated[list[Path], typer.Argument(help="The incident's worst images: files, and folders of images.")],
+    since: Annotated[str, typer.Option(help="Only images since then: `7d`, `12h`, `2w`, or a date.")] = "30d",
+    min_similarity: Annotated[
+        float,
+        typer.Option("--min-similarity", "--least", min=0, max=1, help="Minimum cosine similarity to a given image."),
+    ] = 0.8,
+    top: Annotated[int, typer.Option(min=1, help="Number of each given image's nearest to look at.")] = 500,
+    policy: Annotated[str | None, typer.Option(help="Also write a shadow policy with this id.")] = None,
+    folder: Annotated[Path, typer.Option("--policies", help="Folder to write the policy to.")] = Path("policies"),
+    description: Annotated[
+        str | None,
+        typer.Option("--description", "--words", help="Description of the images, for people."),
+    ] = None,
+    output_format: Format = "table",
+    html: PicturesPage = None,
 ) -> None:
-    """Print what is like these images, in groups of copies, and write a shadow policy when one is named."""
-    require_format(output_format, ("table", "jsonl"))
-    settings = load_settings(Settings)
-    bundle, archive = Bundle.load(settings.model), open_archive()
-    encoder = LocalEncoder(bundle)
-    files, vectors = embed_readable(list_files(images), encoder, bundle.pixels)
-    start = since_of(since)
-    guard = Guard(settings, encoder, "sweep")
-    nearest_of = [nearest(archive, bundle.digest, vector, top, start) for vector in vectors]
-    near = merged(nearest_of, least)
-    found = shown(guard, archive, bundle.digest, near)
-    groups = grouped(found, _hashes(settings, found))
-    _print(groups, output_format)
-    console = progress_output()
-    console.print(
-        f"found {counted(len(found), 'image')} in {counted(len(groups), 'group of copies')}, "
-        f"like {len(files)} given {plural(len(files), 'image')}"
-    )
-    if any(len(each) == top and each[-1].cosine >= least for each in nearest_of):
-        console.print(f"`--top {top}` was reached, so there may be more: give a larger one")
-    if policy_id is not None:
-        written = _write_policy(folder, policy_id, words, vectors, files, least, encoder)
-        console.print(
-            f"{written}: a shadow policy, provisional; see what it would flag with "
-            f"`watchword policies backtest {folder}`, and label it with `watchword policies label {policy_id}`"
-        )
+    """
+    Find archived images like an incident's images, in groups of copies.
+
+    Images that a restricted policy flags are left out. `--policy` writes a provisional policy that scores images by
+    nearness to the given ones. The policy flags nothing until you promote it.
+
+    Example: `watchword sweep worst.jpg --since 30d --policy incident.no_12 --description "a counterfeit banknote"`
+    """
+    from pipeline.cli.console import require_format
+    from pipeline.cli.times import since_of
+    from pipeline.extras import models_extra
+    from pipeline.reports.page import THUMBNAIL_SIDE
+
+    with models_extra("archive"):
+        from pipeline.cli.images.sweep_output import notices, print_groups, write_groups
+        from pipeline.operations.images.incident_policy import IncidentPolicy
+        from pipeline.operations.images.sweep import SweepRequest, sweep_archive
+
+    require_format(output_format, FORMATS)
+    session = session_of(context)
+    side = None if html is None else THUMBNAIL_SIDE
+    request = SweepRequest(tuple(images), since_of(since), min_similarity, top, side)
+    found = sweep_archive(session.workbench, request)
+    print_groups(found, output_format)
+    for notice in notices(found, request):
+        session.progress.notify(notice)
+    if html is not None:
+        write_groups(html, found, request)
+    if policy is not None:
+        _write_policy(session, IncidentPolicy(policy, folder, description, min_similarity), found.examples)
 
 
-def _hashes(settings: Settings, found: list[Neighbour]) -> dict[str, NDArray[np.bool_]]:
-    hashes: dict[str, NDArray[np.bool_]] = {}
-    gone = 0
-    with open_originals(settings) as originals:
-        for each in track(found, "looking for copies", console=progress_output(), transient=True):
-            try:
-                hashes[each.key] = difference_hash(
-                    rgb(thumbnail(originals.fetch(each.key, each.content, each.reference), HASHED_SIDE))
-                )
-            except (OriginalGone, RecordFault):
-                gone += 1
-    if gone:
-        progress_output().print(f"{counted(gone, 'image')} gone: copies of these are known by their bytes alone")
-    return hashes
+def _write_policy(session: Session, policy: "IncidentPolicy", examples: "Examples") -> None:
+    from pipeline.cli.images.sweep_output import next_steps
+    from pipeline.operations.images.incident_policy import write_incident_policy
 
-
-def _print(groups: list[Group], output_format: str) -> None:
-    if output_format == "jsonl":
-        for group in groups:
-            print_json(_fields(group))
-        return
-    table = plain_table("cosine", "copies", "sources", "events")
-    for group in groups:
-        named = ", ".join(each.event_id for each in group.images[:MOST_NAMED])
-        more = f" and {len(group.images) - MOST_NAMED} more" if len(group.images) > MOST_NAMED else ""
-        table.add_row(f"{group.cosine:.3f}", str(len(group.images)), ", ".join(group.sources), named + more)
-    output().print(table)
-
-
-def _fields(group: Group) -> dict[str, Any]:
-    images = [
-        {"event": each.event_id, "source": each.source, "record": each.key, "content": each.content}
-        for each in group.images
-    ]
-    return {"cosine": group.cosine, "copies": len(images), "images": images}
-
-
-def _write_policy(
-    folder: Path,
-    policy_id: str,
-    words: str | None,
-    vectors: NDArray[np.float32],
-    files: list[Path],
-    least: float,
-    encoder: LocalEncoder,
-) -> Path:
-    """Write a policy whose head scores by the cosine to the images' mean, and its head; check both."""
-    path = folder / f"{policy_id.replace('.', '-')}.yaml"
-    if path.exists() or (folder / head_name(policy_id)).exists():
-        raise UsageError(f"`{policy_id}` is written already, in `{folder}`; name another")
-    head = HeadFile(
-        weights=[float(np.float32(weight)) for weight in mean_direction(vectors) * encoder.logit_scale],
-        bias=0.0,
-        model=encoder.model_digest,
-        data=hashlib.sha256("".join(map(file_digest, files)).encode()).hexdigest(),
-        average_precision=None,
-    )
-    head_path = head.save(folder, policy_id)
-    text = StringIO()
-    YAML().dump(_policy(policy_id, words, len(files), least, encoder), text)
-    path.write_text(text.getvalue())
-    try:
-        load_policy_set(folder)
-    except PolicyError:
-        path.unlink()
-        head_path.unlink()
-        raise
-    return path
-
-
-def _policy(policy_id: str, words: str | None, images: int, least: float, encoder: LocalEncoder) -> dict[str, Any]:
-    threshold = {"value": round(least * encoder.logit_scale, 3), "provisional": True, "model": encoder.model_digest}
-    return {
-        "id": policy_id,
-        "title": words or f"Images like those of {policy_id}",
-        "prompts": [words or "an image like those of the incident"],
-        "score": "linear",
-        "head": head_name(policy_id),
-        "threshold": threshold,
-        "severity": "high",
-        "action": "review",
-        "owner": "trust-and-safety",
-        "mode": "shadow",
-        "rationale": f"Written by a sweep from {counted(images, 'image')}.",
-    }
+    written = write_incident_policy(session.workbench, policy, examples)
+    session.progress.notify(next_steps(policy, written, session.settings.policies))

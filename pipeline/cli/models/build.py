@@ -1,60 +1,95 @@
-"""`watchword models build`: a bundle to what Triton serves."""
+"""`watchword models build`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pipeline.cli.console import output, progress_output
-from pipeline.cli.models.parity import print_table
-from pipeline.encode.bundle import Bundle
+import typer
+
+from pipeline.cli.models.options import FlipRate, ImageSample, Policies
+from pipeline.cli.session import session_of
 from pipeline.errors import UsageError
-from pipeline.extras import models_extra
-from pipeline.ingest.folder import list_files
-from pipeline.models.engines.parity import Limits
-from pipeline.policies.load import load_policy_set
+
+if TYPE_CHECKING:
+    from pipeline.models.engines.tensorrt import BatchProfile
+
+# As in pipeline.operations.models.build, which is imported only when it is run.
+Target = Literal["cpu", "onnx", "tensorrt", "tensorrt-rtx"]
+Precision = Literal["fp32", "fp16", "int8"]
 
 
-def run_build(
-    bundle: Path,
-    repository: Path,
-    images: list[Path],
-    policies: Path,
-    *,
-    target: Literal["cpu", "onnx", "tensorrt", "tensorrt-rtx"],
-    precision: Literal["fp32", "fp16", "int8"] | None,
-    batch: str,
-    instances: int | None,
-    gpus: tuple[int, ...],
-    queue_delay_us: int,
-    capabilities: tuple[str, ...],
-    flip_rate: float,
+def build(
+    context: typer.Context,
+    bundle: Annotated[Path, typer.Argument(help="Model bundle in float32.")],
+    target: Annotated[Target, typer.Option(help="Engine of the image tower behind Triton.")],
+    repository: Annotated[Path, typer.Option(help="New folder of the model repository.")],
+    images: ImageSample,
+    precision: Annotated[
+        Precision | None, typer.Option(help="[default: fp16 for tensorrt and tensorrt-rtx, else fp32]")
+    ] = None,
+    policies: Policies = Path("policies"),
+    batch: Annotated[
+        str,
+        typer.Option(
+            help="Smallest, typical and largest batch. The largest must be at least the workers' WATCHWORD_BATCH_SIZE."
+        ),
+    ] = "1,32,64",
+    instances: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of instances, on each GPU if there are any.  [default: 2, on a GPU 1]"),
+    ] = None,
+    gpu: Annotated[
+        list[int] | None, typer.Option(help="GPU to run on, for onnx and tensorrt. May be given again.")
+    ] = None,
+    queue_delay_us: Annotated[
+        int, typer.Option(min=0, help="Maximum time that Triton waits to join requests, in µs.")
+    ] = 500,
+    capability: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Compute capability to build for, for example SM89. May be given again.  [default: the builder's]"
+        ),
+    ] = None,
+    flip_rate: FlipRate = 0.005,
 ) -> None:
-    """Write the repository and say how near its engine is."""
-    with models_extra("engines"):
-        from pipeline.models.engines.build import GPU_TARGETS, Plan, build_repository
-        from pipeline.models.engines.engine_bundle import Evidence
-        from pipeline.models.engines.repository import Serving
-        from pipeline.models.engines.tensorrt import BatchProfile
+    """
+    Write a Triton model repository whose engine judges like the bundle.
 
-    on_gpu = target in GPU_TARGETS or bool(gpus)
-    if gpus and target == "cpu":
-        raise UsageError("`--gpu` is for the targets onnx, tensorrt and tensorrt-rtx")
-    if capabilities and target not in GPU_TARGETS:
-        raise UsageError("`--capability` is for the targets tensorrt and tensorrt-rtx")
-    serving = Serving(
-        BatchProfile(*_sizes(batch)),
-        instances or (1 if on_gpu else 2),
-        gpus or ((0,) if on_gpu else ()),
-        queue_delay_us,
+    Use a sample of the stream: half of the images fix an int8 engine's scales, and the other half is judged by bundle
+    and engine. An engine that judges differently is refused. Policy texts are always encoded in float32. Set
+    WATCHWORD_MODEL=REPOSITORY/clip_image/bundle for the workers. Needs the extra `engines`, and `tensorrt-rtx` for that
+    target.
+
+    Exit codes: 0 written, 2 refused or an error.
+
+    Examples: `watchword models build pipeline/bundles/caltech-small --target cpu --precision int8 --repository out/cpu
+    --images samples` ·
+    `watchword models build out/clip-b32 --target tensorrt --gpu 0 --gpu 1 --repository out/gpu --images uploads
+    --policies clip-b32-policies`
+    """
+    from pipeline.cli.models.parity_output import print_parity
+    from pipeline.models.engines.parity import Limits
+    from pipeline.operations.models.build import BuildRequest, build_model_repository
+    from pipeline.policies.load import load_policy_set
+
+    request = BuildRequest(
+        bundle=bundle,
+        repository=repository,
+        target=target,
+        precision=precision,
+        batch=_profile(batch),
+        instances=instances,
+        gpus=tuple(gpu or ()),
+        queue_delay_us=queue_delay_us,
+        capabilities=tuple(capability or ()),
     )
-    plan = Plan(target, precision or ("fp16" if target in GPU_TARGETS else "fp32"), serving, capabilities)
-    files = list_files(images)
-    evidence = Evidence(files[::2], files[1::2], load_policy_set(policies), Limits(flip_rate=flip_rate))
-    found = build_repository(Bundle.load(bundle), repository, plan, evidence, progress_output().print)
-    print_table(found)
-    _say_what_next(bundle, repository, target)
+    limits, progress = Limits(flip_rate=flip_rate), session_of(context).progress
+    print_parity(build_model_repository(request, images, load_policy_set(policies), limits, progress))
+    _print_next_steps(bundle, repository, target)
 
 
-def _say_what_next(bundle: Path, repository: Path, target: Literal["cpu", "onnx", "tensorrt", "tensorrt-rtx"]) -> None:
+def _print_next_steps(bundle: Path, repository: Path, target: Target) -> None:
+    from pipeline.cli.console import output
+
     engine = repository.absolute() / "clip_image/bundle"
     if target == "tensorrt-rtx":
         output().print(
@@ -70,11 +105,13 @@ def _say_what_next(bundle: Path, repository: Path, target: Literal["cpu", "onnx"
     output().print(f"workers: WATCHWORD_MODEL={engine}")
 
 
-def _sizes(batch: str) -> tuple[int, int, int]:
+def _profile(batch: str) -> "BatchProfile":
+    from pipeline.models.engines.tensorrt import BatchProfile
+
     try:
         smallest, typical, largest = (int(size) for size in batch.split(","))
     except ValueError as error:
-        raise UsageError(f"`--batch {batch}`: three numbers, as 1,32,64") from error
+        raise UsageError(f"`--batch {batch}`: three numbers are expected, for example 1,32,64") from error
     if not 1 <= smallest <= typical <= largest:
         raise UsageError(f"`--batch {batch}`: the sizes must not fall, and start at 1 or more")
-    return smallest, typical, largest
+    return BatchProfile(smallest, typical, largest)

@@ -1,132 +1,54 @@
-"""`watchword models compare`: what another model would change."""
+"""`watchword models compare`."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from pipeline.cli.console import output, plain_table, print_json, progress_output, require_format, share
-from pipeline.cli.transition import note_access
-from pipeline.counted import counted
-from pipeline.encode.bundle import Bundle
-from pipeline.errors import RecordFault, UsageError
-from pipeline.evaluation.datasets.labels_csv import read_labels, read_policy_labels
-from pipeline.evaluation.stats.confusion import Confusion
-from pipeline.ingest.decode import thumbnail
-from pipeline.ingest.folder import list_files
-from pipeline.models.evaluation.compare import ModelComparison, PolicyChange, compare_models
-from pipeline.policies.load import load_policy_set
-from pipeline.reports.gallery import Tile, write_gallery
-from pipeline.reports.page import THUMBNAIL_SIDE
+import typer
 
-MOST_TILES = 300
+from pipeline.cli.models.options import Policies
+from pipeline.cli.session import session_of
 
 
-def run_compare(
-    old: Path,
-    new: Path,
-    images: list[Path],
-    data: Path | None,
-    split: str,
-    policies: Path,
-    *,
-    output_format: str,
-    html: Path | None,
-) -> int:
-    """Compare and print; returns 0, or 1 when a policy must be looked at."""
-    require_format(output_format, ("table", "json"))
-    if bool(images) == (data is not None):
-        raise UsageError("nothing to compare on, or two things: name `--images`, or labelled ones with `--data`")
-    labels: dict[Path, str] = {}
-    about: dict[str, frozenset[str]] = {}
-    files = list_files(images) if images else []
-    if data is not None:
-        labels = {row.path: row.category for row in read_labels(data / "labels.csv", split)}
-        about = read_policy_labels(data / "policy_labels.yaml")
-        files = list(labels)
-    policy_set = load_policy_set(policies)
-    note_access(policy_set.policies, "models compare")
-    progress_output().print(f"judging {counted(len(files), 'file')} with both models")
-    found = compare_models(Bundle.load(old), Bundle.load(new), files, policy_set, labels, about)
-    if output_format == "json":
-        print_json(_fields(found))
-    else:
-        _print_table(found)
+def compare(
+    context: typer.Context,
+    old: Annotated[Path, typer.Argument(help="Model bundle in use.")],
+    new: Annotated[Path, typer.Argument(help="Model bundle that would replace it.")],
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="An image or a folder of images, without labels. Give the option again for each further one: "
+            "`--images A --images B`."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with labels.csv and policy_labels.yaml: labelled images.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split of the labelled images.")] = "val",
+    policies: Policies = Path("policies"),
+    format: Annotated[str, typer.Option(help="`table` or `json`.")] = "table",  # noqa: A002 -- the option's name
+    html: Annotated[
+        Path | None, typer.Option(help="Also write the changed verdicts with their pictures, one HTML file.")
+    ] = None,
+) -> None:
+    """
+    Show the changes of a model upgrade: refitted thresholds, and verdicts that change nevertheless.
+
+    With labels, the new threshold of a calibrated policy is certified for its target, and the threshold of any other
+    policy keeps its precision. Without labels, the new threshold keeps the number of flagged images.
+
+    Exit codes: 0 every policy carries over, 1 some must be tuned again, 2 error.
+
+    Example: `watchword models compare pipeline/bundles/caltech-small out/new --data samples --html flips.html`
+    """
+    from pipeline.cli.console import require_format
+    from pipeline.cli.models.compare_output import print_comparison, write_flips
+    from pipeline.operations.models.compare import ComparisonRequest, compare_bundles
+    from pipeline.policies.load import load_policy_set
+
+    require_format(format, ("table", "json"))
+    request = ComparisonRequest(old, new, tuple(images or ()), data, split)
+    comparison = compare_bundles(session_of(context).workbench, request, load_policy_set(policies))
+    print_comparison(comparison, format)
     if html is not None:
-        write_gallery(html, _tiles(found), title="Verdicts that another model changes", about=_about(found))
-    return 1 if any(change.retune for change in found.changes) else 0
-
-
-def _print_table(found: ModelComparison) -> None:
-    console = output()
-    table = plain_table("policy", "threshold", "fitted again", "flagged", "newly", "cleared", "precision", "recall")
-    for change in found.changes:
-        table.add_row(
-            change.policy_id,
-            f"{change.old_threshold:.2f}",
-            f"{change.new_threshold:.2f}",
-            str(change.flagged),
-            str(len(change.newly_flagged)),
-            str(len(change.newly_cleared)),
-            _both(change, "precision"),
-            _both(change, "recall"),
-        )
-    console.print(table)
-    for change in found.changes:
-        if change.retune:
-            console.print(f"{change.policy_id} must be tuned again: {change.retune}")
-    console.print(f"{counted(found.images, 'image')}, {found.unreadable} unreadable")
-
-
-def _both(change: PolicyChange, name: str) -> str:
-    if change.old is None or change.new is None:
-        return "–"
-    return f"{share(getattr(change.old, name))} → {share(getattr(change.new, name))}"
-
-
-def _fields(found: ModelComparison) -> dict[str, Any]:
-    return {
-        "images": found.images,
-        "unreadable": found.unreadable,
-        "policies": [
-            {
-                "id": change.policy_id,
-                "threshold": change.old_threshold,
-                "fitted_again": change.new_threshold,
-                "flagged": change.flagged,
-                "newly_flagged": list(change.newly_flagged),
-                "newly_cleared": list(change.newly_cleared),
-                "before": _counts(change.old),
-                "after": _counts(change.new),
-                "retune": change.retune,
-            }
-            for change in found.changes
-        ],
-    }
-
-
-def _counts(found: Confusion | None) -> dict[str, float | None] | None:
-    return None if found is None else {"precision": found.precision, "recall": found.recall}
-
-
-def _tiles(found: ModelComparison) -> list[Tile]:
-    flips = [
-        (change.policy_id, what, file)
-        for change in found.changes
-        for what, files in (("newly flagged", change.newly_flagged), ("cleared", change.newly_cleared))
-        for file in files
-        if file not in found.withheld
-    ]
-    return [Tile(str(file), _small(file), ((f"{policy}: {what}", None),)) for policy, what, file in flips[:MOST_TILES]]
-
-
-def _small(file: Path) -> bytes | None:
-    try:
-        return thumbnail(file.read_bytes(), THUMBNAIL_SIDE)
-    except (OSError, RecordFault):
-        return None  # it was read a moment ago
-
-
-def _about(found: ModelComparison) -> str:
-    flips = sum(len(change.newly_flagged) + len(change.newly_cleared) for change in found.changes)
-    shown = f" The first {MOST_TILES} are shown." if flips > MOST_TILES else ""
-    verdicts = counted(found.images * len(found.changes), "verdict")
-    return f"{flips} of {verdicts}, once every threshold was fitted again.{shown}"
+        write_flips(html, comparison)
+    raise typer.Exit(int(any(change.retune for change in comparison.changes)))

@@ -1,65 +1,80 @@
-"""`watchword models evaluate`: what bundles can and cannot do."""
+"""`watchword models evaluate`."""
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from ruamel.yaml import YAML
+import typer
 
-from pipeline.cli.console import Lines, output, print_json, progress_output, require_format
-from pipeline.cli.transition import note_access
-from pipeline.encode.bundle import Bundle
-from pipeline.models.captions import BUNDLED_PARAPHRASES, BUNDLED_TABLE, Captions
-from pipeline.models.evaluation.bias import IdentityTerms
-from pipeline.models.evaluation.card import to_json, to_markdown
-from pipeline.models.evaluation.evaluate import Material, evaluate
-from pipeline.policies.load import load_policy_set
+from pipeline.cli.models.options import Policies
+from pipeline.cli.session import session_of
 
-FORMATS = {"markdown": to_markdown, "json": to_json}
+if TYPE_CHECKING:
+    from pipeline.models.evaluation.evaluate import Evaluation
+
+FORMATS = ("markdown", "json")
 
 
-def run_evaluate(
-    bundles: list[Path],
-    data: Path,
-    split: str,
-    *,
-    slices: tuple[str, ...],
-    captions: Path | None,
-    paraphrases: Path | None,
-    policies: Path,
-    output_format: str,
-    card: Path | None,
+def evaluate(
+    context: typer.Context,
+    bundles: Annotated[list[Path], typer.Argument(help="Model bundles; several are shown side by side.")],
+    data: Annotated[Path, typer.Option(help="Folder with labels.csv (file, category, split) and the images.")],
+    split: Annotated[str, typer.Option(help="Split to measure. Keep `test` for final figures.")] = "val",
+    slice: Annotated[  # noqa: A002 -- the option's name
+        list[str] | None,
+        typer.Option(help="Column of labels.csv; figures are given for each of its values. May be given again."),
+    ] = None,
+    captions: Annotated[
+        Path | None,
+        typer.Option(help="Caption table with the categories' names.  [default: the shipped table]"),
+    ] = None,
+    paraphrases: Annotated[
+        Path | None,
+        typer.Option(help="Other words for the categories, as YAML lists.  [default: the shipped ones]"),
+    ] = None,
+    policies: Policies = Path("policies"),
+    format: Annotated[str, typer.Option(help="`markdown` or `json`.")] = "markdown",  # noqa: A002 -- the option's name
+    card: Annotated[
+        Path | None, typer.Option(help="Also write the figures to this Markdown file, and to a JSON file beside it.")
+    ] = None,
 ) -> None:
-    """Measure, print, and write the card."""
-    require_format(output_format, FORMATS)
-    material = Material(
-        data=data,
-        split=split,
-        captions=Captions.load(captions or BUNDLED_TABLE),
-        paraphrases=_texts(paraphrases, captions),
-        policy_set=load_policy_set(policies),
-        terms=IdentityTerms.load(),
-        slices=slices,
-    )
-    note_access(material.policy_set.policies, "models evaluate")
-    found = []
-    for folder in bundles:
-        progress_output().print(f"measuring `{folder}` on `{split}` of `{data}`")
-        found.append(evaluate(Bundle.load(folder), material))
+    """
+    Measure bundles on labelled images: accuracy, weakest categories, and differences between groups of people.
+
+    The figures: zero-shot top-1 and top-5, average precision of each category and of paraphrases as text policies,
+    retrieval, calibration, the shape of the embedding space, altered images as uploads are, slices, and prompts that
+    name groups of people.
+
+    Example: `watchword models evaluate pipeline/bundles/caltech-small --data samples --card out/card.md`
+    """
+    from pipeline.cli.console import require_format
+    from pipeline.operations.models.evaluate import EvaluationRequest, evaluate_bundles
+    from pipeline.policies.load import load_policy_set
+
+    require_format(format, FORMATS)
+    request = EvaluationRequest(tuple(bundles), data, split, tuple(slice or ()), captions, paraphrases)
+    evaluations = evaluate_bundles(session_of(context).workbench, request, load_policy_set(policies))
     if card is not None:
-        card.parent.mkdir(parents=True, exist_ok=True)
-        whole = card.with_name(card.name.removesuffix(".md").removesuffix(".json"))
-        whole.with_name(f"{whole.name}.md").write_text(to_markdown(found))
-        whole.with_name(f"{whole.name}.json").write_text(to_json(found) + "\n")
-    text = FORMATS[output_format](found)
+        _write_card(card, evaluations)
+    _print(evaluations, format)
+
+
+def _write_card(card: Path, evaluations: Sequence["Evaluation"]) -> None:
+    from pipeline.models.evaluation.card import to_json, to_markdown
+
+    card.parent.mkdir(parents=True, exist_ok=True)
+    stem = card.name.removesuffix(".md").removesuffix(".json")
+    card.with_name(f"{stem}.md").write_text(to_markdown(evaluations))
+    card.with_name(f"{stem}.json").write_text(to_json(evaluations) + "\n")
+
+
+def _print(evaluations: Sequence["Evaluation"], output_format: str) -> None:
+    import json
+
+    from pipeline.cli.console import Lines, output, print_json
+    from pipeline.models.evaluation.card import to_json, to_markdown
+
     if output_format == "json":
-        print_json(json.loads(text), indent=2)
+        print_json(json.loads(to_json(evaluations)), indent=2)
     else:
-        output().print(Lines(text))
-
-
-def _texts(table: Path | None, captions: Path | None) -> dict[str, tuple[str, ...]]:
-    """Return other words by category; the shipped ones are of the shipped captions alone."""
-    if table is None and captions is not None:
-        return {}
-    found = YAML(typ="safe").load(table or BUNDLED_PARAPHRASES) or {}
-    return {category: tuple(texts) for category, texts in found.items()}
+        output().print(Lines(to_markdown(evaluations)))

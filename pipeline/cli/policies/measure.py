@@ -1,81 +1,54 @@
-"""`watchword policies measure`: a policy set on labelled photographs."""
+"""`watchword policies measure`."""
 
-import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
+import typer
 
-from pipeline.cli.console import output, plain_table, share
-from pipeline.cli.transition import InProcess, note_access
-from pipeline.errors import UsageError
-from pipeline.evaluation.datasets.labels_csv import LabelledFile, read_labels, read_policy_labels
-from pipeline.evaluation.stats.confusion import PolicyFigures, figures
-from pipeline.events.outcomes import Verdict
-from pipeline.events.policies import PolicySet, PromptBank, ScoreKind
-from pipeline.ingest.folder import read_files
-from pipeline.judge.score import Judge
-from pipeline.policies.load import load_policy_set
+from pipeline.cli.session import session_of
 
-BY_WORDS = (ScoreKind.CONTRAST, ScoreKind.SIMILARITY)
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pipeline.evaluation.replay.score_kinds import PolicyFigures
 
 
-def run_measure(folder: Path, data: Path, split: str) -> None:
-    """Print each policy's figures on one split of `data`."""
+def measure(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="Folder of policy files.")] = Path("policies"),
+    data: Annotated[Path, typer.Option(help="Folder with labels.csv and policy_labels.yaml.")] = Path("samples"),
+    split: Annotated[
+        str, typer.Option(help="Only rows of labels.csv with this `split`; keep `test` for final figures.")
+    ] = "val",
+) -> None:
+    """
+    Measure each policy on labelled photographs, and suggest the threshold with the best F1.
+
+    Example: `watchword policies measure policies --data samples --split val`
+    """
+    from pipeline.cli.console import output
+    from pipeline.operations.policies.measure import measure_policies
+    from pipeline.policies.load import load_policy_set
+
+    figures = measure_policies(session_of(context).workbench, load_policy_set(folder), data, split)
+    output().print(_table(figures))
+
+
+def _table(figures: "list[PolicyFigures]") -> "Table":
+    from pipeline.cli.console import plain_table, share
+
     table = plain_table(
         "policy", "positives", "AP contrast", "AP similarity", "threshold", "suggested", "precision", "recall"
     )
-    policy_set = load_policy_set(folder)
-    note_access(policy_set.policies, "policies measure")
-    thresholds = {policy.id: policy.threshold for policy in policy_set.policies}
-    for each in measure_policies(policy_set, data, split):
+    for each in figures:
         table.add_row(
             each.policy_id,
             str(each.positives),
             f"{each.contrast_ap:.3f}",
             f"{each.similarity_ap:.3f}",
-            f"{thresholds[each.policy_id]:.2f}",
+            f"{each.threshold:.2f}",
             f"{each.suggested:.2f}",
             share(each.confusion.precision),
             share(each.confusion.recall),
         )
-    output().print(table)
-
-
-def measure_policies(policy_set: PolicySet, data: Path, split: str) -> list[PolicyFigures]:
-    """Return each labelled policy's figures. Raises `UsageError` when a label names no policy of the set."""
-    labels = read_policy_labels(data / "policy_labels.yaml")
-    unknown = labels.keys() - {policy.id for policy in policy_set.policies}
-    if unknown:
-        raise UsageError(f"`{data / 'policy_labels.yaml'}` names policies that are not in the set: {sorted(unknown)}")
-    files = read_labels(data / "labels.csv", split)
-    verdicts, bank = _judge_files(policy_set, files)
-    embeddings = np.stack([verdict.embedding for verdict in verdicts])
-    categories = np.array([file.category for file in files])
-    by_kind = {kind: Judge(_scored_by(bank, kind)).judge(embeddings).raw for kind in BY_WORDS}
-    flagged = np.stack([verdict.flagged for verdict in verdicts])
-    return [
-        figures(
-            policy.id,
-            by_kind[ScoreKind.CONTRAST][:, place],
-            by_kind[ScoreKind.SIMILARITY][:, place],
-            flagged[:, place],
-            np.isin(categories, sorted(labels[policy.id])),
-        )
-        for place, policy in enumerate(policy_set.policies)
-        if policy.id in labels
-    ]
-
-
-def _judge_files(policy_set: PolicySet, files: list[LabelledFile]) -> tuple[list[Verdict], PromptBank]:
-    judged = InProcess(policy_set)
-    verdicts = []
-    for outcome in judged.outcomes([file.path for file in files], read_files):
-        if not isinstance(outcome, Verdict):
-            raise UsageError(f"`{outcome.record.origin.topic}` cannot be judged: {outcome.detail}")
-        verdicts.append(outcome)
-    return verdicts, judged.bank
-
-
-def _scored_by(bank: PromptBank, kind: ScoreKind) -> PromptBank:
-    policies = tuple(dataclasses.replace(policy, score=kind, head=None) for policy in bank.policy_set.policies)
-    return dataclasses.replace(bank, policy_set=dataclasses.replace(bank.policy_set, policies=policies))
+    return table

@@ -1,107 +1,71 @@
-"""`watchword policies promote`: what shadows said beside what is in force, and one of them put in its place."""
+"""`watchword policies promote`."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.broker.reader import read_topics
-from pipeline.broker.topology import connection_of
-from pipeline.cli.console import interval, output, plain_table, progress_output
-from pipeline.cli.policies.publish import CurrentRelease, run_publish
-from pipeline.cli.stream.read import outcome_fields
-from pipeline.cli.transition import note_access
-from pipeline.errors import UsageError
-from pipeline.evaluation.backtest.shadow_counts import ShadowCount, count_shadows
-from pipeline.events.policies import Mode, Policy, PolicySet
-from pipeline.policies.compile import compose
-from pipeline.policies.load import ParsedPolicy, load_policy_set, read_folder
-from pipeline.releases.shadow import SUFFIX, merge_as_shadows
-from pipeline.settings import Settings, load_settings
-from pipeline.visible import one_line
+from pipeline.cli.session import Session, session_of
+
+if TYPE_CHECKING:
+    from pipeline.evaluation.backtest.shadow_counts import ShadowCount
+    from pipeline.operations.policies.promote import Promotion
 
 
-def run_promote(folder: Path, policy_id: str | None, *, against: str | None, note: str, yes: bool) -> int:
-    """Show shadows against what is in force; with a policy of the folder, ask, and publish it as enforced."""
-    settings = load_settings(Settings)
-    judging = _judging(settings, folder)
-    restricted = note_access(judging.policies, "policies promote")
-    shadows = _shadows(judging, policy_id, against)
-    if not shadows:
-        raise UsageError("no shadow judges here; `mode: shadow`, or `policies publish --shadow`, makes one")
-    digests = {shadow.id: shadow.digest for shadow, _ in shadows}
-    pairs = {shadow.id: live.id if live else None for shadow, live in shadows}
-    counts = count_shadows(_verdicts(settings), pairs, digests, restricted)
-    _print(counts)
-    if policy_id is None:
-        return 0
-    if not any(each.images for each in counts):
-        raise UsageError(f"`{policy_id}` has judged nothing yet; let it run in shadow first")
-    console = progress_output()
-    _require_same(shadows, load_policy_set(folder))
-    written = _written(folder, policy_id)
-    if written.file.mode is Mode.SHADOW:
-        if not yes:
-            typer.confirm(
-                f"Write `mode: enforce` into {one_line(written.resolved.document.path)}?", abort=True, err=True
-            )
-        _enforce(written)
-        console.print(f"{written.resolved.document.path}: `mode: enforce`")
-    if settings.policy_source == "folder":
-        return 0
-    return run_publish(
-        folder,
-        note=note or f"promote {policy_id}",
-        author=None,
-        parent=None,
-        canary=None,
-        shadow=False,
-        yes=yes,
-    )
+def promote(
+    context: typer.Context,
+    policy: Annotated[str | None, typer.Argument(help="Policy to enforce.  [default: only show shadows]")] = None,
+    folder: Annotated[Path, typer.Option("--policies", help="Folder of policy files.")] = Path("policies"),
+    against: Annotated[
+        str | None, typer.Option(help="Live policy to compare with.  [default: the one it shadows]")
+    ] = None,
+    note: Annotated[str, typer.Option("--note", "-m", help="Reason for the release, kept in the history.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """
+    Compare shadow policies with live ones by their verdicts, and enforce one.
+
+    With a policy's id it asks for confirmation and writes `mode: enforce` into that policy's file. Where workers read
+    the control topic, it then publishes the folder.
+
+    Examples: `watchword policies promote` · `watchword policies promote weapons.firearms`
+    """
+    from pipeline.operations.policies.promote import compare_shadows, prepare_promotion
+
+    session = session_of(context)
+    report = compare_shadows(session.workbench, folder, policy, against)
+    _print(report.counts)
+    if policy is None:
+        return
+    _enforce(prepare_promotion(report, folder, policy), yes=yes)
+    if session.settings.policy_source != "folder":
+        raise typer.Exit(_publish(session, folder, note or f"promote {policy}", yes=yes))
 
 
-def _require_same(shadows: list[tuple[Policy, Policy | None]], folder_set: PolicySet) -> None:
-    """Raise `UsageError` unless the folder says what the shadow said that was measured."""
-    folder = merge_as_shadows(compose([], folder_set.background), folder_set).policies
-    known = {policy.id: policy.digest for policy in (*folder_set.policies, *folder)}
-    for shadow, _ in shadows:
-        if known.get(shadow.id) != shadow.digest:
-            raise UsageError(
-                f"`{shadow.id}` in the folder is another policy than the shadow that judged; let the edited one run in "
-                "shadow first, or publish it as it is (`watchword policies publish`)"
-            )
+def _enforce(promotion: "Promotion", *, yes: bool) -> None:
+    from pipeline.cli.console import progress_output
+    from pipeline.operations.policies.promote import enforce
+    from pipeline.visible import one_line
+
+    if not promotion.needs_edit:
+        return
+    if not yes:
+        typer.confirm(f"Write `mode: enforce` into {one_line(promotion.file)}?", abort=True, err=True)
+    enforce(promotion)
+    progress_output().print(f"{promotion.file}: `mode: enforce`")
 
 
-def _judging(settings: Settings, folder: Path) -> PolicySet:
-    """Return the set that workers judge by."""
-    return load_policy_set(folder) if settings.policy_source == "folder" else CurrentRelease().require_in_force()
+def _publish(session: Session, folder: Path, note: str, *, yes: bool) -> int:
+    from pipeline.cli.policies.publish import publish_folder
+    from pipeline.operations.policies.publish import PublishOptions
+
+    return publish_folder(session, folder, PublishOptions(note=note), yes=yes)
 
 
-def _shadows(policy_set: PolicySet, policy_id: str | None, against: str | None) -> list[tuple[Policy, Policy | None]]:
-    """Return each shadow, or that of one policy, with the live policy it is compared with."""
-    known = {policy.id: policy for policy in policy_set.policies}
-    if against is not None and against not in known:
-        raise UsageError(f"`--against {against}`: no such policy is in force")
-    found = []
-    for policy in policy_set.policies:
-        if policy.mode is not Mode.SHADOW or policy.parent is not None:
-            continue
-        if policy_id is not None and policy.id not in (policy_id, policy_id + SUFFIX):
-            continue
-        live = known[against] if against else known.get(policy.id.removesuffix(SUFFIX))
-        found.append((policy, live if live is not policy else None))
-    return found
+def _print(counts: "Sequence[ShadowCount]") -> None:
+    from pipeline.cli.console import interval, output, plain_table
 
-
-def _verdicts(settings: Settings) -> Iterator[dict[str, Any]]:
-    for record in read_topics(connection_of(settings), [settings.topic_verdicts]):
-        if fields := outcome_fields(record):
-            yield fields
-
-
-def _print(counts: list[ShadowCount]) -> None:
     console = output()
     table = plain_table("shadow", "against", "images", "flags", "live flags", "newly flagged", "newly cleared")
     for each in counts:
@@ -113,26 +77,4 @@ def _print(counts: list[ShadowCount]) -> None:
     for each in counts:
         for kind, ids in (("newly flagged", each.examples_flagged), ("newly cleared", each.examples_cleared)):
             if ids:
-                console.print(f"{each.shadow}, {kind}, the surest: {', '.join(ids)}")
-
-
-def _written(folder: Path, policy_id: str) -> ParsedPolicy:
-    for each in read_folder(folder).written:
-        if each.file.id == policy_id:
-            return each
-    raise UsageError(f"`{folder}` has no policy `{policy_id}`")
-
-
-def _enforce(written: ParsedPolicy) -> None:
-    """Write the mode where it stands, leaving everything else of the file as it is."""
-    document, place = written.resolved.written_at(("mode",))
-    if "mode" not in written.resolved.content:
-        document.path.write_text(f"{document.text.rstrip()}\nmode: {Mode.ENFORCE.value}\n")
-        return
-    if document.path != written.resolved.document.path:
-        raise UsageError(f"`mode` of `{written.file.id}` is said by {document.path}; write `mode: enforce` yourself")
-    position = document.position(place)
-    lines = document.text.splitlines(keepends=True)
-    at = position.line - 1
-    lines[at] = re.sub(r"\bshadow\b", Mode.ENFORCE.value, lines[at], count=1)
-    document.path.write_text("".join(lines))
+                console.print(f"{each.shadow}, {kind}, highest margins first: {', '.join(ids)}")

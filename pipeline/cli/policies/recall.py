@@ -1,41 +1,40 @@
-"""`watchword policies recall`: how much of what should be flagged is, from an audit of what was not."""
+"""`watchword policies recall`."""
 
 from pathlib import Path
+from typing import Annotated
 
-import numpy as np
+import typer
 
-from pipeline.cli.console import interval, output, plain_table
-from pipeline.cli.transition import InProcess
-from pipeline.errors import UsageError
-from pipeline.evaluation.datasets.labelled_stream import read_stream
-from pipeline.evaluation.replay.outcomes import Replayed, collect
-from pipeline.extras import models_extra
-from pipeline.ingest.folder import read_events
-from pipeline.policies.load import load_policy_set
+from pipeline.cli.session import session_of
 
 
-def run_recall(folder: Path, labels: Path, split: str | None) -> None:
-    """Print each labelled policy's recall, or that it is not known."""
-    stream = read_stream(labels, split)
-    outcomes = InProcess(load_policy_set(folder)).outcomes([image.event for image in stream.images], read_events)
-    replayed = collect(stream, outcomes)
-    table = plain_table("policy", "right flags", "misses found", "looked at", "recall")
-    for place, policy in enumerate(replayed.policies):
-        table.add_row(policy.id, *_row(replayed, place))
-    output().print(table)
+def recall(
+    context: typer.Context,
+    labels: Annotated[
+        Path, typer.Argument(help="Labelled stream: every flagged image, and the images drawn for an audit.")
+    ],
+    folder: Annotated[Path, typer.Option("--policies", help="Folder of policy files.")] = Path("policies"),
+    split: Annotated[str | None, typer.Option(help="Only rows with this `split`.")] = None,
+) -> None:
+    """
+    Estimate recall, with an interval, from flags and an audit of images that were not flagged.
 
+    With `audit: { per_day: 200 }` in a policy, workers draw images below its threshold for review. Copy the probability
+    of each from its verdict to the column `probability`. The labels must hold every image that any labelled policy
+    flagged. With fewer than ten misses found, the answer is "unknown".
 
-def _row(replayed: Replayed, place: int) -> tuple[str, str, str, str]:
+    Example: `watchword policies recall audited.csv`
+    """
+    from pipeline.cli.console import interval, output, plain_table
+    from pipeline.extras import models_extra
+    from pipeline.policies.load import load_policy_set
+
     with models_extra("calibrate"):
-        from pipeline.evaluation.stats.recall import estimate_recall
+        from pipeline.operations.policies.recall import measure_recall
 
-    flagged, right, within = (part[:, place] for part in (replayed.flagged, replayed.right, replayed.in_scope))
-    drawn = np.array([image.probability or np.nan for image in replayed.images])
-    # What any policy flagged is there whole, whatever the draw for another policy made of it.
-    drawn[replayed.flagged.any(axis=1)] = 1.0
-    looked_at = within & ~flagged
-    if np.isnan(drawn[looked_at]).any():
-        raise UsageError("images that were not flagged need a `probability`; it is in the `audit` of their verdicts")
-    found = estimate_recall(float((flagged & right & within).sum()), drawn[looked_at & right], drawn[looked_at])
-    told = interval(found.interval) if found.interval else "unknown"
-    return f"{found.hits:.0f}", str(found.misses), str(int(looked_at.sum())), told
+    table = plain_table("policy", "right flags", "misses found", "looked at", "recall")
+    for each in measure_recall(session_of(context).workbench, load_policy_set(folder), labels, split):
+        found = each.recall
+        shown = interval(found.interval) if found.interval else "unknown"
+        table.add_row(each.policy_id, f"{found.hits:.0f}", str(found.misses), str(each.audited), shown)
+    output().print(table)

@@ -1,41 +1,62 @@
-"""`watchword lag`: records that wait, asked of the broker."""
+"""`watchword lag`."""
 
-from pipeline.broker.lag import PartitionLag, lag_of
-from pipeline.broker.topology import connection_of
-from pipeline.cli.console import output, plain_table, print_json, require_format
-from pipeline.errors import UsageError
-from pipeline.settings import Settings, load_settings
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli.session import session_of
+from pipeline.counted import counted
+
+if TYPE_CHECKING:
+    from pipeline.operations.stream.lag import GroupLag
 
 
-def show_lag(output_format: str) -> None:
-    """Print the lag of the settings' group. Raises `UsageError` when there is no input topic, and `BrokerFault`."""
-    require_format(output_format, ("table", "json"))
-    settings = load_settings(Settings)
-    found = lag_of(connection_of(settings), settings.group_id, settings.topic_images)
-    if not found:
-        raise UsageError(f"there is no topic `{settings.topic_images}`")
-    if output_format == "json":
-        print_json(_fields(settings, found))
-        return
+def lag(
+    context: typer.Context,
+    format: Annotated[str, typer.Option(help="`table` or `json`.")] = "table",  # noqa: A002 -- the option's name
+) -> None:
+    """
+    Show the number of records that wait for the worker group, by partition, whether a worker runs or not.
+
+    The broker is asked for the group's committed offsets and for the ends of the input topic.
+
+    Example: `watchword lag --format json | jq .records`
+    """
+    from pipeline.cli.console import print_json, require_format
+    from pipeline.operations.stream.lag import measure_lag
+
+    require_format(format, ("table", "json"))
+    found = measure_lag(session_of(context).workbench)
+    if format == "json":
+        print_json(_fields(found))
+    else:
+        _print_table(found)
+
+
+def _print_table(found: "GroupLag") -> None:
+    from pipeline.cli.console import output, plain_table
+
     table = plain_table("partition", "committed", "end", "lag")
-    for each in found:
+    for each in found.partitions:
         committed = "never" if each.committed is None else str(each.committed)
         table.add_row(str(each.partition), committed, str(each.end), str(each.records))
     console = output()
     console.print(table)
-    console.print(f"{sum(each.records for each in found)} records wait for group `{settings.group_id}`")
-    if missed := sum(each.missed for each in found):
-        console.print(f"{missed} records were removed by retention before the group had read them")
+    verb = "waits" if found.records == 1 else "wait"
+    console.print(f"{counted(found.records, 'record')} {verb} for group `{found.group_id}`")
+    if found.missed:
+        verb = "was" if found.missed == 1 else "were"
+        console.print(f"{counted(found.missed, 'record')} {verb} removed by retention before the group had read them")
 
 
-def _fields(settings: Settings, found: list[PartitionLag]) -> dict[str, object]:
+def _fields(found: "GroupLag") -> dict[str, object]:
     return {
-        "group": settings.group_id,
-        "topic": settings.topic_images,
-        "records": sum(each.records for each in found),
-        "missed": sum(each.missed for each in found),
+        "group": found.group_id,
+        "topic": found.topic,
+        "records": found.records,
+        "missed": found.missed,
         "partitions": [
             {"partition": each.partition, "committed": each.committed, "end": each.end, "records": each.records}
-            for each in found
+            for each in found.partitions
         ],
     }

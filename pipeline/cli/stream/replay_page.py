@@ -1,30 +1,20 @@
-"""A replay's page: `watchword replay --html`."""
+"""A replay as an HTML page: `watchword replay --html`."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.cli.console import interval
 from pipeline.counted import counted
-from pipeline.evaluation.replay.baseline import BaselineComparison
-from pipeline.evaluation.replay.metrics import PolicyResult, curve, worst_errors
-from pipeline.evaluation.replay.outcomes import Replayed
-from pipeline.ingest.decode import thumbnail
-from pipeline.reports.page import THUMBNAIL_SIDE, jpeg_address
+from pipeline.evaluation.replay.metrics import PolicyResult, curve
+from pipeline.events.policies import Policy
+from pipeline.operations.stream.replay import ReplayReport, WorstError
+from pipeline.reports.page import jpeg_address
 from pipeline.reports.replay import ErrorCard, Section, write_replay_report
 
-MOST_ERRORS = 8
 
-
-def write_replay_page(
-    path: Path, replayed: Replayed, whole: dict[str, PolicyResult], compared: list[BaselineComparison]
-) -> None:
-    """Write the page: policies that got worse first."""
-    worse = {each.policy_id for each in compared if each.worse}
-    restricted = {policy.id for policy in replayed.restricted}
-    sections = [
-        _section(replayed, place, whole[policy.id], worse=policy.id in worse, shown=policy.id not in restricted)
-        for place, policy in enumerate(replayed.policies)
-    ]
+def write_replay_page(path: Path, report: ReplayReport) -> None:
+    """Write the page, with the policies that got worse first."""
+    replayed = report.replayed
+    sections = [_section(report, index) for index in range(len(replayed.policies))]
     sections.sort(key=lambda each: not each.worse)
     notes = [f"{counted(len(replayed.unjudged), 'image')} could not be judged."] if replayed.unjudged else []
     if replayed.unlabelled:
@@ -39,46 +29,44 @@ def write_replay_page(
     )
 
 
-def _section(replayed: Replayed, place: int, result: PolicyResult, *, worse: bool, shown: bool) -> Section:
-    policy = replayed.policies[place]
+def _section(report: ReplayReport, index: int) -> Section:
+    policy = report.replayed.policies[index]
+    result = report.results[policy.id]
     flagged = result.true_positives + result.false_positives
-    right = result.true_positives + result.false_negatives
+    positives = result.true_positives + result.false_negatives
+    return Section(
+        policy_id=policy.id,
+        title=policy.title,
+        worse=policy.id in report.worse,
+        rows=_rows(policy, result, flagged, positives),
+        curve=tuple((point.recall, point.precision) for point in curve(report.replayed, index)),
+        here=(result.recall.value, result.precision.value) if flagged and positives else None,
+        errors=tuple(map(_card, report.errors.get(policy.id, ()))),
+    )
+
+
+def _rows(policy: Policy, result: PolicyResult, flagged: int, positives: int) -> tuple[tuple[str, str], ...]:
     provisional = ", provisional" if policy.provisional else ""
-    rows = (
+    rows = [
         ("threshold", f"{policy.threshold:.2f}{provisional}"),
         ("images in scope", str(result.images)),
-        ("right to flag", f"{right}, of which {result.true_positives} are flagged"),
+        ("right to flag", f"{positives}, of which {result.true_positives} are flagged"),
         ("flagged", f"{flagged}, of which {result.false_positives} are wrong"),
         ("precision", interval(result.precision)),
         ("recall", interval(result.recall)),
         ("F1", interval(result.f1)),
         ("average precision", interval(result.average_precision)),
-        *((("calibration error", f"{result.calibration_error:.3f}"),) if result.reliability else ()),
-    )
-    return Section(
-        policy_id=policy.id,
-        title=policy.title,
-        worse=worse,
-        rows=rows,
-        curve=tuple((point.recall, point.precision) for point in curve(replayed, place)),
-        here=(result.recall.value, result.precision.value) if flagged and right else None,
-        errors=tuple(_errors(replayed, place)) if shown else (),
-    )
+    ]
+    if result.reliability:
+        rows.append(("calibration error", f"{result.calibration_error:.3f}"))
+    return tuple(rows)
 
 
-def _errors(replayed: Replayed, place: int) -> Iterator[ErrorCard]:
-    """Yield the worst errors, without what a restricted policy flags or should flag."""
-    for number in worst_errors(replayed, place, MOST_ERRORS):
-        if not replayed.withheld[number]:
-            yield _error(replayed, place, number)
-
-
-def _error(replayed: Replayed, place: int, number: int) -> ErrorCard:
-    image = replayed.images[number]
+def _card(error: WorstError) -> ErrorCard:
     return ErrorCard(
-        name=image.id,
-        picture=jpeg_address(thumbnail(image.image.read_bytes(), THUMBNAIL_SIDE)),
-        what="missed" if replayed.right[number, place] else "wrongly flagged",
-        score=float(replayed.scores[number, place]),
-        threshold=replayed.policies[place].threshold,
+        name=error.image_id,
+        picture=jpeg_address(error.thumbnail) if error.thumbnail else None,
+        what="missed" if error.missed else "wrongly flagged",
+        score=error.score,
+        threshold=error.threshold,
     )

@@ -1,4 +1,4 @@
-"""What people had decided, held against an edit: where it would have been right, and what nobody judged."""
+"""Agreement of people's decisions with the policy set before an edit and after it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from pipeline.evaluation.stats.intervals import Interval
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Of the `images` of one kind, people decided about so many; `right`: the share that should be flagged."""
+    """Images of one kind, the number `decided` by people, and the share of them that should be flagged (`right`)."""
 
     images: int
     decided: int
@@ -23,13 +23,13 @@ class Judged:
 
     @property
     def unjudged(self) -> int:
-        """Of how many nobody knows: they are not wrong, they are unknown."""
+        """Number of images without a decision. They count as unknown, not as errors."""
         return self.images - self.decided
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What decisions say of a policy before and after: of what both flag, and of what the edit flips."""
+    """Decisions about one policy, by images that both versions flag and images that the edit flips."""
 
     policy_id: str
     both: Judged
@@ -38,21 +38,21 @@ class Agreement:
 
     @property
     def precision_before(self) -> Interval:
-        """The share of what was flagged that should be."""
+        """Precision of the policy before the edit."""
         return _together(self.both, self.newly_cleared)
 
     @property
     def precision_after(self) -> Interval:
-        """The share of what would be flagged that should be."""
+        """Precision of the policy after the edit."""
         return _together(self.both, self.newly_flagged)
 
 
 def agreements(comparison: PolicySetComparison, decided: Sequence[Decided]) -> list[Agreement]:
     """
-    Return, for each policy that was decided about, how decisions agree with either set, once everything was judged.
+    Return the agreement of decisions with both sets, for each policy that has decisions. Call it after `run`.
 
-    A decision weighs as many images as it was drawn from; one that does not say stands for itself. Decisions are mostly
-    about what the policy before flagged: what is newly flagged is unjudged where nobody looked, and precision says so.
+    A decision counts as 1/probability images, and as one image when it has no probability. Most decisions are about
+    flags of the old version, so newly flagged images are often undecided; the intervals of precision allow for that.
     """
     if not decided:
         return []
@@ -90,7 +90,7 @@ def _agreement(
 
 
 def _together(*parts: Judged) -> Interval:
-    """Return the share of several kinds together; one that nobody looked at may be all right or all wrong."""
+    """Pool the shares of several kinds of images. The share of a kind without decisions may be anything from 0 to 1."""
     parts = tuple(each for each in parts if each.images)
     images = sum(each.images for each in parts)
     if not images:

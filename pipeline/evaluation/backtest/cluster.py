@@ -1,4 +1,4 @@
-"""A back-test over an archive's fragments by Daft: on this machine, or on a Ray cluster. The only user of both."""
+"""Back-test of an archive's fragments by Daft, on this machine or on a Ray cluster. The only user of both."""
 
 import logging
 import os
@@ -21,9 +21,10 @@ from pipeline.judge.score import Judge
 @dataclass(frozen=True)
 class FragmentWork:
     """
-    Judges one fragment of an archive by two sets: what a machine of a cluster is sent, and all it needs.
+    A job that judges one fragment of an archive by two sets. It is sent to a machine of a cluster.
 
-    `banks`: the prompt banks that both sets are judged by, by digest, so that no machine needs a model.
+    `banks`: the prompt banks of both sets, by the set's digest, so that no machine needs a model. `where`: the filter
+    of rows, as `Archive.scan` takes it.
     """
 
     address: str
@@ -35,7 +36,7 @@ class FragmentWork:
     banks: Mapping[str, PromptBank]
 
     def __call__(self, fragment: int) -> Backtest:
-        """Judge a fragment, on every core of this machine."""
+        """Judge a fragment on every core of this machine."""
         comparison = PolicySetComparison(
             self.before, self.after, lambda policy_set: Judge(self.banks[policy_set.digest]), os.cpu_count() or 1
         )
@@ -45,10 +46,10 @@ class FragmentWork:
 
 def judge_fragments(work: FragmentWork, fragments: Sequence[int], engine: str) -> Iterator[Backtest]:
     """
-    Yield what was found of each fragment as it comes, in any order.
+    Yield the result of each fragment when it is ready, in any order.
 
-    `engine`: `daft` for this machine, `ray` for a Ray of this machine, `ray://host:port` for a cluster on which this
-    package is installed and the archive's address leads to the archive. Raises `UsageError` when it
+    `engine`: `daft` for this machine, `ray` for a Ray cluster on this machine, `ray://host:port` for another cluster.
+    Each of its machines needs this package and access to the archive's address. Raises `UsageError` when the cluster
     cannot be reached.
     """
     if not fragments:
@@ -63,7 +64,7 @@ def judge_fragments(work: FragmentWork, fragments: Sequence[int], engine: str) -
     if engine != "daft":
         frame = frame.into_partitions(len(fragments))
     for row in frame.with_column("found", judged(daft.col("fragment"))).iter_rows():
-        # What comes back is what this function sent for.
+        # Only `judged` above writes these bytes.
         yield pickle.loads(row["found"])  # noqa: S301
 
 

@@ -1,9 +1,10 @@
-"""What an edit of policies would have done to what was archived."""
+"""Result of a back-test: the changes that an edit of policies would have made to archived images."""
 
 import heapq
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +12,17 @@ from scipy.stats import t
 
 from pipeline.evaluation.stats.intervals import Interval
 
-# Of what changes, so many examples nearest to the threshold are kept.
+# Number of examples that are kept of each kind, those nearest to the threshold.
 EXAMPLES = 5
-# An attribute's values that are counted each; what comes after them is counted as one.
+# Number of an attribute's values that are counted one by one; later values are counted together.
 MOST_VALUES, OTHERS = 1000, "(others)"
-# With fewer days than these and two more, none is left when those looked at in part are left out.
+# Up to this number of days, all count: without the first and the last, which are incomplete, none would be left.
 LEAST_DAYS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What is known of an archived image besides its embedding."""
+    """Metadata of an archived image."""
 
     event_id: str
     source: str
@@ -31,9 +32,9 @@ class Image:
 @dataclass(frozen=True, slots=True)
 class Part:
     """
-    Some archived images: `vectors`, float16 [N, D], what is known of each, and its `days`, datetime64[D] [N], in UTC.
+    A part of the archive: `vectors`, float16 [N, D], their `images`, and their `days`, datetime64[D] [N], in UTC.
 
-    Of most images nothing is asked, so `images` may make each as it is asked for.
+    Few images are looked at one by one, so `images` may build each on access.
     """
 
     vectors: NDArray[np.float16]
@@ -43,20 +44,43 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An image about which the two sets differ, and by how much the one that flags it is over its threshold."""
+    """An image that only one of the two sets flags. `margin`: the distance of its score from that set's threshold."""
 
     margin: float
     event_id: str
+    source: str = ""
+
+
+class Flip(StrEnum):
+    """Direction of a change."""
+
+    NEWLY_FLAGGED = "newly flagged"
+    NEWLY_CLEARED = "newly cleared"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedImage:
+    """
+    An example of one policy.
+
+    `picture`: a JPEG, None where there is none; `problem`: the reason why the original is not available, or empty.
+    """
+
+    policy_id: str
+    flip: Flip
+    example: Example
+    picture: bytes | None = None
+    problem: str = ""
 
 
 @dataclass
 class PolicyChange:
     """
-    One policy before and after, over everything that was looked at.
+    Changes of one policy over all images that were judged.
 
-    `before` and `after` count flags, by day in `days_before` and `days_after`; `flagged_by` and `cleared_by` count what
-    is newly so by `source` and by each attribute. Of both kinds `nearest` keeps the examples nearest to the threshold.
-    Of a `restricted` policy there is neither.
+    `before` and `after`: numbers of flags, and by day in `days_before` and `days_after`. `flagged_by` and `cleared_by`:
+    numbers of newly flagged and newly cleared images, by source and by each attribute. `nearest_flagged` and
+    `nearest_cleared`: the examples nearest to the threshold. A `restricted` policy has only the numbers of flags.
     """
 
     policy_id: str
@@ -73,7 +97,7 @@ class PolicyChange:
     nearest_cleared: list[Example] = field(default_factory=list)
 
     def add(self, other: "PolicyChange") -> None:
-        """Take in what was found elsewhere of the same policy."""
+        """Add the changes of the same policy over other images."""
         self.before += other.before
         self.after += other.after
         self.newly_flagged += other.newly_flagged
@@ -87,28 +111,43 @@ class PolicyChange:
         self.nearest_flagged = nearest([*self.nearest_flagged, *other.nearest_flagged])
         self.nearest_cleared = nearest([*self.nearest_cleared, *other.nearest_cleared])
 
+    @property
+    def changed(self) -> bool:
+        """Whether the edit flips any image."""
+        return bool(self.newly_flagged or self.newly_cleared)
+
 
 @dataclass
 class Backtest:
-    """Everything that two sets say differently. `images` were looked at, on `days`."""
+    """Differences between two sets over a number of `images`, which are of these `days`."""
 
     policies: dict[str, PolicyChange]
     images: int = 0
     days: set[str] = field(default_factory=set)
 
     def add(self, other: "Backtest") -> None:
-        """Take in what the same two sets say of other images."""
+        """Add the differences between the same two sets over other images."""
         self.images += other.images
         self.days |= other.days
         for policy_id, change in other.policies.items():
             self.policies.setdefault(policy_id, PolicyChange(policy_id, change.restricted)).add(change)
 
+    @property
+    def changed(self) -> list[PolicyChange]:
+        """The policies whose flags the edit changes."""
+        return [each for each in self.policies.values() if each.changed]
+
+    def examples(self) -> Iterator[ChangedImage]:
+        """Yield the examples of every policy, those nearest to the threshold first, without pictures."""
+        for change in self.policies.values():
+            yield from (ChangedImage(change.policy_id, Flip.NEWLY_FLAGGED, each) for each in change.nearest_flagged)
+            yield from (ChangedImage(change.policy_id, Flip.NEWLY_CLEARED, each) for each in change.nearest_cleared)
+
     def queue(self, policy_id: str) -> Interval:
         """
-        Return how many flags a day the edited policy would give, with a 95 % interval.
+        Return the edited policy's mean number of flags a day, with a 95 % interval by Student's t over days.
 
-        The interval is of the mean over days, by Student's t where there are several. Of three days and more the first
-        and the last are left out: they were looked at in part.
+        Of three or more days the first and the last are left out, because they are incomplete. One day has no interval.
         """
         change, days = self.policies[policy_id], sorted(self.days)
         whole = days[1:-1] if len(days) > LEAST_DAYS else days
@@ -116,12 +155,12 @@ class Backtest:
 
 
 def tally(counter: Counter[str], value: str, count: int) -> None:
-    """Count a value of an attribute; of one with very many, such as a file's name, the later ones together."""
+    """Count a value of an attribute; beyond `MOST_VALUES` values, for example of file names, count as `OTHERS`."""
     counter[value if value in counter or len(counter) < MOST_VALUES else OTHERS] += count
 
 
 def nearest(examples: Sequence[Example]) -> list[Example]:
-    """Return the examples to keep: those nearest to the threshold."""
+    """Return the examples nearest to the threshold, `EXAMPLES` of them."""
     return heapq.nsmallest(EXAMPLES, examples, key=lambda each: (each.margin, each.event_id))
 
 

@@ -1,6 +1,5 @@
-"""From a labelled stream to what a threshold is fitted to."""
+"""Labels of one policy, weighted for a calibration."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,75 +13,47 @@ from pipeline.evaluation.stats.near_duplicates import clusters_of, read_hash
 from pipeline.judge.score import Judge
 
 
-def labels_of(replayed: Replayed, place: int, hashes: Sequence[NDArray[np.bool_]], base_rate: float | None) -> Labels:
+def labels_of(replayed: Replayed, index: int, hashes: Sequence[NDArray[np.bool_]], base_rate: float | None) -> Labels:
     """
-    Return the labels of one policy within its scope, weighted by what they say of how they were drawn.
+    Return the labels of the policy `index` within its scope, weighted by their sampling probabilities.
 
-    `hashes`: one an image of `replayed`. With a `base_rate`, the share of the stream that is right, right and wrong
-    labels weigh so that they have that share. Raises `UsageError` when neither is known: how precise a threshold is
-    depends on how rare the harm is, which a sample does not tell by itself.
+    `hashes`: one for each image of `replayed`. A `base_rate`, the share of the stream that should be flagged, replaces
+    the probabilities: labels of both answers are then weighted to have that share. Raises `UsageError` when neither is
+    known: the precision of a threshold depends on how rare the harm is, and a sample alone does not tell that.
     """
-    within = np.flatnonzero(replayed.in_scope[:, place])
+    within = np.flatnonzero(replayed.in_scope[:, index])
     images = [replayed.images[i] for i in within.tolist()]
     clusters = clusters_of([image.cluster for image in images], [hashes[i] for i in within.tolist()])
-    drawn = [image.probability for image in images]
-    return weighted_labels(replayed.scores[within, place], replayed.right[within, place], clusters, drawn, base_rate)
+    probabilities = [image.probability for image in images]
+    scores, positive = replayed.scores[within, index], replayed.right[within, index]
+    return weighted_labels(scores, positive, clusters, probabilities, base_rate)
 
 
 def weighted_labels(
     scores: NDArray[np.float64],
-    right: NDArray[np.bool_],
+    positive: NDArray[np.bool_],
     clusters: NDArray[np.intp],
-    drawn: Sequence[float | None],
+    probabilities: Sequence[float | None],
     base_rate: float | None,
 ) -> Labels:
     """
-    Return labels weighted by how they were `drawn`, or by a `base_rate`.
+    Return labels weighted by the probabilities they were drawn with, or by a `base_rate`.
 
-    `scores`: float64 [N]; `right`: bool [N]; `clusters`: int [N]. Raises as `labels_of` does.
+    `scores`: float64 [N]; `positive`: bool [N]; `clusters`: int [N]. Raises as `labels_of` does.
     """
     if base_rate is not None:
-        # Of different images: if what is wrong has more copies, all labels have another share than those that count.
+        # The share among different images: near-duplicates of one answer would shift the share among all labels.
         first = np.unique(clusters, return_index=True)[1]
-        weights = _by_answer(right, right[first], base_rate)
-    elif all(probability is not None for probability in drawn):
-        weights = 1 / np.array(drawn, dtype=np.float64)
+        weights = _weights_by_answer(positive, positive[first], base_rate)
+    elif all(probability is not None for probability in probabilities):
+        weights = 1 / np.array(probabilities, dtype=np.float64)
     else:
         raise UsageError(
             "the labels do not say how they were drawn: give each its `probability`, or declare with `--base-rate` "
             "which share of the stream should be flagged; of labels that are half right, a threshold of precision 0.95 "
             "has precision 0.02 on a stream where one image in a thousand is"
         )
-    return Labels(scores, right, weights, clusters, by_answer=base_rate is not None)
-
-
-def queue_threshold(scores: NDArray[np.float64], images_per_day: float, flags_per_day: float) -> tuple[float, int]:
-    """
-    Return the lowest threshold that flags at most so many images a day, and how many of `scores` it flags.
-
-    `scores`: float64 [N], of a plain sample of the stream. Raises `UsageError` when the sample is too small to tell.
-    """
-    flags = math.floor(len(scores) * flags_per_day / images_per_day)
-    if flags < 1:
-        needed = math.ceil(images_per_day / flags_per_day)
-        raise UsageError(
-            f"{len(scores)} images are too few: of {images_per_day:g} a day, {flags_per_day:g} are one in "
-            f"{needed}; give at least {10 * needed}"
-        )
-    falling = np.sort(scores)[::-1]
-    if flags >= len(falling):
-        return float(falling[-1]), len(falling)
-    return float(falling[flags - 1] + falling[flags]) / 2, flags
-
-
-def _by_answer(right: NDArray[np.bool_], different: NDArray[np.bool_], base_rate: float) -> NDArray[np.float64]:
-    """Return what each label weighs, when the answers about `different` images are to have a share of `base_rate`."""
-    if not 0 < base_rate < 1:
-        raise UsageError(f"a base rate is a share of the stream, over 0 and under 1, not {base_rate:g}")
-    share = float(different.mean())
-    if share in (0.0, 1.0):
-        raise UsageError(f"all {len(right)} labels are {'right' if share else 'wrong'}; a base rate needs both kinds")
-    return np.where(right, base_rate / share, (1 - base_rate) / (1 - share))
+    return Labels(scores, positive, weights, clusters, by_answer=base_rate is not None)
 
 
 def decided_labels(given: Sequence[Decided], judge: Judge, policy_id: str, base_rate: float | None) -> Labels:
@@ -92,8 +63,8 @@ def decided_labels(given: Sequence[Decided], judge: Judge, policy_id: str, base_
     Raises `UsageError` when there are none, and as `weighted_labels` does.
     """
     policies = judge.bank.policy_set.policies
-    place = next(i for i, policy in enumerate(policies) if policy.id == policy_id)
-    scope = policies[place].scope
+    index = next(i for i, policy in enumerate(policies) if policy.id == policy_id)
+    scope = policies[index].scope
     within = [
         each
         for each in given
@@ -106,6 +77,19 @@ def decided_labels(given: Sequence[Decided], judge: Judge, policy_id: str, base_
         [each.content or "\n".join(each.about) for each in rulings],
         [read_hash(each.picture) if each.picture else None for each in rulings],
     )
-    scores = judge.judge(np.stack([each.vector for each in within])).raw[:, place]
-    right = np.array([each.ruling.right for each in rulings], dtype=bool)
-    return weighted_labels(scores, right, clusters, [each.probability for each in rulings], base_rate)
+    scores = judge.judge(np.stack([each.vector for each in within])).raw[:, index]
+    positive = np.array([each.ruling.right for each in rulings], dtype=bool)
+    return weighted_labels(scores, positive, clusters, [each.probability for each in rulings], base_rate)
+
+
+def _weights_by_answer(
+    positive: NDArray[np.bool_], different: NDArray[np.bool_], base_rate: float
+) -> NDArray[np.float64]:
+    """Return weights of labels with which the answers about `different` images have a share of `base_rate`."""
+    if not 0 < base_rate < 1:
+        raise UsageError(f"a base rate is a share of the stream, over 0 and under 1, not {base_rate:g}")
+    share = float(different.mean())
+    if share in (0.0, 1.0):
+        answer = "right" if share else "wrong"
+        raise UsageError(f"all {len(positive)} labels are {answer}; a base rate needs both kinds")
+    return np.where(positive, base_rate / share, (1 - base_rate) / (1 - share))

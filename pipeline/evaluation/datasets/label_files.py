@@ -1,4 +1,4 @@
-"""Tables of labels, CSV and JSON Lines, row by row with their lines: anything in them that cannot be read is named."""
+"""Tables of labels as CSV or JSON Lines, read row by row; errors name the line."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ MOST_COLUMNS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row, and the line that it begins on."""
+    """One row, and the number of its first line."""
 
     line: int
     values: Mapping[str, Any]
@@ -26,19 +26,19 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Csv:
-    """A CSV table: its columns, and its rows, each a text a column."""
+    """A CSV table: its columns, and its rows, which have a text for each column."""
 
     columns: tuple[str, ...]
     rows: Iterator[Row]
 
 
 def mistake(path: Path, line: int, message: str, column: int = 1) -> UsageError:
-    """Return an error about a line of a table."""
+    """Return an error at a line of a table."""
     return UsageError(f"{one_line(path)}:{line}:{column}: {message}")
 
 
 def read_csv(path: Path) -> Csv:
-    """Read a table whose first line names its columns. Raises `UsageError` with the line, later also for a row."""
+    """Read a table whose first line names its columns. Raises `UsageError` with the line, also while rows are read."""
     lines = _lines(path)
     reader = csv.reader(lines, strict=True)
     columns = tuple(_next(path, reader) or ())
@@ -48,15 +48,15 @@ def read_csv(path: Path) -> Csv:
 
 
 def read_json_lines(path: Path) -> Iterator[Row]:
-    """Yield the objects of a file, one a line; empty lines are passed over. Raises `UsageError` with the line."""
+    """Yield the objects of a file, one for each line that is not empty. Raises `UsageError` with the line."""
     for number, line in enumerate(_lines(path), 1):
         if line.strip():
             yield Row(number, _object(path, number, line))
 
 
 def file_named(path: Path, line: int, name: Any) -> Path:
-    """Return the regular file that a row names, as `place_named` does. Raises `UsageError`, also when it is missing."""
-    found = place_named(path, line, name)
+    """Return the path of the regular file that a row names. Raises as `path_named` does, and for a missing file."""
+    found = path_named(path, line, name)
     try:
         is_there = found.is_file()
     except OSError as error:
@@ -66,11 +66,11 @@ def file_named(path: Path, line: int, name: Any) -> Path:
     return found
 
 
-def place_named(path: Path, line: int, name: Any) -> Path:
+def path_named(path: Path, line: int, name: Any) -> Path:
     """
-    Return where the file is that a row names, from the table's folder on.
+    Return the path of the file that a row names, relative to the table's folder.
 
-    Raises `UsageError` for what is no name and for a relative path that leads out of that folder.
+    Raises `UsageError` for a value that is no name, and for a relative path that leads out of the folder.
     """
     if not isinstance(name, str) or not name or "\0" in name:
         raise mistake(path, line, "the name of a file is expected")
@@ -80,7 +80,7 @@ def place_named(path: Path, line: int, name: Any) -> Path:
 
 
 def _lines(path: Path) -> list[str]:
-    """Return the lines of a table with their ends. Not `splitlines`: it splits within values, too."""
+    """Return the lines of a table with their ends. `splitlines` would also split within values."""
     try:
         data = read_regular(path, MOST_BYTES)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Labelled streams: images, what is known of their events, and which policies should flag them."""
+"""Labelled streams: images with their events' attributes and the policies that should flag them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from pipeline.ingest.folder import FileEvent, file_id, list_files
 
 POLICY_LABELS = "policy_labels.yaml"
 LABELS = "labels.csv"
-# A folder of this name holds what no policy should flag.
+# Name of the folder of images that no policy should flag.
 NONE = "none"
-# Of less, nobody could have drawn one; and its weight, one over it, must stay a number.
+# A smaller probability is a mistake, and its inverse, the weight, may overflow.
 _LEAST_PROBABILITY = 1e-12
 _KNOWN = frozenset({"image", "file", "id", "source", "policies", "category", "cluster", "split", "probability"})
 
@@ -25,7 +25,7 @@ class LabelledImage:
     """
     One image of a stream. `right`: the policies that should flag it; `cluster`: equal for near-duplicates.
 
-    `probability`: with which it was drawn from the stream to be labelled, over 0 to 1; None when nobody said.
+    `probability`: the chance (0 < p <= 1) that the image was drawn from the stream to be labelled; None where unknown.
     """
 
     id: str
@@ -38,28 +38,28 @@ class LabelledImage:
 
     @property
     def event(self) -> FileEvent:
-        """What is judged."""
+        """The event to judge."""
         return FileEvent(self.id, self.image, self.source, self.attributes)
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledStream:
-    """A stream, and the policies that its labels speak of: of others nothing is known."""
+    """A stream, and the policies that its labels cover; nothing is known of others."""
 
     images: tuple[LabelledImage, ...]
     policies: frozenset[str]
 
 
 def labels_file(path: Path) -> Path:
-    """Return the file that a stream's labels are in, what is fitted to them names it. Raises `UsageError`."""
+    """Return the labels file; its digest is stored with every fit. Raises `UsageError` when there is none."""
     table = path / LABELS if path.is_dir() else path
     if not table.is_file():
-        raise UsageError(f"`{path}`: what is fitted names the file its labels are in; give a CSV or JSON Lines file")
+        raise UsageError(f"`{path}`: a fit stores the digest of its labels file; give a CSV or JSON Lines file")
     return table
 
 
 def policy_ids(text: str | None) -> list[str]:
-    """Return the policies that a cell names, with spaces or commas between."""
+    """Return the policy ids in a cell, separated by spaces or commas."""
     return (text or "").replace(",", " ").split()
 
 
@@ -67,11 +67,13 @@ def read_stream(path: Path, split: str | None = None) -> LabelledStream:
     """
     Read a labelled stream.
 
-    A CSV or JSON Lines file has `image` (or `file`), from its own folder on, and `policies`, the ids of those that
-    should flag it; or `category`, with a `policy_labels.yaml` beside that says which policies are about it. `id`,
-    `source`, `cluster`, `split` and `probability`, with which a row was drawn from the stream, are optional; all else
-    are attributes of the event. A folder has a `labels.csv`, or images in folders named after the policy that should
-    flag them, and `none`. Raises `UsageError`.
+    A CSV or JSON Lines file has the column `image` (or `file`), a path relative to the file's folder, and `policies`,
+    the ids of the policies that should flag it. Instead of `policies` it may have `category`, with a
+    `policy_labels.yaml` beside it that maps policies to categories. The columns `id`, `source`, `cluster`, `split` and
+    `probability` are optional; any other column is an attribute of the event.
+
+    A folder has a `labels.csv`, or a folder of images for each policy that should flag them, and one called `none`.
+    Raises `UsageError`.
     """
     if path.is_dir() and (path / LABELS).exists():
         path = path / LABELS
@@ -111,7 +113,7 @@ def _image(path: Path, row: Row, kinds: Mapping[str, frozenset[str]] | None) -> 
 
 
 def _right(path: Path, row: Row, kinds: Mapping[str, frozenset[str]] | None) -> frozenset[str]:
-    """Return the policies that should flag a row's image."""
+    """Return the ids of the policies that should flag a row's image."""
     if kinds is not None:
         category = row.values.get("category")
         if not category or not isinstance(category, str):
@@ -125,7 +127,7 @@ def _right(path: Path, row: Row, kinds: Mapping[str, frozenset[str]] | None) -> 
 
 
 def read_probability(path: Path, line: int, value: Any) -> float | None:
-    """Return the probability that a row says it was drawn with. Raises `UsageError` for what is none."""
+    """Return the sampling probability of a row, None where it has none. Raises `UsageError` for another value."""
     if value in (None, ""):
         return None
     try:

@@ -1,17 +1,17 @@
-"""How policies do on labelled photographs."""
+"""Labelled photographs: a table of files by category, and the categories of each policy."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import UsageError
-from pipeline.evaluation.datasets.label_files import Row, place_named, read_csv
+from pipeline.evaluation.datasets.label_files import Row, path_named, read_csv
+from pipeline.policies.diagnostics import Diagnostics
 from pipeline.policies.document import read_document
-from pipeline.policies.reports import Reports
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledFile:
-    """One photograph and the category it is of."""
+    """A photograph and its category."""
 
     path: Path
     category: str
@@ -20,18 +20,18 @@ class LabelledFile:
 def read_labels(table: Path, split: str | None) -> list[LabelledFile]:
     """Read `file`, `category` and `split` of a labels.csv. Raises `UsageError`."""
     rows = _rows(table, split, "category")
-    return [LabelledFile(place_named(table, row.line, row.values["file"]), row.values["category"]) for row in rows]
+    return [LabelledFile(path_named(table, row.line, row.values["file"]), row.values["category"]) for row in rows]
 
 
 def read_rows(table: Path, split: str | None, column: str) -> list[dict[str, str]]:
     """
-    Read a labels.csv that has `file`, `column` and `split`: its rows of one split, or all.
+    Read the rows of one split, or all, of a labels.csv with the columns `file`, `column` and `split`.
 
-    Raises `UsageError` when the table or a column is missing, a row cannot be read, or no row is of the split.
+    Raises `UsageError` when the table or a column is missing, a row cannot be read, or the split has no rows.
     """
     rows = _rows(table, split, column)
     for row in rows:
-        place_named(table, row.line, row.values["file"])
+        path_named(table, row.line, row.values["file"])
     return [dict(row.values) for row in rows]
 
 
@@ -48,13 +48,13 @@ def _rows(table: Path, split: str | None, column: str) -> list[Row]:
 
 
 def read_policy_labels(table: Path) -> dict[str, frozenset[str]]:
-    """Read which categories each policy is about. Raises `UsageError` with the place of a mistake."""
+    """Read the categories of each policy. Raises `UsageError` with the position of a mistake."""
     if not table.exists():
         raise UsageError(f"`{table}`: not found; it maps policy ids to lists of categories")
-    reports = Reports()
-    document = read_document(table, reports)
-    if document is None or reports:
-        raise UsageError(str(reports.error()))
+    diagnostics = Diagnostics()
+    document = read_document(table, diagnostics)
+    if document is None or diagnostics:
+        raise UsageError(str(diagnostics.summary()))
     for policy, categories in document.content.items():
         if not isinstance(categories, list) or not all(isinstance(each, str) for each in categories):
             raise UsageError(document.report((policy,), "a list of categories is expected"))

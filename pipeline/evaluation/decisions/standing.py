@@ -1,4 +1,4 @@
-"""What people decided, and what it says of policies."""
+"""Precision and recall of policies, estimated from people's decisions."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,10 +8,11 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from pipeline.errors import UnreadableRecord
 from pipeline.evaluation.stats.binomial import weighted_share
 from pipeline.evaluation.stats.intervals import Interval
 from pipeline.evaluation.stats.recall import Recall, estimate_recall, weighted_total
-from pipeline.events.decisions import Decision, NoDecision, Ruling
+from pipeline.events.decisions import Decision, Ruling
 from pipeline.events.records import Record
 
 log = structlog.get_logger()
@@ -20,10 +21,11 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class DecisionStats:
     """
-    How a policy stands with the people who looked.
+    Decisions about one policy, counted, with the precision and recall they show.
 
-    `rulings` counts them. `precision` is of what was flagged and looked at, each weighing as many images as it was
-    drawn from. `recall` is None where it is not said with which probability flags, or what was not flagged, were drawn.
+    `rulings`: number of decisions by ruling. `precision`: share of the decided flags that were upheld, each weighted by
+    the number of flags it was drawn from. `recall` is None where the decisions do not say with which probability flags
+    and audited images were drawn.
     """
 
     policy_id: str
@@ -31,10 +33,15 @@ class DecisionStats:
     precision: Interval
     recall: Recall | None
 
+    @property
+    def ever_flagged(self) -> bool:
+        """Whether any decision is about a flag of the policy; without one, it may never have been in force."""
+        return any(self.rulings[ruling] for ruling in Ruling if ruling.flagged)
+
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A decision and what is archived of its image. `vector`: float16 [D]."""
+    """A decision with the attributes and the embedding, float16 [D], of its archived image."""
 
     decision: Decision
     attributes: Mapping[str, str]
@@ -42,18 +49,18 @@ class Decided:
 
 
 def decisions(records: Iterable[Record]) -> Iterator[Decision]:
-    """Yield the decisions of a topic; a record that is none is logged and left out."""
+    """Yield the decisions among a topic's records; a record that cannot be read is logged and left out."""
     for record in records:
         if record.value is None:
             continue
         try:
-            yield Decision.read(record.value)
-        except NoDecision as error:
-            log.error("left out: no decision", at=str(record.origin), problem=str(error))  # noqa: TRY400 -- the message says all
+            yield Decision.parse(record)
+        except UnreadableRecord as error:
+            log.error("decision_ignored", origin=str(record.origin), problem=error.problem)  # noqa: TRY400 -- the message says all
 
 
 def latest(given: Iterable[Decision]) -> list[Decision]:
-    """Return the last decision, in time, about each policy and event, in the order of their times."""
+    """Return the last decision in time about each policy and event, in the order of their times."""
     found: dict[tuple[str, str, str], Decision] = {}
     for decision in given:
         before = found.get(decision.about)
@@ -63,7 +70,7 @@ def latest(given: Iterable[Decision]) -> list[Decision]:
 
 
 def standings(given: Sequence[Decision]) -> list[DecisionStats]:
-    """Return how each policy that was decided about stands, in order of their ids."""
+    """Return the statistics of each policy with decisions, in the order of their ids."""
     by_policy: dict[str, list[Decision]] = {}
     for decision in given:
         by_policy.setdefault(decision.policy, []).append(decision)
@@ -74,7 +81,7 @@ def _standing(policy_id: str, given: Sequence[Decision]) -> DecisionStats:
     flagged = [each for each in given if each.ruling.flagged]
     audited = [each for each in given if not each.ruling.flagged and each.probability is not None]
     right = np.array([each.ruling.right for each in flagged], dtype=bool)
-    # What nobody said to be drawn was sent to people because it was flagged: each stands for itself.
+    # A flag without a probability was decided because it was flagged, not drawn: it has weight 1.
     weights = np.array([each.weight for each in flagged], dtype=np.float64)
     recall = None
     if audited and all(each.probability is not None for each in flagged):
@@ -83,7 +90,11 @@ def _standing(policy_id: str, given: Sequence[Decision]) -> DecisionStats:
 
 
 def _recall(weights: NDArray[np.float64], right: NDArray[np.bool_], audited: Sequence[Decision]) -> Recall:
-    """Return recall where not only what was missed is an estimate: each end by the worse end of what was hit."""
+    """
+    Return recall with an interval that also covers the estimate of the true positives, where flags were sampled.
+
+    Each end of the interval is computed from the pessimistic end of the true positives' interval.
+    """
     missed, looked_at = _probabilities(each for each in audited if each.ruling.right), _probabilities(audited)
     drawn = weights > 1
     certain = float((right & ~drawn).sum())

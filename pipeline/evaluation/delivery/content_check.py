@@ -1,41 +1,47 @@
-"""Hold what a stream put out against what the same bytes give in process: every verdict's scores and flags."""
+"""Content of a stream's outcomes: each verdict's scores and flags against an in-process scan of the same bytes."""
 
 import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.counted import counted
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.ports import ImageEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
-from pipeline.evaluation.delivery.delivery_check import Place, dead_letter_place, origin_place, record_header
+from pipeline.errors import UnreadableRecord
 from pipeline.evaluation.offline.scan import scan
 from pipeline.events.outcomes import DeadLetter, Verdict
-from pipeline.events.records import Record
+from pipeline.events.records import Origin, Record
+from pipeline.events.wire.dead_letter import DeadLetterRecord
+from pipeline.events.wire.flag import FlagRecord
+from pipeline.events.wire.model import JsonRecord
+from pipeline.events.wire.verdict import VerdictRecord
 from pipeline.ingest.decoder import build_decoder
 from pipeline.judge.score import Judge
 from pipeline.policies.load import load_policy_set
 from pipeline.settings import Settings
 
-# Two engines' float32 may round an embedding's float16 to different neighbours: what that does to a score.
+# Largest difference of two scores when two engines round an embedding to neighbouring float16 values.
 SCORE_TOLERANCE = 1e-2
 REMEMBERED = 4096
 BATCH = 32
+
+RecordT = TypeVar("RecordT", bound=JsonRecord)
 
 
 @dataclass(frozen=True, slots=True)
 class ContentAudit:
     """
-    Outcomes held against an in-process scan of the same records.
+    Outcomes compared with an in-process scan of the same records.
 
-    `wrong` has a line for each that differs: another kind of outcome, other flags, a score further away than two
-    engines' rounding, or digests that are not those of the bytes and the model.
+    `wrong`: a line for each difference: another kind of outcome, other flags, a score further away than the rounding of
+    two engines, or digests that are not those of the bytes and the model.
     """
 
     compared: int
@@ -43,11 +49,11 @@ class ContentAudit:
 
     def summary(self) -> str:
         """Return the counts in one line."""
-        return f"{self.compared} outcomes compared with an in-process scan, {len(self.wrong)} wrong"
+        return f"{counted(self.compared, 'outcome')} compared with an in-process scan, {len(self.wrong)} wrong"
 
 
 class RememberingEncoder:
-    """An encoder that computes each image once: proofs send the same photographs again and again."""
+    """An encoder that computes each image once: proofs send the same photographs many times."""
 
     def __init__(self, encoder: ImageEncoder) -> None:
         self.model_digest = encoder.model_digest
@@ -72,25 +78,26 @@ def audit_content(
     settings: Settings,
 ) -> ContentAudit:
     """
-    Judge `records` in process, by a worker's settings, and compare what the stream said of each.
+    Judge `records` in process, by a worker's settings, and compare each outcome with the stream's.
 
-    Records without an outcome, or with two, are not this audit's matter: `audit` counts those.
+    A record without an outcome is passed over: `check_delivery` counts those, and records with two. An outcome that
+    cannot be read is wrong.
     """
-    judged = {origin_place(fields): fields for fields in map(_fields, verdicts)}
-    refused = {dead_letter_place(letter): letter for letter in dead_letters}
-    emitted: dict[Place, list[str]] = {}
-    for fields in map(_fields, flags):
-        emitted.setdefault(origin_place(fields), []).append(fields["policy"]["id"])
-    expected = _scan(records, settings)
     wrong: list[str] = []
+    judged = {verdict.origin: verdict for verdict in _readable(verdicts, VerdictRecord, wrong)}
+    rejected = {letter.origin: letter for letter in map(DeadLetterRecord.parse, dead_letters)}
+    emitted: dict[Origin, list[str]] = {}
+    for flag in _readable(flags, FlagRecord, wrong):
+        emitted.setdefault(flag.origin, []).append(flag.policy.id)
+    expected = _scan(records, settings)
     compared = 0
     for record, outcome in zip(records, expected, strict=True):
-        place = (record.origin.topic, record.origin.partition, record.origin.offset)
-        if place not in judged and place not in refused:
+        origin = record.origin
+        if origin not in judged and origin not in rejected:
             continue
         compared += 1
-        found = _compare(outcome, judged.get(place), refused.get(place), emitted.get(place, []))
-        wrong += [f"{record.origin}: {line}" for line in found]
+        found = _compare(outcome, judged.get(origin), rejected.get(origin), emitted.get(origin, []))
+        wrong += [f"{origin}: {line}" for line in found]
     return ContentAudit(compared, tuple(wrong))
 
 
@@ -103,44 +110,48 @@ def _scan(records: Sequence[Record], settings: Settings) -> Iterator[Verdict | D
     return scan(records, decoder=decoder, encoder=RememberingEncoder(encoder), judge=judge, batch_size=BATCH, threads=2)
 
 
+def _readable(records: Iterable[Record], kind: type[RecordT], wrong: list[str]) -> Iterator[RecordT]:
+    """Yield the outcomes that can be read, and add a line to `wrong` for each of the others."""
+    for record in records:
+        try:
+            yield kind.parse(record)
+        except UnreadableRecord as error:
+            wrong.append(str(error))
+
+
 def _compare(
-    expected: Verdict | DeadLetter, fields: dict[str, Any] | None, letter: Record | None, flags: list[str]
+    expected: Verdict | DeadLetter, verdict: VerdictRecord | None, letter: DeadLetterRecord | None, flags: list[str]
 ) -> Iterator[str]:
     if isinstance(expected, DeadLetter):
-        reason = record_header(letter, "watchword-reason") if letter is not None else "judged"
+        reason = letter.own.reason if letter is not None else "judged"
         if reason != expected.reason:
             yield f"{reason}, expected {expected.reason}"
-    elif fields is None:
+    elif verdict is None:
         assert letter is not None
-        yield f"dead letter {record_header(letter, 'watchword-reason')}, expected a verdict"
+        yield f"dead letter {letter.own.reason}, expected a verdict"
     else:
-        yield from _compare_verdict(expected, fields, flags)
+        yield from _compare_verdict(expected, verdict, flags)
 
 
-def _compare_verdict(expected: Verdict, fields: Mapping[str, Any], flags: list[str]) -> Iterator[str]:
+def _compare_verdict(expected: Verdict, verdict: VerdictRecord, flags: list[str]) -> Iterator[str]:
     digests = {
-        "content_digest": (fields["image"]["content_digest"], expected.image.content_digest),
-        "model_digest": (fields["model_digest"], expected.model_digest),
-        "policy_set_digest": (fields["policy_set_digest"], expected.policy_set.digest),
+        "content_digest": (verdict.image.content_digest, expected.image.content_digest),
+        "model_digest": (verdict.model_digest, expected.model_digest),
+        "policy_set_digest": (verdict.policy_set_digest, expected.policy_set.digest),
     }
     for name, (said, true) in digests.items():
         if said != true:
             yield f"{name} {said[:12]}, expected {true[:12]}"
     answers = {policy.id: (score, flagged) for policy, score, flagged in expected.answers()}
-    said_of = {each["id"]: each for each in fields["policies"]}
+    said_of = {each.id: each for each in verdict.policies}
     if said_of.keys() != answers.keys():
         yield f"policies {sorted(said_of.keys() ^ answers.keys())} are answered by one of the two"
     for policy_id in said_of.keys() & answers.keys():
-        (score, flagged), said = answers[policy_id], said_of[policy_id]
-        if said["score"] is None or not abs(said["score"] - score) <= SCORE_TOLERANCE:
-            yield f"{policy_id}: score {said['score']}, expected {score:.4f}"
-        elif said["flagged"] != flagged:
-            yield f"{policy_id}: flagged {said['flagged']}, expected {flagged}"
+        (score, flagged), answer = answers[policy_id], said_of[policy_id]
+        if not abs(answer.score - score) <= SCORE_TOLERANCE:
+            yield f"{policy_id}: score {answer.score}, expected {score:.4f}"
+        elif answer.flagged != flagged:
+            yield f"{policy_id}: flagged {answer.flagged}, expected {flagged}"
     called_for = sorted(flag.policy.id for flag in expected.flags)
     if sorted(flags) != called_for:
         yield f"flag events {sorted(flags)}, expected {called_for}"
-
-
-def _fields(record: Record) -> dict[str, Any]:
-    fields: dict[str, Any] = json.loads(record.value or b"")
-    return fields

@@ -1,24 +1,28 @@
-"""Count a stream from its topics alone: what went in against what came out, once each."""
+"""Delivery of a stream, counted from its topics alone: each input record against its outcome."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from pipeline.events.records import Record
-
-Place = tuple[str, int, int]
+from pipeline.counted import counted
+from pipeline.events.policies import Mode, PolicySet
+from pipeline.events.records import Origin, Record
+from pipeline.events.wire.dead_letter import DeadLetterRecord
+from pipeline.events.wire.embedding import EmbeddingRecord
+from pipeline.events.wire.flag import FlagRecord
+from pipeline.events.wire.verdict import VerdictRecord
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryCheck:
     """
-    What readers at `read_committed` see of a stream.
+    Counts of a stream as readers at `read_committed` see it.
 
-    `lost`: input records with neither verdict nor dead letter. `duplicated`: outcomes beyond the one a record has,
-    flag events beyond one a flag id, embeddings beyond one a verdict. `stray`: outcomes of records that never came in,
-    flag events that no verdict calls for, and flags or embeddings that a verdict calls for and that are not there.
+    `lost`: input records with neither verdict nor dead letter. `duplicated`: outcomes beyond one for each record, flag
+    events beyond one for each flag id, embeddings beyond one for each verdict. `stray`: outcomes of records that are
+    not on the input topic, flag events and embeddings without their verdict, and verdicts without them.
     """
 
     records: int
@@ -26,20 +30,21 @@ class DeliveryCheck:
     embeddings: int
     flags: int
     dead_letters: int
-    lost: tuple[Place, ...]
+    lost: tuple[Origin, ...]
     duplicated: tuple[str, ...]
     stray: tuple[str, ...]
 
     @property
     def adds_up(self) -> bool:
-        """Whether every record has its outcome once."""
+        """Whether each record has its outcome once."""
         return not (self.lost or self.duplicated or self.stray)
 
     def summary(self) -> str:
         """Return the counts in one line."""
+        letters = "1 dead letter" if self.dead_letters == 1 else f"{self.dead_letters} dead letters"
         return (
-            f"{self.records} records in, {self.verdicts} verdicts, {self.flags} flags, "
-            f"{self.dead_letters} dead letters, {len(self.lost)} lost, {len(self.duplicated)} duplicated"
+            f"{counted(self.records, 'record')} in, {counted(self.verdicts, 'verdict')}, "
+            f"{counted(self.flags, 'flag')}, {letters}, {len(self.lost)} lost, {len(self.duplicated)} duplicated"
         )
 
 
@@ -49,76 +54,72 @@ def check_delivery(
     embeddings: Iterable[Record],
     flags: Iterable[Record],
     dead_letters: Iterable[Record],
+    policy_sets: Iterable[PolicySet] = (),
 ) -> DeliveryCheck:
-    """Compare the records of an input topic with those of the four output topics."""
-    came_in = {_place(record) for record in records}
-    judged, called_for = _count_verdicts(verdicts)
-    archived = Counter(record_header(record, "origin") for record in embeddings)
-    refused = Counter(dead_letter_place(record) for record in dead_letters)
+    """
+    Compare the records of an input topic with those of the four output topics.
+
+    `policy_sets` are sets that judged the stream. They say what a verdict does not: that a policy has a parent or has
+    expired, and so raises no flag. Where a verdict's set is missing, each enforced policy that says yes must have a
+    flag. Raises `UnreadableRecord`.
+    """
+    received = {record.origin for record in records}
+    judged, called_for = _count_verdicts(verdicts, {each.digest: each for each in policy_sets})
+    archived = Counter(EmbeddingRecord.parse(record).headers.origin for record in embeddings)
+    rejected = Counter(DeadLetterRecord.parse(record).origin for record in dead_letters)
     ids, emitted = _count_flags(flags)
-    outcomes = judged + refused
-    to_archive = {"/".join(map(str, place)) for place in judged}
+    outcomes = judged + rejected
+    to_archive = {str(origin) for origin in judged}
     return DeliveryCheck(
-        records=len(came_in),
+        records=len(received),
         verdicts=judged.total(),
         embeddings=archived.total(),
         flags=ids.total(),
-        dead_letters=refused.total(),
-        lost=tuple(sorted(came_in - outcomes.keys())),
+        dead_letters=rejected.total(),
+        lost=tuple(sorted(received - outcomes.keys(), key=lambda each: (each.topic, each.partition, each.offset))),
         duplicated=(*_repeated("outcome", outcomes), *_repeated("flag", ids), *_repeated("embedding", archived)),
         stray=(
-            *(f"outcome of {place}" for place in outcomes.keys() - came_in),
-            *(f"flag of {flag}" for flag in emitted ^ called_for),
-            *(f"embedding of {place}" for place in archived.keys() ^ to_archive),
+            *(f"outcome of {origin}" for origin in outcomes.keys() - received),
+            *(f"flag of {origin} by {policy_id}" for origin, policy_id in emitted ^ called_for),
+            *(f"embedding of {origin}" for origin in archived.keys() ^ to_archive),
         ),
     )
 
 
-def _count_verdicts(verdicts: Iterable[Record]) -> tuple[Counter[Place], set[tuple[Place, str]]]:
-    """Return how often each place was judged, and which flags, place and policy, the verdicts call for."""
-    judged: Counter[Place] = Counter()
-    called_for: set[tuple[Place, str]] = set()
+def _count_verdicts(
+    verdicts: Iterable[Record], policy_sets: Mapping[str, PolicySet]
+) -> tuple[Counter[Origin], set[tuple[Origin, str]]]:
+    """Return the number of verdicts by origin, and the flags, origin and policy, that the verdicts call for."""
+    judged: Counter[Origin] = Counter()
+    called_for: set[tuple[Origin, str]] = set()
     for record in verdicts:
-        fields = json.loads(record.value or b"")
-        place = origin_place(fields)
-        judged[place] += 1
-        enforced = (each for each in fields["policies"] if each["flagged"] and each["mode"] == "enforce")
-        called_for.update((place, each["id"]) for each in enforced)
+        verdict = VerdictRecord.parse(record)
+        judged[verdict.origin] += 1
+        policy_ids = _flags_called_for(verdict, policy_sets.get(verdict.policy_set_digest))
+        called_for.update((verdict.origin, policy_id) for policy_id in policy_ids)
     return judged, called_for
 
 
-def _count_flags(flags: Iterable[Record]) -> tuple[Counter[str], set[tuple[Place, str]]]:
-    """Return how often each flag id was emitted, and for which places and policies."""
+def _flags_called_for(verdict: VerdictRecord, policy_set: PolicySet | None) -> set[str]:
+    """Return the ids of the policies whose yes is a flag of their own."""
+    said_yes = {each.id for each in verdict.policies if each.flagged and each.mode is Mode.ENFORCE}
+    if policy_set is None:
+        return said_yes
+    day = datetime.fromisoformat(verdict.time).date()
+    return said_yes & {policy.id for policy in policy_set.policies if policy.enforced(day)}
+
+
+def _count_flags(flags: Iterable[Record]) -> tuple[Counter[str], set[tuple[Origin, str]]]:
+    """Return the number of flag events by flag id, and their origins and policies."""
     ids: Counter[str] = Counter()
-    emitted: set[tuple[Place, str]] = set()
+    emitted: set[tuple[Origin, str]] = set()
     for record in flags:
-        fields = json.loads(record.value or b"")
-        ids[fields["flag_id"]] += 1
-        emitted.add((origin_place(fields), fields["policy"]["id"]))
+        flag = FlagRecord.parse(record)
+        ids[flag.flag_id] += 1
+        emitted.add((flag.origin, flag.policy.id))
     return ids, emitted
 
 
 def _repeated(kind: str, counts: Mapping[Any, int]) -> Iterator[str]:
-    """Yield a line for every time beyond the first."""
-    return (f"{kind} of {what}" for what, count in counts.items() for _ in range(count - 1))
-
-
-def _place(record: Record) -> Place:
-    return record.origin.topic, record.origin.partition, record.origin.offset
-
-
-def origin_place(fields: dict[str, Any]) -> Place:
-    """Return the place of the input record that an output is about."""
-    origin = fields["origin"]
-    return origin["topic"], origin["partition"], origin["offset"]
-
-
-def dead_letter_place(record: Record) -> Place:
-    """Return the place of the input record that a dead letter keeps."""
-    topic, partition, offset = (record_header(record, f"watchword-{name}") for name in ("topic", "partition", "offset"))
-    return topic, int(partition), int(offset)
-
-
-def record_header(record: Record, name: str) -> str:
-    """Return the last header of that name. A record may have brought one of its own."""
-    return next(value for found, value in reversed(record.headers) if found == name).decode()
+    """Yield a line for each repetition beyond the first."""
+    return (f"{kind} of {name}" for name, count in counts.items() for _ in range(count - 1))

@@ -114,7 +114,7 @@ class Labelling:
     ) -> Labels:
         return Labels(
             scores=self._scores[np.array(places, dtype=np.intp)],
-            right=np.array([answers[place] for place in places], dtype=bool),
+            positive=np.array([answers[place] for place in places], dtype=bool),
             weights=np.array([1 / self.probability(place) for place in places], dtype=np.float64),
             clusters=clusters_of([str(place) for place in places], [hashes.get(place) for place in places]),
             drawn=self._drawn,

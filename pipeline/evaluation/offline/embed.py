@@ -1,6 +1,6 @@
-"""Files to embeddings, those that cannot be read among them."""
+"""Embeddings of image files, with a reason for each file that has none."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ BATCH = 32
 
 
 class ImageTower(Protocol):
-    """Maps uint8 [N, H, W, 3], RGB, to float32 [N, D], unit length. Blocks until it is done."""
+    """Image encoder: maps uint8 [N, H, W, 3], RGB, to float32 [N, D], unit length. Blocks until it is done."""
 
     def encode_images(self, images: NDArray[np.uint8]) -> NDArray[np.float32]: ...
 
@@ -32,16 +32,16 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A file that is no image this project reads, and why."""
+    """A file that is not a readable image, and the reason."""
 
     file: Path
     reason: str
 
 
 def embed_files(
-    files: Sequence[Path], tower: ImageTower, spec: PixelSpec, limits: ImageLimits
+    files: Iterable[Path], tower: ImageTower, spec: PixelSpec, limits: ImageLimits
 ) -> Iterator[Embedded | Unreadable]:
-    """Yield every file in its order, embedded in batches. Raises `OSError` for a file that cannot be opened."""
+    """Yield one outcome for each file, in order; files are embedded in batches."""
     remaining = iter(files)
     while batch := [_decode(file, spec, limits) for file in islice(remaining, BATCH)]:
         readable = [pixels for _, pixels in batch if isinstance(pixels, np.ndarray)]
@@ -50,11 +50,11 @@ def embed_files(
             yield Unreadable(file, pixels) if isinstance(pixels, str) else Embedded(file, next(embeds))
 
 
-def embed_readable(files: Sequence[Path], tower: ImageTower, spec: PixelSpec) -> tuple[list[Path], NDArray[np.float32]]:
+def embed_readable(files: Iterable[Path], tower: ImageTower, spec: PixelSpec) -> tuple[list[Path], NDArray[np.float32]]:
     """
-    Return the files that can be read, under the default limits, and their embeddings, float32 [N, D].
+    Return the readable files, under the default limits, and their embeddings, float32 [N, D].
 
-    Raises `UsageError` when there is none.
+    Raises `UsageError` when no file is readable.
     """
     outcomes = embed_files(files, tower, spec, ImageLimits())
     found = [outcome for outcome in outcomes if isinstance(outcome, Embedded)]
@@ -64,7 +64,7 @@ def embed_readable(files: Sequence[Path], tower: ImageTower, spec: PixelSpec) ->
 
 
 def _decode(file: Path, spec: PixelSpec, limits: ImageLimits) -> tuple[Path, NDArray[np.uint8] | str]:
-    """Return the file with its pixels, or with the reason there are none."""
+    """Return the file with its pixels, or with the reason that it has none."""
     try:
         with file.open("rb") as content:
             data = content.read(limits.max_bytes + 1)

@@ -1,4 +1,4 @@
-"""The same steps without broker or server: files in, outcomes out, in order."""
+"""Judging in one process, by the steps of a worker: records in, outcomes out, in order."""
 
 import collections
 from collections.abc import Iterable, Iterator
@@ -16,18 +16,21 @@ from pipeline.judge.verdicts import judge_images
 
 Outcome = Verdict | DeadLetter
 
+# Batches that decode ahead of the one that is encoded.
+BATCHES_AHEAD = 3
+
 
 def scan(
     records: Iterable[Record], *, decoder: Decoder, encoder: ImageEncoder, judge: Judge, batch_size: int, threads: int
 ) -> Iterator[Outcome]:
     """
-    Yield one outcome a record, in order.
+    Yield one outcome for each record, in order.
 
-    While a batch is encoded the next ones decode; never more than a few batches are held.
+    While a batch is encoded the next ones decode; a few batches at most are in memory.
     """
     with ThreadPoolExecutor(threads, "decode") as pool:
         source = iter(records)
-        ahead = collections.deque(pool.submit(decoder, record) for record in islice(source, 3 * batch_size))
+        ahead = collections.deque(pool.submit(decoder, record) for record in islice(source, BATCHES_AHEAD * batch_size))
         while ahead:
             outcomes = [ahead.popleft().result() for _ in range(min(batch_size, len(ahead)))]
             ahead.extend(pool.submit(decoder, record) for record in islice(source, batch_size))
@@ -37,7 +40,7 @@ def scan(
 def judge_batch(
     outcomes: Iterable[DecodedImage | DeadLetter], encoder: ImageEncoder, judge: Judge
 ) -> Iterator[Outcome]:
-    """Encode and judge what was decoded, and yield everything in its order."""
+    """Encode and judge the decoded images, and yield every outcome in its order."""
     outcomes = list(outcomes)
     images = [outcome for outcome in outcomes if isinstance(outcome, DecodedImage)]
     embeddings = encoder.encode_images(stack_pixels(images)) if images else None

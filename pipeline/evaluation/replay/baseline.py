@@ -1,4 +1,4 @@
-"""A replay kept, and what got worse since."""
+"""Baselines: earlier replays, and the policies that are worse than in them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from pipeline.evaluation.replay.outcomes import Replayed
 from pipeline.evaluation.stats.intervals import Interval
 from pipeline.evaluation.stats.paired_tests import PairedChange, holm, mcnemar, precision_change
 
-# The chance of calling any unchanged policy worse, over all of them.
+# The probability of calling any unchanged policy worse, over all policies together.
 LEVEL = 0.05
 
 
 class PolicyAnswers(BaseModel):
-    """The places of the images that a policy flagged, and of those it was right to flag; places outside its scope."""
+    """Numbers of the images that a policy flagged, of those it should flag, and of those outside its scope."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,7 +29,7 @@ class PolicyAnswers(BaseModel):
 
 
 class Baseline(BaseModel):
-    """What the policies said of a stream: enough to compare a later replay image by image."""
+    """The policies' answers on a stream, enough to compare a later replay image by image."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -40,15 +40,15 @@ class Baseline(BaseModel):
 
     @classmethod
     def of(cls, replayed: Replayed) -> "Baseline":
-        """Keep a replay."""
+        """Return the answers of a replay as a baseline."""
         answers = {
             policy.id: PolicyAnswers(
                 digest=policy.digest,
-                flagged=np.flatnonzero(replayed.flagged[:, place]).tolist(),
-                right=np.flatnonzero(replayed.right[:, place]).tolist(),
-                out_of_scope=np.flatnonzero(~replayed.in_scope[:, place]).tolist(),
+                flagged=np.flatnonzero(replayed.flagged[:, index]).tolist(),
+                right=np.flatnonzero(replayed.right[:, index]).tolist(),
+                out_of_scope=np.flatnonzero(~replayed.in_scope[:, index]).tolist(),
             )
-            for place, policy in enumerate(replayed.policies)
+            for index, policy in enumerate(replayed.policies)
         }
         ids = [image.id for image in replayed.images]
         return cls(
@@ -60,7 +60,7 @@ class Baseline(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> "Baseline":
-        """Read a kept replay. Raises `UsageError` when it is none."""
+        """Read a baseline file. Raises `UsageError` when the file cannot be read or is no baseline."""
         try:
             return cls.model_validate_json(path.read_bytes())
         except OSError as error:
@@ -72,11 +72,11 @@ class Baseline(BaseModel):
 @dataclass(frozen=True, slots=True)
 class BaselineComparison:
     """
-    One policy now against then, on the images of both.
+    One policy in this replay against the baseline, on the images of both.
 
-    `missed` is of the images that should be flagged, `alarmed` of the others, near-duplicates counted once; their
-    p-values are Holm's over all policies. `precision` is its change, its interval so wide that its upper end errs with
-    `LEVEL` over all policies (Bonferroni).
+    `missed`: change among the images that should be flagged; `alarmed`: among the others. Near-duplicates are counted
+    once, and p-values are adjusted over all policies (Holm 1979). `precision`: its change, with an interval whose upper
+    end is wrong with probability `LEVEL` over all policies (Bonferroni).
     """
 
     policy_id: str
@@ -87,19 +87,19 @@ class BaselineComparison:
 
     @property
     def worse(self) -> bool:
-        """Whether the policy misses more, alarms more or is less precise, beyond noise."""
+        """Whether the policy misses more, alarms more often or is less precise, beyond noise."""
         precision = np.isfinite(self.precision.value) and self.precision.upper < 0
         return self.missed.p_value < LEVEL or self.alarmed.p_value < LEVEL or bool(precision)
 
 
 def compare(before: Baseline, replayed: Replayed) -> list[BaselineComparison]:
     """
-    Compare the policies of both, on the images of both, labelled as they are now.
+    Compare the policies of a baseline and a replay on the images of both, by the replay's labels.
 
-    Raises `UsageError` when they have no image or no policy in common.
+    Raises `UsageError` when the two have no image or no policy in common.
     """
-    then = {image: place for place, image in enumerate(before.images)}
-    pairs = [(place, then[image.id]) for place, image in enumerate(replayed.images) if image.id in then]
+    then = {image: number for number, image in enumerate(before.images)}
+    pairs = [(number, then[image.id]) for number, image in enumerate(replayed.images) if image.id in then]
     if not pairs:
         raise UsageError("the baseline is of another stream: no image has the same id")
     found = list(_compared(before, replayed, np.array(pairs)))
@@ -125,12 +125,12 @@ def _compared(before: Baseline, replayed: Replayed, pairs: NDArray[np.intp]) -> 
     clusters = replayed.clusters[now]
     once = np.isin(np.arange(len(now)), np.unique(clusters, return_index=True)[1])
     known = [policy.id for policy in replayed.policies if policy.id in before.policies]
-    for place, policy in enumerate(replayed.policies):
+    for index, policy in enumerate(replayed.policies):
         answers = before.policies.get(policy.id)
         if answers is None:
             continue
         flagged_then = np.isin(then, answers.flagged)
-        flagged_now, right = replayed.flagged[now, place], replayed.right[now, place]
+        flagged_now, right = replayed.flagged[now, index], replayed.right[now, index]
         yield BaselineComparison(
             policy.id,
             len(now),

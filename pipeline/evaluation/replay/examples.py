@@ -1,4 +1,4 @@
-"""Policies tried on their own examples."""
+"""Examples of policies, and the check of each against its outcome."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,35 +7,35 @@ from pathlib import Path
 from pipeline.errors import UsageError
 from pipeline.events.outcomes import DeadLetter, Verdict
 from pipeline.ingest.folder import FileEvent
-from pipeline.policies.diagnostics import Position
-from pipeline.policies.load import ParsedPolicy, PolicyFolder
+from pipeline.policies.folder import ParsedPolicy, PolicyFolder
 from pipeline.policies.schema import ExampleFile
+from pipeline.policies.source import Position
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An image and what one policy must say of it, and where that is written."""
+    """An image, the answer that one policy must give for it, and the position of both in the policy's file."""
 
     policy_id: str
     image: Path
-    says: ExampleFile
-    written_in: Path
+    expected: ExampleFile
+    path: Path
     position: Position
 
     @property
     def name(self) -> str:
-        """The image as it is written."""
-        return self.says.image
+        """The image's path as the policy file spells it."""
+        return self.expected.image
 
     @property
     def event(self) -> FileEvent:
-        """What is judged."""
-        return FileEvent(self.name, self.image, self.says.source, self.says.attributes)
+        """The event to judge."""
+        return FileEvent(self.name, self.image, self.expected.source, self.expected.attributes)
 
 
 @dataclass(frozen=True, slots=True)
 class ExampleResult:
-    """What came of an example: the score and the answer, or why the image cannot be judged."""
+    """Result of one example: the score and the answer, or in `fault` the reason why the image cannot be judged."""
 
     example: Example
     score: float
@@ -46,25 +46,26 @@ class ExampleResult:
 
     @property
     def passed(self) -> bool:
-        """Whether the policy says what it must."""
-        return not self.fault and self.flagged == self.example.says.flag
+        """Whether the policy gives the expected answer."""
+        return not self.fault and self.flagged == self.example.expected.flag
 
     def line(self) -> str:
-        """Say what is wrong."""
+        """Describe the failure."""
         if self.fault:
             return f"cannot be judged: {self.fault}"
         if not self.in_scope:
             return "is outside the policy's scope"
-        wanted = "must be flagged" if self.example.says.flag else "must not be flagged"
-        reason = f" ({self.example.says.why})" if self.example.says.why else ""
+        expected = self.example.expected
+        wanted = "must be flagged" if expected.flag else "must not be flagged"
+        reason = f" ({expected.why})" if expected.why else ""
         return f"{wanted}{reason}: score {self.score:.3f}, threshold {self.threshold:.3f}"
 
 
 def examples_of(folder: PolicyFolder) -> list[Example]:
-    """Return every policy's examples. Raises `UsageError` that names every image that is not there."""
-    found = [example for written in folder.written for example in _of(written)]
+    """Return the examples of every policy. Raises `UsageError` that names each missing image."""
+    found = [example for policy in folder.written for example in _of(policy)]
     missing = [
-        f"{each.written_in}:{each.position.line}:{each.position.column}: `{each.name}` is not there"
+        f"{each.path}:{each.position.line}:{each.position.column}: `{each.name}` is not there"
         for each in found
         if not each.image.is_file()
     ]
@@ -73,23 +74,23 @@ def examples_of(folder: PolicyFolder) -> list[Example]:
     return found
 
 
-def tried(example: Example, outcome: Verdict | DeadLetter) -> ExampleResult:
-    """Return what an outcome means for the example it is of."""
+def check_example(example: Example, outcome: Verdict | DeadLetter) -> ExampleResult:
+    """Compare the outcome of an example's image with the expected answer."""
     if isinstance(outcome, DeadLetter):
         return ExampleResult(example, 0.0, 0.0, flagged=False, fault=f"{outcome.reason}: {outcome.detail}")
-    place = [policy.id for policy in outcome.policy_set.policies].index(example.policy_id)
+    index = [policy.id for policy in outcome.policy_set.policies].index(example.policy_id)
     return ExampleResult(
         example,
-        score=float(outcome.scores[place]),
-        threshold=outcome.policy_set.policies[place].threshold,
-        flagged=bool(outcome.flagged[place]),
-        # Outside its scope a policy says no, which is what an example without a flag may want.
-        in_scope=bool(outcome.in_scope[place]) or not example.says.flag,
+        score=float(outcome.scores[index]),
+        threshold=outcome.policy_set.policies[index].threshold,
+        flagged=bool(outcome.flagged[index]),
+        # Outside its scope a policy flags nothing, which an example with `flag: false` may expect.
+        in_scope=bool(outcome.in_scope[index]) or not example.expected.flag,
     )
 
 
-def _of(written: ParsedPolicy) -> Iterator[Example]:
-    for number, says in enumerate(written.file.examples):
-        document, place = written.resolved.written_at(("examples", number, "image"))
-        image = document.path.parent / says.image
-        yield Example(written.file.id, image, says, document.path, document.position(place))
+def _of(policy: ParsedPolicy) -> Iterator[Example]:
+    for number, expected in enumerate(policy.file.examples):
+        document, place = policy.resolved.written_at(("examples", number, "image"))
+        image = document.path.parent / expected.image
+        yield Example(policy.file.id, image, expected, document.path, document.position(place))

@@ -1,10 +1,11 @@
-"""How one policy does against labels, and how sure that is."""
+"""Precision, recall and other figures of a policy against labels, with their intervals."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.counted import counted
 from pipeline.evaluation.replay.outcomes import Replayed
 from pipeline.evaluation.stats.average_precision import weighted_average_precision
 from pipeline.evaluation.stats.intervals import Interval, Weights, bootstrap, wilson
@@ -18,8 +19,8 @@ class PolicyResult:
     Counts and shares of one policy's answers within its scope.
 
     `precision` and `recall` have Wilson's 95 % interval. `f1` and `average_precision` have the percentile interval of a
-    bootstrap over clusters of near-duplicates. `reliability` is of the probabilities of a policy that was calibrated,
-    empty for others. What has no meaning, as precision without a flag, is not a number.
+    bootstrap over clusters of near-duplicates. `reliability` compares the probabilities of a calibrated policy with the
+    labels; it is empty for other policies. An undefined value, for example precision without a flag, is NaN.
     """
 
     policy_id: str
@@ -34,15 +35,19 @@ class PolicyResult:
     average_precision: Interval
     reliability: tuple[ReliabilityBin, ...] = ()
 
+    def __repr__(self) -> str:
+        flagged = counted(self.true_positives + self.false_positives, "image")
+        return f"{self.policy_id}: {flagged} flagged, precision {self.precision}, recall {self.recall}"
+
     @property
     def calibration_error(self) -> float:
-        """The expected calibration error of the policy's probabilities; not a number without."""
+        """The expected calibration error of the policy's probabilities; NaN without probabilities."""
         return expected_calibration_error(self.reliability) if self.reliability else float("nan")
 
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """What a threshold would give."""
+    """Precision and recall at one threshold."""
 
     threshold: float
     precision: float
@@ -50,20 +55,20 @@ class CurvePoint:
 
 
 def results(replayed: Replayed, among: NDArray[np.bool_] | None = None) -> dict[str, PolicyResult]:
-    """Return every labelled policy's result, by id, on all images or on those `among`, bool [N]."""
-    return {policy.id: _result(replayed, place, among) for place, policy in enumerate(replayed.policies)}
+    """Return the result of each labelled policy by its id, on all images or on those `among`, bool [N]."""
+    return {policy.id: _result(replayed, index, among) for index, policy in enumerate(replayed.policies)}
 
 
 def slices(replayed: Replayed, attribute: str) -> dict[str, dict[str, PolicyResult]]:
-    """Return the results on the images of each value of an attribute; without one, an image is of none."""
+    """Return the results for each value of an attribute; images without the attribute are left out."""
     values = np.array([image.attributes.get(attribute, "") for image in replayed.images])
     return {str(value): results(replayed, values == value) for value in np.unique(values) if value}
 
 
-def curve(replayed: Replayed, place: int) -> list[CurvePoint]:
+def curve(replayed: Replayed, index: int) -> list[CurvePoint]:
     """Return precision and recall at every threshold that changes them, the strictest first."""
-    within = replayed.in_scope[:, place]
-    scores, right = replayed.scores[within, place], replayed.right[within, place]
+    within = replayed.in_scope[:, index]
+    scores, right = replayed.scores[within, index], replayed.right[within, index]
     order = np.argsort(-scores, kind="stable")
     hits = np.cumsum(right[order])
     ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
@@ -73,21 +78,21 @@ def curve(replayed: Replayed, place: int) -> list[CurvePoint]:
     ]
 
 
-def worst_errors(replayed: Replayed, place: int, count: int) -> list[int]:
-    """Return the places of the images furthest on the wrong side of a policy's threshold, the furthest first."""
-    wrong = (replayed.flagged[:, place] != replayed.right[:, place]) & replayed.in_scope[:, place]
-    distance = np.abs(replayed.scores[:, place] - replayed.policies[place].threshold)
+def worst_errors(replayed: Replayed, index: int, count: int) -> list[int]:
+    """Return the numbers of the images furthest on the wrong side of a policy's threshold, the furthest first."""
+    wrong = (replayed.flagged[:, index] != replayed.right[:, index]) & replayed.in_scope[:, index]
+    distance = np.abs(replayed.scores[:, index] - replayed.policies[index].threshold)
     order = np.argsort(-distance, kind="stable")
     return [int(number) for number in order[wrong[order]][:count]]
 
 
-def _result(replayed: Replayed, place: int, among: NDArray[np.bool_] | None) -> PolicyResult:
-    within = replayed.in_scope[:, place] if among is None else replayed.in_scope[:, place] & among
-    flagged, right = replayed.flagged[within, place], replayed.right[within, place]
+def _result(replayed: Replayed, index: int, among: NDArray[np.bool_] | None) -> PolicyResult:
+    within = replayed.in_scope[:, index] if among is None else replayed.in_scope[:, index] & among
+    flagged, right = replayed.flagged[within, index], replayed.right[within, index]
     hits, alarms, misses = int((flagged & right).sum()), int((flagged & ~right).sum()), int((~flagged & right).sum())
-    scores, clusters = replayed.scores[within, place], replayed.clusters[within]
+    scores, clusters = replayed.scores[within, index], replayed.clusters[within]
     return PolicyResult(
-        policy_id=replayed.policies[place].id,
+        policy_id=replayed.policies[index].id,
         images=int(within.sum()),
         true_positives=hits,
         false_positives=alarms,
@@ -97,7 +102,7 @@ def _result(replayed: Replayed, place: int, among: NDArray[np.bool_] | None) -> 
         recall=wilson(hits, hits + misses),
         f1=bootstrap(clusters, lambda weights: _f1(weights, flagged, right)),
         average_precision=bootstrap(clusters, lambda weights: weighted_average_precision(weights, scores, right)),
-        reliability=_reliability(replayed.policies[place], scores, right),
+        reliability=_reliability(replayed.policies[index], scores, right),
     )
 
 

@@ -1,6 +1,6 @@
-"""A labelled stream through the pipeline's own steps, in this process."""
+"""Answers of policies on a labelled stream, beside its labels."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,12 +17,12 @@ from pipeline.events.policies import Policy
 @dataclass(frozen=True)
 class Replayed:
     """
-    What the policies said of a labelled stream.
+    Answers of a policy set on a labelled stream, for N judged images and P labelled policies.
 
-    `images` are those that could be judged, N of them; `unjudged` the ids of the others, with the reason. `policies`
-    are those that the labels speak of, P of them; `unlabelled` the ids of the others. `scores`: float64 [N, P];
-    `flagged`, `in_scope` and `right`, what should be flagged: bool [N, P]. `withheld`, bool [N]: what a restricted
-    policy flags, or should flag, whether labels speak of it or not; `restricted` are those policies.
+    `images`: the judged images; `unjudged`: the ids of the others, with the reason. `policies`: the labelled policies;
+    `unlabelled`: the ids of the others. `scores`: float64 [N, P]. `flagged`, `in_scope` and `right`, whether the policy
+    should flag the image: bool [N, P]. `withheld`: bool [N], images that a restricted policy flags or should flag,
+    labelled or not; `restricted`: the restricted policies of the set.
     """
 
     images: tuple[LabelledImage, ...]
@@ -40,15 +40,15 @@ class Replayed:
 
     @cached_property
     def clusters(self) -> NDArray[np.intp]:
-        """The number of each image's cluster of near-duplicates, int [N]."""
+        """Number of each image's cluster of near-duplicates, int [N]."""
         return np.asarray(np.unique([image.cluster for image in self.images], return_inverse=True)[1], dtype=np.intp)
 
 
 def collect(stream: LabelledStream, outcomes: Iterable[Verdict | RecordedVerdict | DeadLetter]) -> Replayed:
     """
-    Put a stream's outcomes, in its order, beside its labels.
+    Join a stream's outcomes, in the order of its images, with its labels.
 
-    Raises `UsageError` when nothing could be judged, or when labels name a policy that the set does not have.
+    Raises `UsageError` when no image could be judged, or when labels name a policy that the set does not have.
     """
     pairs = list(zip(stream.images, outcomes, strict=True))
     judged = [(image, outcome) for image, outcome in pairs if not isinstance(outcome, DeadLetter)]
@@ -58,11 +58,9 @@ def collect(stream: LabelledStream, outcomes: Iterable[Verdict | RecordedVerdict
     policies = first.policy_set.policies
     if unknown := stream.policies - {policy.id for policy in policies}:
         raise UsageError(f"the labels name policies that are not in the set: {', '.join(sorted(unknown))}")
-    places = [place for place, policy in enumerate(policies) if policy.id in stream.policies]
-    restricted = [place for place, policy in enumerate(policies) if policy.restricted]
-    withheld = frozenset(policies[place].id for place in restricted)
+    columns = [index for index, policy in enumerate(policies) if policy.id in stream.policies]
+    labelled = tuple(policies[index] for index in columns)
     flagged = np.stack([verdict.flagged for _, verdict in judged])
-    kept = tuple(policies[place] for place in places)
     return Replayed(
         images=tuple(image for image, _ in judged),
         unjudged=tuple(
@@ -70,15 +68,24 @@ def collect(stream: LabelledStream, outcomes: Iterable[Verdict | RecordedVerdict
             for image, outcome in pairs
             if isinstance(outcome, DeadLetter)
         ),
-        policies=kept,
+        policies=labelled,
         unlabelled=tuple(policy.id for policy in policies if policy.id not in stream.policies),
-        scores=np.stack([verdict.scores for _, verdict in judged])[:, places],
-        flagged=flagged[:, places],
-        in_scope=np.stack([verdict.in_scope for _, verdict in judged])[:, places],
-        right=np.array([[policy.id in image.right for policy in kept] for image, _ in judged], dtype=bool),
-        withheld=flagged[:, restricted].any(axis=1)
-        | np.array([bool(withheld & image.right) for image, _ in judged], dtype=bool),
-        restricted=tuple(policies[place] for place in restricted),
+        scores=np.stack([verdict.scores for _, verdict in judged])[:, columns],
+        flagged=flagged[:, columns],
+        in_scope=np.stack([verdict.in_scope for _, verdict in judged])[:, columns],
+        right=np.array([[policy.id in image.right for policy in labelled] for image, _ in judged], dtype=bool),
+        withheld=_withheld([image for image, _ in judged], policies, flagged),
+        restricted=tuple(policy for policy in policies if policy.restricted),
         policy_set_digest=first.policy_set.digest,
         model_digest=first.model_digest,
     )
+
+
+def _withheld(
+    images: Sequence[LabelledImage], policies: Sequence[Policy], flagged: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return the images that a restricted policy flags or should flag, bool [N]; `flagged`: bool [N, all policies]."""
+    restricted = [index for index, policy in enumerate(policies) if policy.restricted]
+    ids = frozenset(policies[index].id for index in restricted)
+    labelled = np.array([bool(ids & image.right) for image in images], dtype=bool)
+    return np.asarray(flagged[:, restricted].any(axis=1) | labelled)

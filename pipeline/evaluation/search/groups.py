@@ -1,4 +1,4 @@
-"""An incident's images and what is like them: groups of copies, and a head that scores by their mean."""
+"""Archived images like an incident's examples: one list of neighbours, groups of copies, and the mean direction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,29 +18,29 @@ class Group:
 
     @property
     def cosine(self) -> float:
-        """That of the nearest."""
+        """Highest cosine in the group."""
         return self.images[0].cosine
 
     @property
     def sources(self) -> list[str]:
-        """Where they came from."""
+        """Sources of the group's events, each once."""
         return sorted({each.source for each in self.images})
 
 
-def merged(found: Sequence[Sequence[Neighbour]], least: float) -> list[Neighbour]:
-    """Return what is near to any of several images, once each by its greatest cosine, `least` and over."""
+def merged(results: Sequence[Sequence[Neighbour]]) -> list[Neighbour]:
+    """Return the neighbours of several examples, each once, with its highest cosine, the nearest first."""
     best: dict[str, Neighbour] = {}
-    for each in (neighbour for part in found for neighbour in part):
-        if each.cosine >= least and (each.key not in best or each.cosine > best[each.key].cosine):
+    for each in (neighbour for result in results for neighbour in result):
+        if each.key not in best or each.cosine > best[each.key].cosine:
             best[each.key] = each
     return sorted(best.values(), key=lambda each: (-each.cosine, each.key))
 
 
 def grouped(found: Sequence[Neighbour], hashes: Mapping[str, NDArray[np.bool_]]) -> list[Group]:
     """
-    Return groups of copies, the nearest first: of the same bytes, or alike by difference hash.
+    Return groups of copies, the nearest first: images of the same bytes, or alike by difference hash.
 
-    `hashes`: by record, of those whose image could still be had.
+    `hashes`: by record, for the images that are still available.
     """
     clusters = clusters_of([each.content for each in found], [hashes.get(each.key) for each in found])
     groups = [

@@ -1,4 +1,4 @@
-"""How well a score ranks: average precision."""
+"""Average precision of a ranking."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,8 +8,8 @@ def average_precision(scores: NDArray[np.floating], relevant: NDArray[np.bool_])
     """
     Return the average precision of `scores`, float [N], for the images marked `relevant`, bool [N].
 
-    The mean, over relevant images, of the precision at their rank; images of one score share a rank, so that ties
-    do not flatter (the step-wise area under the precision-recall curve). NaN without a relevant image.
+    The mean precision at the ranks of the relevant images: the step-wise area under the precision-recall curve. Images
+    of equal score share a rank, so that the order of ties does not count. NaN without a relevant image.
     """
     if not relevant.any():
         return float("nan")
@@ -19,7 +19,7 @@ def average_precision(scores: NDArray[np.floating], relevant: NDArray[np.bool_])
 def weighted_average_precision(
     weights: NDArray[np.float64], scores: NDArray[np.floating], relevant: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Return the average precision when images count so often, float64 [R, N]: float64 [R], NaN as above."""
+    """Return average precisions, float64 [R], NaN as above; `weights`, float64 [R, N], are the counts of each image."""
     order = np.argsort(-scores, kind="stable")
     last_of_tie = np.append(np.diff(scores[order]) != 0, True)
     counts = np.cumsum(weights[:, order], axis=1)[:, last_of_tie]

@@ -1,4 +1,4 @@
-"""Intervals that cover at least as often as they say."""
+"""Exact (conservative) binomial intervals."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +11,15 @@ def weighted_share(hits: NDArray[np.bool_], weights: NDArray[np.float64]) -> Int
     """
     Return the weighted share of `hits` with a 95 % interval; 0 to 1 without any.
 
-    `weights`: float64 [N], how many each stands for. The interval is the exact binomial one (Clopper and Pearson 1934)
-    of as many equal weights as are worth these, (sum w)^2 / sum w^2 (Kish 1965, section 11.7), a simple form of Korn
-    and Graubard's (1998): it covers at least as often as it says for equal weights, and leans wide for others.
+    `weights`: float64 [N], the number of images that each stands for. The interval is the exact binomial one (Clopper
+    and Pearson 1934) for the effective sample size, (sum w)^2 / sum w^2 (Kish 1965, section 11.7), a simple form of
+    Korn and Graubard's (1998). Its coverage is at least 95 % for equal weights; for others it tends to be wide.
     """
     if not len(hits):
         return Interval(float("nan"), 0.0, 1.0)
     share = float(weights[hits].sum() / weights.sum())
-    worth = float(weights.sum() ** 2 / (weights**2).sum())
-    return Interval(share, *exact_ends(share * worth, worth))
+    effective_size = float(weights.sum() ** 2 / (weights**2).sum())
+    return Interval(share, *exact_ends(share * effective_size, effective_size))
 
 
 def exact_ends(hits: float, count: float, confidence: float = 0.95) -> tuple[float, float]:
@@ -32,10 +32,10 @@ def exact_ends(hits: float, count: float, confidence: float = 0.95) -> tuple[flo
 
 def scaled(count: int, sample: int, images: int) -> Interval:
     """
-    Return how many of `images` there are of what was counted in a plain `sample` of them, with a 95 % interval.
+    Scale a `count` in a plain `sample` to all `images`, with a 95 % interval.
 
-    The exact binomial interval (Clopper and Pearson 1934) is wider than that of a draw without replacement, and no
-    further than what was seen: what is counted is there, and what was looked at and is not, is not.
+    The exact binomial interval (Clopper and Pearson 1934) is wider than that of a draw without replacement. Its ends
+    respect the sample itself: at least `count` images are in, and at least `sample - count` are not.
     """
     if sample >= images:
         return Interval(float(count), float(count), float(count))

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.stats.average_precision import average_precision
-
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Counts of one policy's yes and no against labels."""
+    """Counts of binary answers against labels."""
 
     true_positives: int
     false_positives: int
@@ -24,45 +22,15 @@ class Confusion:
 
     @property
     def recall(self) -> float | None:
-        """The share of what should be flagged that is; None when nothing should be."""
-        wanted = self.true_positives + self.false_negatives
-        return self.true_positives / wanted if wanted else None
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyFigures:
-    """One policy on a labelled split. `suggested` is the threshold of the best F1; AP is average precision."""
-
-    policy_id: str
-    positives: int
-    contrast_ap: float
-    similarity_ap: float
-    confusion: Confusion
-    suggested: float
+        """The share of positives that are flagged; None without a positive."""
+        positives = self.true_positives + self.false_negatives
+        return self.true_positives / positives if positives else None
 
 
 def confusion(flagged: NDArray[np.bool_], relevant: NDArray[np.bool_]) -> Confusion:
     """Count bool [N] answers against bool [N] labels."""
     return Confusion(
         int((flagged & relevant).sum()), int((flagged & ~relevant).sum()), int((~flagged & relevant).sum())
-    )
-
-
-def figures(
-    policy_id: str,
-    contrast: NDArray[np.float64],
-    similarity: NDArray[np.float64],
-    flagged: NDArray[np.bool_],
-    relevant: NDArray[np.bool_],
-) -> PolicyFigures:
-    """Return one policy's figures from its scores of both kinds, float64 [N], and labels, bool [N]."""
-    return PolicyFigures(
-        policy_id,
-        int(relevant.sum()),
-        average_precision(contrast, relevant),
-        average_precision(similarity, relevant),
-        confusion(flagged, relevant),
-        best_f1_threshold(contrast, relevant),
     )
 
 

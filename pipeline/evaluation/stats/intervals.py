@@ -1,4 +1,4 @@
-"""How sure a measured share or mean is."""
+"""Confidence intervals of shares, differences and means."""
 
 import math
 from collections.abc import Callable
@@ -16,11 +16,15 @@ Weights = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A measured value and the two ends of its 95 % interval."""
+    """A measured value and the ends of its 95 % interval."""
 
     value: float
     lower: float
     upper: float
+
+    def __repr__(self) -> str:
+        value = "unknown" if math.isnan(self.value) else f"{self.value:.4g}"
+        return f"{value} ({self.lower:.4g} to {self.upper:.4g})"
 
     def excludes(self, value: float) -> bool:
         """Tell whether `value` is outside."""
@@ -53,11 +57,11 @@ def bootstrap(
     seed: int = 1,
 ) -> Interval:
     """
-    Return a statistic of N rows with its percentile bootstrap interval, clusters of rows drawn whole.
+    Return a statistic of N rows with its percentile bootstrap interval; clusters of rows are drawn whole.
 
     `clusters`: int [N], equal for rows that belong together (Davison and Hinkley 1997, section 3.8). `statistic` maps
-    how often each row counts, float64 [R, N], to float64 [R]; where it has no meaning it returns what is not a number,
-    which is left out of the interval. Without any cluster, or a meaning, the interval is 0 to 1.
+    the counts of the rows, float64 [R, N], to float64 [R], NaN where it is undefined; the interval leaves NaN out.
+    Without rows, or where every value is NaN, the interval is 0 to 1.
     """
     if not len(clusters):
         return Interval(float("nan"), 0.0, 1.0)
@@ -72,7 +76,7 @@ def bootstrap(
 
 
 def _cluster_weights(clusters: NDArray[np.intp], seed: int) -> Weights:
-    """Return how often each row is drawn, float64 [R, N]."""
+    """Return the counts of the rows in each resample, float64 [R, N]."""
     count = int(clusters.max()) + 1
     present = np.unique(clusters)
     drawn = np.random.default_rng(seed).multinomial(

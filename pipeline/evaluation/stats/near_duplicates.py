@@ -1,4 +1,4 @@
-"""Near-duplicates among images: copies in another size, quality or format look alike to a small difference hash."""
+"""Near-duplicates among images, found by a difference hash: copies in another size, quality or format."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 SIDE = 8
 # Large images are reduced to this first: 72 averages need no more.
 HASHED_SIDE = 256
-# Of 64 bits. Of the sample photographs' copies at half the size and quality 40, 95 % differ in at most 6; of 46,000
-# pairs of different ones, none in fewer than 8.
+# Maximum number of differing bits among 64. Of copies of the sample photographs at half the size and JPEG quality 40,
+# 95 % differ in at most 6 bits. Of 46,000 pairs of different photographs, none differ in fewer than 8.
 ALIKE_BITS = 6
 
 
 def difference_hash(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """
-    Return 64 bits of an image: whether each of 8 x 8 places is brighter than its neighbour to the right (dHash).
+    Return the difference hash (dHash) of an image, bool [64]: True where a cell of 8 x 8 is brighter than the next one.
 
     `pixels`: uint8 [H, W, 3], RGB.
     """
@@ -27,17 +27,17 @@ def difference_hash(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 def clusters_of(names: Sequence[str], hashes: Sequence[NDArray[np.bool_] | None]) -> NDArray[np.intp]:
     """
-    Return a number an image, int [N], equal for those that are one to a statistic.
+    Return the cluster of each image, int [N], equal for images that count as one.
 
-    `names`: the cluster that each is said to be of; copies that `hashes` show, where there are any, are of the first
-    one's.
+    `names` are declared clusters. An image that its hash shows to be a copy joins the cluster of the first such image.
+    An image without a hash stays in its declared cluster.
     """
-    said = list(names)
-    hashed = [(place, each) for place, each in enumerate(hashes) if each is not None]
+    clusters = list(names)
+    hashed = [(index, each) for index, each in enumerate(hashes) if each is not None]
     firsts = near_duplicates([each for _, each in hashed]).tolist()
-    for (place, _), first in zip(hashed, firsts, strict=True):
-        said[place] = names[hashed[first][0]]
-    return np.asarray(np.unique(said, return_inverse=True)[1], dtype=np.intp)
+    for (index, _), first in zip(hashed, firsts, strict=True):
+        clusters[index] = names[hashed[first][0]]
+    return np.asarray(np.unique(clusters, return_inverse=True)[1], dtype=np.intp)
 
 
 def written_hash(bits: NDArray[np.bool_]) -> str:
@@ -52,15 +52,15 @@ def read_hash(text: str) -> NDArray[np.bool_]:
 
 def near_duplicates(hashes: Sequence[NDArray[np.bool_]]) -> NDArray[np.intp]:
     """
-    Return, for each image, the place of the first one that it is a copy of, itself where there is none: int [N].
+    Return for each image the index of the first image that it is a copy of, its own where there is none: int [N].
 
     `hashes`: bool [64] each, by `difference_hash`.
     """
     bits = np.array(hashes, dtype=np.int8).reshape(len(hashes), SIDE * SIDE)
     first = np.arange(len(hashes), dtype=np.intp)
-    for place in range(1, len(hashes)):
-        apart = (bits[:place] != bits[place]).sum(axis=1)
+    for index in range(1, len(hashes)):
+        apart = (bits[:index] != bits[index]).sum(axis=1)
         nearest = int(apart.argmin())
         if apart[nearest] <= ALIKE_BITS:
-            first[place] = first[nearest]
+            first[index] = first[nearest]
     return first

@@ -1,4 +1,4 @@
-"""Two answers to the same images compared: whether the second is worse, or it is noise."""
+"""Paired tests: two sets of answers about the same images compared."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ KeyT = TypeVar("KeyT")
 
 @dataclass(frozen=True, slots=True)
 class PairedChange:
-    """How often the second is wrong where the first was right, and the other way round, and how surprising that is."""
+    """Discordant pairs, worsened and improved, and McNemar's one-sided p-value."""
 
     worsened: int
     improved: int
@@ -24,10 +24,9 @@ class PairedChange:
 
 def mcnemar(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> PairedChange:
     """
-    Compare what was right before, bool [N], with what is right after, by McNemar's exact test (McNemar 1947).
+    Compare correct answers before and after, bool [N] each, by McNemar's exact test (McNemar 1947).
 
-    The p-value is one-sided: how likely at least so many of the changes are for the worse, when each is so by a fair
-    coin.
+    The one-sided p-value is the probability of at least as many changes for the worse when a fair coin decides each.
     """
     worsened, improved = int((before & ~after).sum()), int((~before & after).sum())
     changes = worsened + improved
@@ -37,9 +36,9 @@ def mcnemar(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> PairedChange
 
 def holm(p_values: Mapping[KeyT, float]) -> dict[KeyT, float]:
     """
-    Adjust p-values so that rejecting those under a level errs in any of them with at most that probability.
+    Adjust p-values for multiple tests (Holm 1979): the probability of any false rejection stays below the level.
 
-    Holm 1979: the smallest times how many there are, the next times one fewer, and so on, never decreasing.
+    The smallest is multiplied by the number of tests, the next by one less, and so on, never decreasing.
     """
     adjusted, highest = {}, 0.0
     for rank, (key, p_value) in enumerate(sorted(p_values.items(), key=lambda entry: entry[1])):
@@ -56,10 +55,10 @@ def precision_change(
     confidence: float = 0.95,
 ) -> Interval:
     """
-    Return how much precision changed, with its interval by a paired bootstrap over clusters of near-duplicates.
+    Return the change of precision, with its interval by a paired bootstrap over clusters of near-duplicates.
 
-    `before`, `after`: the flags, `right`: what should be flagged, bool [N]; `clusters`: int [N]. Each draw counts the
-    same images for both, since their precisions are of overlapping flags and vary together.
+    `before`, `after`: flags, and `right`: labels, bool [N] each; `clusters`: int [N]. Each resample counts the same
+    images for both, because precisions of overlapping flags vary together.
     """
 
     def difference(weights: NDArray[np.float64]) -> NDArray[np.float64]:

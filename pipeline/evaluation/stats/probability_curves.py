@@ -1,4 +1,4 @@
-"""From raw score to probability: isotonic regression or Platt's logistic curve, whichever predicts better."""
+"""Map from raw score to probability: isotonic regression or Platt's logistic curve."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from pipeline.evaluation.stats.certification import Labels
 from pipeline.events.calibration import Isotonic, Platt
 
 FOLDS = 5
-# Fewer right or wrong labels than this cannot be shared among the folds twice over.
+# Minimum number of labels of each answer: two for each fold.
 LEAST = 2 * FOLDS
-# A probability of 0 or 1 would be proved wrong for good by one label.
+# Predictions are clipped this far from 0 and 1, where one wrong label would make the loss infinite.
 _CERTAIN = 1e-4
 
 Curve = Isotonic | Platt
@@ -23,7 +23,7 @@ Curve = Isotonic | Platt
 
 @dataclass(frozen=True, slots=True)
 class FittedCurve:
-    """The better curve, and by the name of each its log loss, a label, on labels it was not fitted on."""
+    """The curve with the lower loss, and the cross-validated mean log loss of each curve by its name."""
 
     curve: Curve
     losses: dict[str, float]
@@ -33,23 +33,23 @@ def fit_probability(labels: Labels) -> FittedCurve | None:
     """
     Fit both curves to labels by their weights and return the one with the lower log loss in cross-validation.
 
-    Returns None when either answer is too rare among the labels to tell.
+    Returns None when either answer has too few labels.
     """
-    given = labels.once()
-    if min(given.right.sum(), (~given.right).sum()) < LEAST:
+    given = labels.deduplicated()
+    if min(given.positive.sum(), (~given.positive).sum()) < LEAST:
         return None
     losses = {name: _loss(given, fit) for name, fit in _FITS.items()}
     best = min(losses, key=lambda name: losses[name])
-    return FittedCurve(_FITS[best](given.scores, given.right, given.weights), losses)
+    return FittedCurve(_FITS[best](given.scores, given.positive, given.weights), losses)
 
 
 def _loss(labels: Labels, fit: Callable[..., Curve]) -> float:
     total = 0.0
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=1)
-    for inside, outside in folds.split(labels.scores[:, None], labels.right):
-        curve = fit(labels.scores[inside], labels.right[inside], labels.weights[inside])
+    for inside, outside in folds.split(labels.scores[:, None], labels.positive):
+        curve = fit(labels.scores[inside], labels.positive[inside], labels.weights[inside])
         chances = np.array([curve.probability(score) for score in labels.scores[outside]]).clip(_CERTAIN, 1 - _CERTAIN)
-        losses = -np.log(np.where(labels.right[outside], chances, 1 - chances))
+        losses = -np.log(np.where(labels.positive[outside], chances, 1 - chances))
         total += float((losses * labels.weights[outside]).sum())
     return total / float(labels.weights.sum())
 

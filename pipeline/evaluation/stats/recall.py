@@ -1,4 +1,4 @@
-"""How much of what should be flagged is: from what was flagged, and an audit of what was not."""
+"""Recall estimated from flags and an audit sample of images that were not flagged."""
 
 import math
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from scipy.stats import chi2
 
 from pipeline.evaluation.stats.intervals import Interval
 
-# With fewer misses found, an interval says more about the method than about the policy.
+# Minimum number of misses found: with fewer, an interval tells more about the method than about the policy.
 LEAST_MISSES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """`interval` is None, "unknown", with fewer than `LEAST_MISSES` misses found; `misses` is how many were."""
+    """Recall, with the numbers of hits and misses; `interval` is None with fewer than `LEAST_MISSES` misses found."""
 
     interval: Interval | None
     hits: float
@@ -24,12 +24,12 @@ class Recall:
 
 def estimate_recall(hits: float, missed: NDArray[np.float64], audited: NDArray[np.float64]) -> Recall:
     """
-    Estimate recall with a 95 % interval, from images drawn with probabilities of their own.
+    Estimate recall with a 95 % interval, from an audit whose images have individual sampling probabilities.
 
-    `hits`: how many right images were flagged, all of which are known. `missed`: float64 [M], the probability of each
-    image that was looked at and should have been flagged; `audited`: float64 [N], of each that was looked at. What an
-    image stands for is one over its probability (Horvitz and Thompson 1952); the total has the gamma interval of
-    weighted counts (Fay and Feuer 1997), which covers at least as often as it says.
+    `hits`: the number of true positives, all of them known. `audited`: float64 [N], the probabilities of the audited
+    images; `missed`: float64 [M], of those that should have been flagged. Each image counts as 1 / probability (Horvitz
+    and Thompson 1952). The total has the gamma interval of weighted counts (Fay and Feuer 1997), whose coverage is at
+    least 95 %.
     """
     if len(missed) < LEAST_MISSES:
         return Recall(None, hits, len(missed))
@@ -44,8 +44,8 @@ def weighted_total(weights: NDArray[np.float64], largest: float, level: float = 
     """
     Return a weighted count and the ends of its interval (Fay and Feuer 1997, equations 2 and 3).
 
-    `weights`: float64 [M], of what was found; `largest`: the largest weight that could have been found, so that a count
-    of nothing still has an upper end.
+    `weights`: float64 [M], of the images found; `largest`: the largest possible weight, which gives an empty count an
+    upper end.
     """
     total, variance = float(weights.sum()), float((weights**2).sum())
     lower = 0.0

@@ -1,4 +1,4 @@
-"""Whether what is said to be likely is: predicted probabilities against what was."""
+"""Reliability: predicted probability against observed frequency."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pipeline.evaluation.stats.intervals import Interval, wilson
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityBin:
-    """Predictions of about the same size: their mean, the share of them that came true, and how many there are."""
+    """Predictions of similar size: their mean, the observed frequency, and their number."""
 
     predicted: float
     observed: Interval
@@ -19,7 +19,7 @@ class ReliabilityBin:
 
 
 def reliability(predicted: NDArray[np.float64], right: NDArray[np.bool_], count: int = 10) -> list[ReliabilityBin]:
-    """Return those of `count` bins of equal width with predictions in them. Both arrays are [N]."""
+    """Return the non-empty ones of `count` bins of equal width. Both arrays are [N]."""
     bins = np.minimum((predicted * count).astype(int), count - 1)
     found = []
     for each in np.unique(bins):
@@ -30,6 +30,6 @@ def reliability(predicted: NDArray[np.float64], right: NDArray[np.bool_], count:
 
 
 def expected_calibration_error(bins: Sequence[ReliabilityBin]) -> float:
-    """Return the mean distance of prediction and truth, weighted by count (Guo et al. 2017, equation 3)."""
+    """Return the mean gap between prediction and frequency, weighted by count (Guo et al. 2017, equation 3)."""
     total = sum(each.count for each in bins)
     return sum(each.count / total * abs(each.observed.value - each.predicted) for each in bins)

@@ -1,4 +1,4 @@
-"""A probability sample of archived images for people to look at, where it tells most about a policy and its edit."""
+"""Stratified sample of archived images to label for a policy and an edit of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-# What is flagged before and after is cut into so many bands by score, the surest first.
+# Number of bands, by score, of the images that both versions flag.
 BANDS = 3
-# What is flagged by neither is cut by rank: as many as are flagged, then so many times that, and so on, and the rest.
+# Rank bands of unflagged images: 1x, 4x, 16x the number of flags, then the remainder.
 _WIDER = (1, 4, 16)
-# A policy that flags nothing yet still has a top: of that many images.
+# Minimum size of the first of these bands, for a policy that flags hardly anything yet.
 _LEAST_TOP = 50
 
 
 class Kind(Enum):
-    """What the two say of a stratum's images."""
+    """Answers of the two versions about a stratum."""
 
     NEWLY_FLAGGED = "newly flagged"
     NEWLY_CLEARED = "newly cleared"
@@ -26,7 +26,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Stratum:
-    """Part of the archive. `members`: int [N], places in it; `drawn`: int [n], those of them to be looked at."""
+    """Part of the archive. `members`: int [N], indexes of images; `drawn`: int [n], those of them in the sample."""
 
     kind: Kind
     members: NDArray[np.intp]
@@ -34,7 +34,7 @@ class Stratum:
 
     @property
     def probability(self) -> float:
-        """With which a member was drawn."""
+        """Probability of each member to be in the sample."""
         return len(self.drawn) / len(self.members)
 
 
@@ -46,11 +46,11 @@ def draw_sample(
     rng: np.random.Generator,
 ) -> list[Stratum]:
     """
-    Draw `count` images, as many as there are at the most, the same number of every stratum while it has that many.
+    Draw `count` images, or all if there are fewer, the same number from every stratum that has enough.
 
-    `scores`: float64 [N], by the edited policy; `before`, `after`: bool [N], what each version flags. So what an edit
-    flips and what is near its threshold is looked at far more often than chance would have it, and the probability of
-    each says by how much (stratified sampling, Cochran 1977, chapter 5).
+    `scores`: float64 [N], by the edited policy; `before`, `after`: bool [N], the flags of each version. Images that the
+    edit flips, and images near its threshold, are drawn far more often than in a plain sample; the probability of their
+    stratum corrects for that (stratified sampling, Cochran 1977, chapter 5).
     """
     parts = _parts(scores, before, after)
     sizes = _allocated([len(members) for _, members in parts], count)
@@ -75,14 +75,14 @@ def _parts(
 
 
 def _allocated(sizes: Sequence[int], count: int) -> list[int]:
-    """Return how many to draw of each: the same of all, and what small ones cannot give shared by the others."""
+    """Return the number to draw from each stratum: equal parts, the others share the shortfall of small ones."""
     left = min(count, sum(sizes))
     given = [0] * len(sizes)
     while left:
-        open_places = [place for place, size in enumerate(sizes) if given[place] < size]
-        share = max(1, left // len(open_places))
-        for place in open_places:
-            more = min(share, sizes[place] - given[place], left)
-            given[place] += more
+        open_strata = [index for index, size in enumerate(sizes) if given[index] < size]
+        share = max(1, left // len(open_strata))
+        for index in open_strata:
+            more = min(share, sizes[index] - given[index], left)
+            given[index] += more
             left -= more
     return given

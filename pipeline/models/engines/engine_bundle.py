@@ -1,4 +1,4 @@
-"""A bundle to an engine of it in fewer bits, let through only when it judges as the bundle does."""
+"""Engines of a bundle in fewer bits, which must judge like the bundle."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -20,19 +20,20 @@ from pipeline.models.engines.quantise import quantise_convolutions, quantise_wei
 from pipeline.models.engines.quantise_linear import count_products, quantise_products
 from pipeline.models.spread import spread
 from pipeline.models.whole_folder import whole_folder
+from pipeline.progress import NO_PROGRESS, Progress
 
 Reduced = Literal["fp16", "int8"]
 
 CARD = "CARD.md"
-# More photographs do not change the scales much; fewer leave outliers to chance.
+# More photographs hardly change the scales; with fewer, outliers are a matter of chance.
 CALIBRATION_IMAGES = 256
-# A convolutional tower has a product at its head, a transformer six a layer.
+# A convolutional tower has one product, at its head; a transformer has six in each layer.
 MOST_PRODUCTS_OF_CONVOLUTIONS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What an engine is made from and judged on: the first fixes its scales, the others it has not seen."""
+    """The files that fix an engine's scales, other files that it is judged on, the policies, and the limits."""
 
     calibration: Sequence[Path]
     held_out: Sequence[Path]
@@ -41,31 +42,46 @@ class Evidence:
 
 
 def write_engine_bundle(
-    parent: Bundle, folder: Path, precision: Reduced, evidence: Evidence, *, small_texts: bool = False
+    parent: Bundle,
+    folder: Path,
+    precision: Reduced,
+    evidence: Evidence,
+    *,
+    small_texts: bool = False,
+    progress: Progress = NO_PROGRESS,
 ) -> tuple[Manifest, Parity]:
     """
     Write an engine of `parent`'s image tower to `folder` as a bundle of its own.
 
-    The text tower stays as it is, since it runs once a policy set and its vectors decide every score; `small_texts`
-    stores its weights in int8. Raises `UsageError`, and leaves no bundle, when the engine does not hold the evidence's
-    limits.
+    The text tower does not change: it runs once for each policy set, and its vectors decide every score. `small_texts`
+    stores its weights in int8. Raises `UsageError`, and leaves no bundle, when the engine exceeds the limits.
     """
-    with whole_folder(folder) as made:
-        return _write(parent, made, precision, evidence, small_texts=small_texts)
+    with whole_folder(folder) as new:
+        with progress.working(f"making the {precision} engine"):
+            engine = _write_towers(parent, new, precision, evidence, small_texts=small_texts)
+        parity = compare(parent, Bundle(new, engine), evidence.held_out, evidence.policy_set, progress=progress)
+        if refusals := parity.refusals(evidence.limits):
+            raise UsageError(f"the {precision} engine is refused: " + "; ".join(refusals))
+        manifest = engine.model_copy(update={"derived": _derivation(parent, precision, evidence, parity)})
+        manifest.write(new)
+        if (parent.folder / CARD).exists():
+            shutil.copy(parent.folder / CARD, new / CARD)
+    return manifest, parity
 
 
-def _write(
+def _write_towers(
     parent: Bundle, folder: Path, precision: Reduced, evidence: Evidence, *, small_texts: bool
-) -> tuple[Manifest, Parity]:
+) -> Manifest:
+    """Write towers and tokenizer, and return a manifest that lists them."""
     names = parent.manifest
     shutil.copy(parent.tokenizer, folder / names.tokenizer)
     images, texts = _MAKERS[precision](parent, folder, evidence), _texts(parent, folder, small=small_texts)
     files = [*images, *texts, folder / names.tokenizer]
-    engine = names.model_copy(update={"files": {file.name: file_digest(file) for file in files}})
-    parity = compare(parent, Bundle(folder, engine), evidence.held_out, evidence.policy_set)
-    if refusals := parity.refusals(evidence.limits):
-        raise UsageError(f"the {precision} engine is refused: " + "; ".join(refusals))
-    derived = Derivation(
+    return names.model_copy(update={"files": {file.name: file_digest(file) for file in files}})
+
+
+def _derivation(parent: Bundle, precision: Reduced, evidence: Evidence, parity: Parity) -> Derivation:
+    return Derivation(
         parent=parent.digest,
         precision=precision,
         policy_set=evidence.policy_set.digest,
@@ -73,11 +89,6 @@ def _write(
         cosine_p1=round(parity.cosine_p1, 5),
         flip_rate=round(parity.flip_rate, 6),
     )
-    manifest = engine.model_copy(update={"derived": derived})
-    manifest.write(folder)
-    if (parent.folder / CARD).exists():
-        shutil.copy(parent.folder / CARD, folder / CARD)
-    return manifest, parity
 
 
 def _int8(parent: Bundle, folder: Path, evidence: Evidence) -> list[Path]:
@@ -87,7 +98,7 @@ def _int8(parent: Bundle, folder: Path, evidence: Evidence) -> list[Path]:
         quantise_products(parent.image_tower, image, pixels)
     else:
         quantise_convolutions(parent.image_tower, image, pixels)
-        quantise_weights(image, image)  # of the product at its head
+        quantise_weights(image, image)  # the product at its head
     return [image]
 
 
@@ -109,7 +120,7 @@ _MAKERS: dict[Reduced, Callable[[Bundle, Path, Evidence], list[Path]]] = {"int8"
 
 
 def _pixels(bundle: Bundle, files: Sequence[Path]) -> NDArray[np.uint8]:
-    """Return what the image tower takes for a sample of the files, uint8 [N, H, W, 3]."""
+    """Return decoded images of a sample of the files, uint8 [N, H, W, 3]."""
     found = []
     for file in spread(files, CALIBRATION_IMAGES):
         try:

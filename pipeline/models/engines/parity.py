@@ -1,7 +1,7 @@
-"""The gate between two engines of one model: not only how near their embeddings are, but which verdicts differ."""
+"""The parity gate between two engines of one model: cosines of their embeddings, and verdicts that differ."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,20 +20,21 @@ from pipeline.ingest.decode import decode
 from pipeline.judge.score import Judge, Scores
 from pipeline.models.cosines import cosines
 from pipeline.policies.model_compatibility import stale_policies
+from pipeline.progress import NO_PROGRESS, Progress
 
-# The sizes of batch one image must come out of alike (docs/encoder-contract.md).
+# Batch sizes that must not change an image's embedding (docs/encoder-contract.md).
 BATCH_SIZES = (1, 8, 32)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """
-    What an engine may differ by.
+    The differences that an engine may have.
 
-    `flip_rate`: the share of images whose verdict by one policy may change. `agreement`: of the images that either
-    flags, the share that both must; one image alone may always change. `cosine`: the least that the lowest hundredth of
-    the images' embeddings may reach. `text_cosine`: the least that any text's may. `batch_difference`: of an embedding
-    from one batch to another.
+    `flip_rate`: maximum share of images whose verdict by one policy flips. `agreement`: minimum share of the images
+    flagged by either engine that both must flag; a single image may always flip. `cosine`: minimum of the first
+    percentile of the images' cosines. `text_cosine`: minimum cosine of a text. `batch_difference`: maximum difference
+    of an embedding between batches.
     """
 
     flip_rate: float = 0.005
@@ -45,7 +46,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """One image whose verdict by one policy is not the reference's."""
+    """One image whose verdict by one policy differs from the reference's."""
 
     policy_id: str
     file: Path
@@ -57,10 +58,10 @@ class Flip:
 @dataclass(frozen=True, slots=True)
 class Parity:
     """
-    What a comparison saw. Cosines are of the candidate's embedding and the reference's of the same image or text.
+    The result of a comparison. Cosines are between both engines' embeddings of the same image or text.
 
-    `flagged_by_both`: of how many images both say yes, by policy. `unfit`: policies whose thresholds were fitted for
-    another model than the reference: their verdicts prove little.
+    `flagged_by_both`: number of images that both engines flag, by policy. `unfit`: policies whose thresholds were
+    fitted for another model than the reference, so that their verdicts prove little.
     """
 
     images: int
@@ -81,7 +82,7 @@ class Parity:
         return len(self.flips) / (self.images * len(self.policies))
 
     def flip_counts(self) -> Counter[str]:
-        """Return how many images' verdicts flipped, by policy."""
+        """Return the number of images whose verdict flipped, by policy."""
         return Counter(flip.policy_id for flip in self.flips)
 
     def flip_rates(self) -> dict[str, float]:
@@ -90,26 +91,27 @@ class Parity:
         return {policy: counts[policy] / self.images for policy in self.policies}
 
     def refusals(self, limits: Limits) -> list[str]:
-        """Return why the candidate must not be used; empty when it may."""
-        found = [
-            f"`{policy}`: {rate:.2%} of verdicts flip, {limits.flip_rate:.2%} are allowed"
-            for policy, rate in self.flip_rates().items()
-            if rate > limits.flip_rate
-        ]
+        """Return the reasons not to use the candidate; empty when there are none."""
+        return [*self._verdict_refusals(limits), *self._embedding_refusals(limits)]
+
+    def _verdict_refusals(self, limits: Limits) -> Iterator[str]:
+        for policy, rate in self.flip_rates().items():
+            if rate > limits.flip_rate:
+                yield f"`{policy}`: {rate:.2%} of verdicts flip, {limits.flip_rate:.2%} are allowed"
         counts = self.flip_counts()
-        found += [
-            f"`{policy}`: of {both + flips} images that either flags, both flag {both}"
-            for policy, both in self.flagged_by_both.items()
-            if (flips := counts[policy]) > 1 and both / (both + flips) < limits.agreement
-        ]
-        # Written so that what is not a number is refused too.
+        for policy, both in self.flagged_by_both.items():
+            flips = counts[policy]
+            if flips > 1 and both / (both + flips) < limits.agreement:
+                yield f"`{policy}`: of {both + flips} images that either flags, both flag {both}"
+
+    def _embedding_refusals(self, limits: Limits) -> Iterator[str]:
+        # In this form NaN is refused too.
         if not self.text_cosine_min >= limits.text_cosine:
-            found.append(f"a text's cosine is {self.text_cosine_min:.4f}, {limits.text_cosine} is required")
+            yield f"a text's cosine is {self.text_cosine_min:.4f}, {limits.text_cosine} is required"
         if not self.cosine_p1 >= limits.cosine:
-            found.append(f"the lowest hundredth of cosines reaches {self.cosine_p1:.4f}, {limits.cosine} is required")
+            yield f"the lowest hundredth of cosines reaches {self.cosine_p1:.4f}, {limits.cosine} is required"
         if not self.batch_difference <= limits.batch_difference:
-            found.append(f"an embedding changes by {self.batch_difference:.1e} with the batch it is in")
-        return found
+            yield f"an embedding changes by {self.batch_difference:.1e} with the batch it is in"
 
 
 class Encoder(Protocol):
@@ -135,45 +137,46 @@ def compare(
     policy_set: PolicySet,
     *,
     served: Encoder | None = None,
+    progress: Progress = NO_PROGRESS,
 ) -> Parity:
     """
-    Judge `files` with both and compare; `served` computes the candidate elsewhere, such as behind Triton.
+    Judge `files` with both engines and compare; `served` computes the candidate elsewhere, for example behind Triton.
 
     Files that cannot be decoded are counted and left out. Raises `UsageError` when the two cannot be compared or no
-    file can be read, and what `served` raises.
+    file can be read, and the errors of `served`.
     """
+    _require_one_dimension(reference, candidate)
+    before = _Engine(reference, LocalEncoder(reference), policy_set)
+    readable, ours = before.embed(files, progress)
+    try:
+        after = _Engine(candidate, served or LocalEncoder(candidate), policy_set)
+        _, theirs = after.embed(readable, progress)
+    except EncoderFault as fault:
+        if served is not None:
+            raise
+        raise UsageError(f"the candidate is refused: {fault}") from fault
+    scores, changed, cosine = before.judge(ours), after.judge(theirs), cosines(ours, theirs)
+    return Parity(
+        images=len(readable),
+        unreadable=len(files) - len(readable),
+        policies=tuple(policy.id for policy in policy_set.policies),
+        cosine_min=float(cosine.min()),
+        cosine_p1=float(np.percentile(cosine, 1)),
+        cosine_median=float(np.median(cosine)),
+        text_cosine_min=float(cosines(before.prompts, after.prompts).min()),
+        batch_difference=after.batch_difference(readable[: max(BATCH_SIZES)]),
+        flips=_flips(readable, policy_set, scores, changed),
+        flagged_by_both=_flagged_by_both(policy_set, scores, changed),
+        unfit=tuple(policy.id for policy in stale_policies(policy_set, reference.lineage)),
+    )
+
+
+def _require_one_dimension(reference: Bundle, candidate: Bundle) -> None:
     if reference.manifest.dimension != candidate.manifest.dimension:
         raise UsageError(
             f"`{reference.folder}` has {reference.manifest.dimension} dimensions, `{candidate.folder}` "
             f"{candidate.manifest.dimension}: these are different models, not engines of one"
         )
-    before = _Engine(reference, LocalEncoder(reference), policy_set)
-    readable, ours = before.embed(files)
-    try:
-        after = _Engine(candidate, served or LocalEncoder(candidate), policy_set)
-        _, theirs = after.embed(readable)
-    except EncoderFault as fault:
-        if served is not None:
-            raise
-        raise UsageError(f"the candidate is refused: {fault}") from fault
-    scores, changed = before.judge(ours), after.judge(theirs)
-    near = cosines(ours, theirs)
-    return Parity(
-        images=len(readable),
-        unreadable=len(files) - len(readable),
-        policies=tuple(policy.id for policy in policy_set.policies),
-        cosine_min=float(near.min()),
-        cosine_p1=float(np.percentile(near, 1)),
-        cosine_median=float(np.median(near)),
-        text_cosine_min=float(cosines(before.judge_bank, after.judge_bank).min()),
-        batch_difference=after.batch_difference(readable[: max(BATCH_SIZES)]),
-        flips=_flips(readable, policy_set, scores, changed),
-        flagged_by_both={
-            policy.id: int(count)
-            for policy, count in zip(policy_set.policies, (scores.flagged & changed.flagged).sum(axis=0), strict=True)
-        },
-        unfit=tuple(policy.id for policy in stale_policies(policy_set, reference.lineage)),
-    )
 
 
 class _Engine:
@@ -185,24 +188,25 @@ class _Engine:
         self._judge = Judge(build_prompt_bank(policy_set, self._encoder))
 
     @property
-    def judge_bank(self) -> NDArray[np.float32]:
+    def prompts(self) -> NDArray[np.float32]:
         return self._judge.bank.vectors
 
     def decode(self, data: bytes) -> NDArray[np.uint8]:
         return decode(data, self._bundle.pixels, ImageLimits()).pixels
 
-    def embed(self, files: Sequence[Path]) -> tuple[list[Path], NDArray[np.float32]]:
-        """Return the files that can be read and their embeddings, float32 [N, D]."""
-        return embed_readable(files, self._encoder, self._bundle.pixels)
+    def embed(self, files: Sequence[Path], progress: Progress) -> tuple[list[Path], NDArray[np.float32]]:
+        """Return the readable files and their embeddings, float32 [N, D]."""
+        tracked = progress.track(files, f"judging with `{self._bundle.folder}`", len(files))
+        return embed_readable(tracked, self._encoder, self._bundle.pixels)
 
     def judge(self, embeddings: NDArray[np.float32]) -> Scores:
         return self._judge.judge(embeddings.astype(np.float16))
 
     def batch_difference(self, files: Sequence[Path]) -> float:
         """
-        Return the largest difference of any number of an embedding between batches of several sizes.
+        Return the maximum difference of an embedding's components between batches of several sizes.
 
-        Fewer files than the largest batch are repeated until they fill it.
+        Files fewer than the largest batch are repeated until they fill it.
         """
         decoded = np.stack([self.decode(file.read_bytes()) for file in files])
         pixels = decoded[np.arange(max(BATCH_SIZES)) % len(decoded)]
@@ -211,8 +215,8 @@ class _Engine:
         for size in BATCH_SIZES:
             embeds = np.empty((len(pixels), self._bundle.manifest.dimension), dtype=np.float32)
             for start in range(0, len(order), size):
-                places = order[start : start + size]
-                embeds[places] = self._encoder.encode_images(pixels[places])
+                chosen = order[start : start + size]
+                embeds[chosen] = self._encoder.encode_images(pixels[chosen])
             found.append(embeds)
         return float(np.max(np.abs(np.stack(found) - found[0])))
 
@@ -228,3 +232,8 @@ def _flips(files: Sequence[Path], policy_set: PolicySet, before: Scores, after: 
         )
         for i, p in np.argwhere(before.flagged != after.flagged)
     )
+
+
+def _flagged_by_both(policy_set: PolicySet, before: Scores, after: Scores) -> dict[str, int]:
+    counts = (before.flagged & after.flagged).sum(axis=0)
+    return {policy.id: int(count) for policy, count in zip(policy_set.policies, counts, strict=True)}

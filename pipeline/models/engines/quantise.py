@@ -1,9 +1,10 @@
 """
-Towers in int8, their scales fixed beforehand.
+Convolutional towers in int8, with fixed scales.
 
-A scale taken from the batch at hand would make an image's embedding depend on its neighbours, and a verdict must not.
-Nor may anything between two quantisations compute in float32: what differs in its last bit, from one batch size to
-another, is rounded to another integer, and an embedding was seen to move by 8e-4. So a tower's body is all integers.
+A scale computed from each batch would make an image's embedding, and so its verdict, depend on its neighbours. Nor may
+an operator between two quantisations compute in float32: its results differ in the last bit from one batch size to
+another, rounding turns that into another integer, and embeddings moved by 8e-4. So the whole body of a tower computes
+in integers.
 """
 
 import tempfile
@@ -18,10 +19,10 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 BATCH = 16
-# A scale that keeps the one largest value in range is too coarse for all others: of the bundled model's 513 validation
-# images the mean cosine to float32 was 0.9983 so, and 0.9995 with this share of values kept.
+# A scale that covers the largest value is too coarse for all others: on 513 validation images of the bundled model the
+# mean cosine to float32 was 0.9983 with it, and 0.9995 with a scale that covers this share of the values.
 KEPT_PERCENT = 99.99
-# Smaller constants cost nothing and lose the most.
+# Smaller constants take no space and would lose the most precision.
 LEAST_WEIGHTS = 4096
 # Operators that ONNX Runtime computes in integers.
 IN_INTEGERS = ("Conv", "Add", "Mul", "Relu", "Sigmoid", "MaxPool", "AveragePool", "GlobalAveragePool")
@@ -29,10 +30,10 @@ IN_INTEGERS = ("Conv", "Add", "Mul", "Relu", "Sigmoid", "MaxPool", "AveragePool"
 
 def quantise_convolutions(source: Path, target: Path, images: NDArray[np.uint8]) -> None:
     """
-    Write `source` with int8 weights, a scale a channel, and uint8 activations, scales fixed from `images`.
+    Write `source` with int8 weights, a scale for each channel, and uint8 activations with scales fixed from `images`.
 
-    `images`: uint8 [N, H, W, 3], as the tower takes them: a sample of what it will see. A few hundred, since every
-    value of every tensor is held while the scales are found.
+    `images`: uint8 [N, H, W, 3], a sample of the images to expect. A few hundred: every value of every tensor is in
+    memory while the scales are computed.
     """
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
@@ -56,7 +57,7 @@ def quantise_convolutions(source: Path, target: Path, images: NDArray[np.uint8])
 
 
 def quantise_weights(source: Path, target: Path) -> None:
-    """Write `source` with its large constants in int8, a scale a row or column; it computes in float32 as before."""
+    """Write `source` with int8 weights, a scale for each row or column; it still computes in float32."""
     model = onnx.load(source)
     graph = model.graph
     axes = {name: axis for node in graph.node for name, axis in _weight_axes(node)}
@@ -71,7 +72,7 @@ def quantise_weights(source: Path, target: Path) -> None:
 
 
 def _pool_by_name(graph: onnx.GraphProto) -> None:
-    """Write a mean over height and width as the pooling it is, for which there is an integer kernel."""
+    """Replace a mean over height and width by the equal pooling, which has an integer kernel."""
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type != "ReduceMean" or len(node.input) != 2:  # noqa: PLR2004 -- with its axes as an input
@@ -85,7 +86,7 @@ def _pool_by_name(graph: onnx.GraphProto) -> None:
 
 
 class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
-    """Hands the sample over in batches of one size, as histograms want them; what is left over is left out."""
+    """Yields the sample in batches of one size, as histograms need them, without the remainder."""
 
     def __init__(self, images: NDArray[np.uint8]) -> None:
         size = min(BATCH, len(images))
@@ -98,7 +99,7 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime 
 
 
 def _weight_axes(node: onnx.NodeProto) -> Sequence[tuple[str, int]]:
-    """Return which input of a node is a matrix of weights, and along which of its axes each has a scale of its own."""
+    """Return the inputs of a node that are matrices of weights, each with the axis along which scales differ."""
     if node.op_type == "Gather":
         return [(node.input[0], 0)]
     if node.op_type == "MatMul":
@@ -110,7 +111,7 @@ def _weight_axes(node: onnx.NodeProto) -> Sequence[tuple[str, int]]:
 
 
 def _replace(graph: onnx.GraphProto, name: str, values: NDArray[np.float32], axis: int) -> None:
-    """Put an int8 matrix and its dequantisation where a float32 one was."""
+    """Replace a float32 matrix by an int8 matrix and its dequantisation."""
     scales = np.maximum(np.abs(values).max(axis=1 - axis), 1e-12).astype(np.float32) / 127
     whole = np.clip(np.rint(values / np.expand_dims(scales, 1 - axis)), -127, 127).astype(np.int8)
     graph.initializer.append(numpy_helper.from_array(whole, f"{name}_int8"))

@@ -1,9 +1,9 @@
 """
-Transformers in int8, the scales of their activations fixed beforehand.
+Transformers in int8, with fixed scales of their activations.
 
-Every product with a matrix of weights becomes ONNX Runtime's `MatMulIntegerToFloat`: the operator that its dynamic
-quantisation uses, here with a constant scale, so that an image's embedding does not depend on its neighbours. All else
-stays in float32 and is computed row by row, which no batch changes.
+Every product with a matrix of weights becomes ONNX Runtime's `MatMulIntegerToFloat`. Its dynamic quantisation uses the
+same operator; here the scale is constant, so that an image's embedding does not depend on its neighbours. Everything
+else stays in float32 and is computed row by row, independent of the batch.
 """
 
 from collections import Counter
@@ -21,16 +21,16 @@ from pipeline.models.onnx_files import save_graph
 
 CONTRIB = "com.microsoft"
 BATCH = 4
-# Smaller products cost nothing and lose the most.
+# Smaller products take no time and would lose the most precision.
 LEAST_WEIGHTS = 4096
-# Of an activation's values, how many lie between the ends of its scale: the few beyond are cut there.
+# Share of an activation's values that its scale covers; the rest is clipped.
 COVERED = 0.9999
 SAMPLED = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class _Product:
-    """A `MatMul` by constant weights and the `Add` of its bias, when there is one."""
+    """A `MatMul` with constant weights, and the `Add` of its bias if there is one."""
 
     matmul: onnx.NodeProto
     add: onnx.NodeProto | None
@@ -38,32 +38,42 @@ class _Product:
     bias: NDArray[np.float32] | None
 
     @property
-    def given(self) -> str:
+    def input(self) -> str:
         return str(self.matmul.input[0])
 
     @property
-    def made(self) -> str:
+    def output(self) -> str:
         return str((self.add or self.matmul).output[0])
 
 
 def count_products(source: Path) -> int:
-    """Return how many products with weights a graph has: many in a transformer, few in a convolutional tower."""
+    """Return the number of products with weights: many in a transformer, few in a convolutional tower."""
     return len(_products(onnx.load(source).graph))
 
 
 def quantise_products(source: Path, target: Path, images: NDArray[np.uint8]) -> list[Path]:
     """
-    Write `source` with its products in int8: a scale for every column of weights, one for every activation.
+    Write `source` with int8 products: a scale for every column of weights, and one for every activation.
 
-    `images`: uint8 [N, H, W, 3], as the tower takes them: a sample of what it will see. Returns the files written.
+    `images`: uint8 [N, H, W, 3], a sample of the images to expect. Returns the files written.
     """
     model = onnx.load(source)
     graph = model.graph
     products = _products(graph)
-    ranges = _ranges(model, sorted({product.given for product in products}), images)
+    ranges = _ranges(model, sorted({product.input for product in products}), images)
     for name, (low, high) in ranges.items():
         _quantise_activation(graph, name, low, high)
-    replaced = {product.made: _integer_product(graph, product) for product in products}
+    nodes = _with_integer_products(graph, products)
+    del graph.node[:]
+    graph.node.extend(_in_order(nodes, graph))
+    _drop_unused(graph)
+    del graph.value_info[:]
+    model.opset_import.append(helper.make_opsetid(CONTRIB, 1))
+    return save_graph(model, target)
+
+
+def _with_integer_products(graph: onnx.GraphProto, products: Iterable[_Product]) -> list[onnx.NodeProto]:
+    replaced = {product.output: _integer_product(graph, product) for product in products}
     gone = {id(node) for product in products for node in (product.matmul, product.add) if node is not None}
     nodes = []
     for node in graph.node:
@@ -71,12 +81,7 @@ def quantise_products(source: Path, target: Path, images: NDArray[np.uint8]) -> 
             nodes.append(node)
         elif node.output[0] in replaced:
             nodes.append(replaced[node.output[0]])
-    del graph.node[:]
-    graph.node.extend(_in_order(nodes, graph))
-    _drop_unused(graph)
-    del graph.value_info[:]
-    model.opset_import.append(helper.make_opsetid(CONTRIB, 1))
-    return save_graph(model, target)
+    return nodes
 
 
 def _products(graph: onnx.GraphProto) -> list[_Product]:
@@ -100,7 +105,7 @@ def _products(graph: onnx.GraphProto) -> list[_Product]:
 
 
 def _ranges(model: onnx.ModelProto, names: list[str], images: NDArray[np.uint8]) -> dict[str, tuple[float, float]]:
-    """Return between which values nearly all of each activation lies, over the sample."""
+    """Return the range that covers nearly all values of each activation, over the sample."""
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
@@ -131,15 +136,15 @@ def _integer_product(graph: onnx.GraphProto, product: _Product) -> onnx.NodeProt
         graph.initializer.append(numpy_helper.from_array(whole, f"{name}_int8"))
         graph.initializer.append(numpy_helper.from_array(scales, f"{name}_scales"))
         graph.initializer.append(numpy_helper.from_array(np.zeros(len(scales), dtype=np.int8), f"{name}_zeros"))
-    given = product.given
+    given = product.input
     inputs = [f"{given}_uint8", f"{name}_int8", f"{given}_scale", f"{name}_scales", f"{given}_zero", f"{name}_zeros"]
     if product.add is not None:
         inputs.append(next(each for each in product.add.input if each != product.matmul.output[0]))
-    return helper.make_node("MatMulIntegerToFloat", inputs, [product.made], domain=CONTRIB)
+    return helper.make_node("MatMulIntegerToFloat", inputs, [product.output], domain=CONTRIB)
 
 
 def _in_order(nodes: Iterable[onnx.NodeProto], graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """Return the nodes so that each stands after those that feed it."""
+    """Return the nodes in topological order."""
     ready = {tensor.name for tensor in graph.initializer} | {given.name for given in graph.input} | {""}
     waiting, ordered = list(nodes), list[onnx.NodeProto]()
     while waiting:

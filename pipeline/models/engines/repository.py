@@ -1,4 +1,4 @@
-"""A Triton model repository for a bundle: `clip_image` and `clip_text`, whatever computes them."""
+"""A Triton model repository for a bundle: the models `clip_image` and `clip_text`, for any backend."""
 
 import shutil
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ from pipeline.models.engines.triton_config import (
 
 Backend = Literal["python", "onnxruntime_onnx", "tensorrt_plan"]
 
-# The bundle lies in a folder of the image model that Triton does not take for a version.
+# The bundle lies in a folder of the image model. Triton ignores it, since its name is no version number.
 BUNDLE_FOLDER = "bundle"
 PYTHON_MODEL = Path(__file__).parent / "backend" / "model.py"
 TEXT_BATCH = 32
@@ -32,7 +32,7 @@ TEXT_BATCH = 32
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """How Triton runs the image tower. `gpus` empty is the CPU; `instances` are of the CPU, or of each GPU."""
+    """Triton's settings of the image tower. Empty `gpus` mean the CPU; `instances` run on the CPU or on each GPU."""
 
     batch: BatchProfile = field(default_factory=BatchProfile)
     instances: int = 2
@@ -41,7 +41,7 @@ class Serving:
 
 
 def image_config(bundle: Bundle, backend: Backend, serving: Serving, parameters: dict[str, str]) -> ModelConfig:
-    """Return the image tower's configuration: the encoder contract, whatever the backend."""
+    """Return the image tower's configuration, which follows the encoder contract for every backend."""
     side = bundle.manifest.image_size
     images = (side, side, 3)
     group = InstanceGroup(serving.instances, *((GPU, serving.gpus) if serving.gpus else ()))
@@ -63,7 +63,7 @@ def image_config(bundle: Bundle, backend: Backend, serving: Serving, parameters:
 
 
 def text_config(bundle: Bundle, backend: Backend, parameters: dict[str, str]) -> ModelConfig:
-    """Return the text tower's configuration. It runs on the CPU: a policy set is encoded once."""
+    """Return the text tower's configuration. It runs on the CPU, since a policy set is encoded once."""
     return ModelConfig(
         name=TEXT_MODEL,
         backend=backend if backend == "python" else None,
@@ -79,12 +79,12 @@ def text_config(bundle: Bundle, backend: Backend, parameters: dict[str, str]) ->
 
 
 def python_parameters(tower: str, bundle_path: str) -> dict[str, str]:
-    """Return what the Python backend is told: which tower, threads an instance, and where its bundle lies."""
+    """Return the parameters of the Python backend: its tower, threads for each instance, and path of the bundle."""
     return {"tower": tower, "threads": "1", "bundle": bundle_path}
 
 
 def write_model(repository: Path, config: ModelConfig, file: Path) -> None:
-    """Write one model, `file` under the name its backend looks for, as the version that its digest gives it."""
+    """Write one model: `file` under the name that its backend expects, in the version that the digest determines."""
     name = {"onnxruntime_onnx": "model.onnx", "tensorrt_plan": "model.plan"}.get(config.platform or "", "model.py")
     version = repository / config.name / str(serving_version(config.parameters["model_digest"].string_value))
     version.mkdir(parents=True)
@@ -95,7 +95,7 @@ def write_model(repository: Path, config: ModelConfig, file: Path) -> None:
 
 
 def copy_bundle(bundle: Bundle, repository: Path) -> None:
-    """Put the bundle where the models look for it, and where a worker's WATCHWORD_MODEL points."""
+    """Copy the bundle to the folder that the models open and that a worker's WATCHWORD_MODEL names."""
     folder = repository / IMAGE_MODEL / BUNDLE_FOLDER
     folder.mkdir(parents=True)
     for name in (*bundle.manifest.files, MANIFEST, "CARD.md"):

@@ -1,8 +1,8 @@
 """
-ONNX graphs to TensorRT engines.
+TensorRT engines of ONNX graphs.
 
-TensorRT and TensorRT for RTX have one Python API under two names, so one function serves both: what a machine without a
-GPU builds and opens with the second is what a GPU machine runs with the first.
+TensorRT and TensorRT for RTX have one Python API under two names, so one function serves both. The second builds
+engines on a machine without a GPU.
 """
 
 import importlib
@@ -24,7 +24,7 @@ WORKSPACE_BYTES = 4 << 30
 
 @dataclass(frozen=True, slots=True)
 class BatchProfile:
-    """The batch sizes an engine takes, and the one it is tuned for."""
+    """The batch sizes that an engine takes, and the typical one that it is tuned for."""
 
     smallest: int = 1
     typical: int = 32
@@ -33,7 +33,7 @@ class BatchProfile:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A tensor of an engine; `shape` has -1 where the batch is. `sizes` are the profile's shapes, of inputs alone."""
+    """A tensor of an engine; `shape` has -1 for the batch. `sizes` are the profile's shapes, for inputs alone."""
 
     name: str
     mode: Literal["input", "output"]
@@ -44,7 +44,7 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A built engine: its bytes, its tensors as the builder knows them, and who built it."""
+    """A built engine: its bytes, its tensors as the builder knows them, and the builder's name and version."""
 
     plan: bytes
     bindings: tuple[Binding, ...]
@@ -55,18 +55,18 @@ def build_engine(graph: Path, flavour: Flavour, profile: BatchProfile, *, capabi
     """
     Build an engine of an ONNX graph whose first axis is the batch, in the graph's own types.
 
-    `capabilities`: compute capabilities to build for, as `SM89`; none leaves it to the builder. Raises `UsageError`
-    when the library is missing or refuses the graph.
+    `capabilities`: compute capabilities to build for, for example `SM89`; with none, the builder chooses. Raises
+    `UsageError` when the library is missing or refuses the graph.
     """
-    trt = _load(flavour)
-    logger = _Logger(trt)
+    trt = load_library(flavour)
+    logger = error_logger(trt)
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
-    # By its path, so that weights beside the graph are found.
+    # By path, so that the parser finds weights beside the graph.
     if not parser.parse_from_file(str(graph)):
-        found = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
-        raise UsageError(f"`{graph}`: {flavour} cannot read it: {found}")
+        errors = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
+        raise UsageError(f"`{graph}`: {flavour} cannot read it: {errors}")
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
     shapes = _shapes(builder, network, profile)
@@ -78,21 +78,8 @@ def build_engine(graph: Path, flavour: Flavour, profile: BatchProfile, *, capabi
     return Engine(bytes(plan), _network_bindings(network, shapes), f"{flavour} {trt.__version__}")
 
 
-def open_engine(plan: bytes, flavour: Flavour) -> tuple[Binding, ...]:
-    """
-    Return an engine's tensors as the engine itself has them.
-
-    Raises `UsageError` when it cannot be opened: with another version of the library, or where there is no GPU.
-    """
-    trt = _load(flavour)
-    logger = _Logger(trt)
-    opened = trt.Runtime(logger).deserialize_cuda_engine(plan)
-    if opened is None:
-        raise UsageError(f"{flavour} cannot open the engine: {logger.last_error}")
-    return tuple(_binding(trt, opened, opened.get_tensor_name(i)) for i in range(opened.num_io_tensors))
-
-
-def _load(flavour: Flavour) -> Any:
+def load_library(flavour: Flavour) -> Any:
+    """Return the Python module of a flavour. Raises `UsageError` when it is not installed."""
     name, remedy = _MODULES[flavour]
     try:
         return importlib.import_module(name)
@@ -100,9 +87,11 @@ def _load(flavour: Flavour) -> Any:
         raise UsageError(f"`{name}` is missing ({error}); {remedy}") from error
 
 
-def _Logger(trt: Any) -> Any:  # noqa: N802 -- a class whose base is known only now
+def error_logger(trt: Any) -> Any:
+    """Return a logger of the library that keeps the last error."""
+
     class Logger(trt.ILogger):  # type: ignore[misc]
-        """Keeps the last error: the library returns nothing and logs why."""
+        """Keeps the last error: the library returns None on failure and logs the reason."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -131,8 +120,8 @@ def _aim(trt: Any, config: Any, capabilities: tuple[str, ...]) -> None:
     if unknown := [name for name in capabilities if name not in known]:
         raise UsageError(f"unknown compute capability {', '.join(unknown)}; known are {', '.join(known)}")
     config.num_compute_capabilities = len(capabilities)
-    for place, name in enumerate(capabilities):
-        config.set_compute_capability(known[name], place)
+    for i, name in enumerate(capabilities):
+        config.set_compute_capability(known[name], i)
 
 
 def _network_bindings(network: Any, shapes: Any) -> tuple[Binding, ...]:
@@ -143,10 +132,3 @@ def _network_bindings(network: Any, shapes: Any) -> tuple[Binding, ...]:
         for each in given
     ]
     return (*inputs, *(Binding(each.name, "output", each.dtype.name, tuple(each.shape), ()) for each in made))
-
-
-def _binding(trt: Any, engine: Any, name: str) -> Binding:
-    dtype, shape = engine.get_tensor_dtype(name).name, tuple(engine.get_tensor_shape(name))
-    if engine.get_tensor_mode(name) == trt.TensorIOMode.OUTPUT:
-        return Binding(name, "output", dtype, shape, ())
-    return Binding(name, "input", dtype, shape, tuple(map(tuple, engine.get_tensor_profile_shape(name, 0))))

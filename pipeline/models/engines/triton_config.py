@@ -1,7 +1,7 @@
 """
-Triton's model configuration as values, and their protobuf text.
+Triton's model configuration as values, and as protobuf text.
 
-Names are those of Triton's `model_config.proto`; only what is used here is there.
+Names are those of Triton's `model_config.proto`, of which this is the part in use.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Symbol(str):
-    """A word of an enumeration: written without quotes."""
+    """A name of an enumeration, written without quotes."""
 
     __slots__ = ()
 
@@ -22,7 +22,7 @@ UINT8, INT64, FP32 = Symbol("TYPE_UINT8"), Symbol("TYPE_INT64"), Symbol("TYPE_FP
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """An input or output; `dims` without the batch, -1 where any length is taken."""
+    """An input or output; `dims` without the batch, -1 for any length."""
 
     name: str
     data_type: Symbol
@@ -31,7 +31,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class DynamicBatching:
-    """How requests are joined."""
+    """Settings of dynamic batching."""
 
     preferred_batch_size: tuple[int, ...] = ()
     max_queue_delay_microseconds: int = 500
@@ -48,7 +48,7 @@ class InstanceGroup:
 
 @dataclass(frozen=True, slots=True)
 class WarmUpInput:
-    """What one input of a warm-up request holds."""
+    """One input of a warm-up request."""
 
     data_type: Symbol
     dims: tuple[int, ...]
@@ -58,7 +58,7 @@ class WarmUpInput:
 
 @dataclass(frozen=True, slots=True)
 class WarmUp:
-    """A request that is run before the model counts as ready."""
+    """A request that Triton runs before the model counts as ready."""
 
     name: str
     batch_size: int
@@ -67,21 +67,21 @@ class WarmUp:
 
 @dataclass(frozen=True, slots=True)
 class ResponseCache:
-    """Kept off: an answer costs less than its look-up, and a verdict must come from the model that is named."""
+    """Off: an answer costs less than its look-up, and a verdict must come from the model that it names."""
 
     enable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Latest:
-    """How many versions are served."""
+    """Number of the latest versions to serve."""
 
     num_versions: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class VersionPolicy:
-    """Which versions are served."""
+    """The versions to serve."""
 
     latest: Latest = field(default_factory=Latest)
 
@@ -95,7 +95,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """A model's `config.pbtxt`: of a `backend`, or of a `platform`, an older name for one with a kind of file."""
+    """A model's `config.pbtxt`, with a `backend` or a `platform`, which is a backend with its kind of file."""
 
     name: str
     backend: str | None
@@ -111,7 +111,7 @@ class ModelConfig:
     version_policy: VersionPolicy = field(default_factory=VersionPolicy)
 
     def text(self) -> str:
-        """Return it as protobuf text."""
+        """Return the configuration as protobuf text."""
         return "\n".join(_message(self)) + "\n"
 
 
@@ -144,7 +144,7 @@ def _block(name: str, lines: Any) -> Iterator[str]:
 
 
 def _scalar(value: str | int) -> str:
-    """Return a word, or a string, number or truth as JSON writes it, which protobuf text reads."""
+    """Return a symbol as it is, and other scalars as JSON, which protobuf text accepts."""
     if isinstance(value, Symbol):
         return str(value)
     return json.dumps(value)

@@ -1,4 +1,4 @@
-"""Bias measured: what a policy's score makes of who is named, and of which slice an image is from."""
+"""Measures of bias: shifts of scores and flags by the people a text names, and flag rates by slice."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -6,37 +6,42 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from ruamel.yaml import YAML
 
 from pipeline.encode.prompt_bank import build_prompt_bank
+from pipeline.errors import UsageError
 from pipeline.evaluation.stats.intervals import Interval, bootstrap_means, difference, wilson
 from pipeline.events.policies import PolicySet
-from pipeline.judge.score import Judge
+from pipeline.judge.score import Judge, Scores
 from pipeline.models.evaluation.subject import Subject
+from pipeline.models.text_tables import read_table, texts_by_key
 
 BUNDLED_TERMS = Path(__file__).parents[1] / "tables" / "identity_terms.yaml"
 
 
 @dataclass(frozen=True)
 class IdentityTerms:
-    """Words for people by what they tell apart, and the one that tells nothing."""
+    """Terms for people, each with its kind (gender, age …), and the neutral term."""
 
     neutral: str
     terms: tuple[tuple[str, str], ...]
 
     @classmethod
     def load(cls, path: Path = BUNDLED_TERMS) -> "IdentityTerms":
-        """Read a table of `neutral` and `terms` by kind."""
-        table = YAML(typ="safe").load(path)
-        return cls(table["neutral"], tuple((kind, term) for kind, each in table["terms"].items() for term in each))
+        """Read a table with `neutral`, a text, and `terms`, texts by kind. Raises `UsageError`."""
+        table = read_table(path)
+        neutral = table.get("neutral")
+        if not isinstance(neutral, str):
+            raise UsageError(f"`{path}`: expected a text for `neutral`")
+        kinds = texts_by_key(path, table.get("terms"))
+        return cls(neutral, tuple((kind, term) for kind, terms in kinds.items() for term in terms))
 
 
 @dataclass(frozen=True, slots=True)
 class TermShift:
     """
-    How one policy's scores and flags move when its prompts name `term` instead of the neutral word.
+    Shifts of one policy's scores and flag rate when its prompts name `term` instead of the neutral term.
 
-    `flag_rate_shift` is None when the policy's threshold is another model's.
+    `flag_rate_shift` is None when the policy's threshold was fitted for another model.
     """
 
     policy_id: str
@@ -47,16 +52,16 @@ class TermShift:
 
     @property
     def matters(self) -> bool:
-        """Whether the interval of the flag rate, or else of the score, leaves zero out."""
+        """True when the interval of the flag rate, or else of the score, excludes zero."""
         return (self.flag_rate_shift or self.score_shift).excludes(0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class SliceRate:
     """
-    How often a policy flags the images of one slice, and how much more often than all others.
+    A policy's flag rate on one slice of the images, and its gap to the flag rate on all others.
 
-    `gap` is None when there are no others.
+    `gap` is None when there are no other images.
     """
 
     policy_id: str
@@ -73,20 +78,14 @@ def term_shifts(
     """
     Return every policy's shift for every term, over all of the subject's images; intervals by bootstrap.
 
-    `stale` are policies whose threshold is another model's: what they would flag means nothing.
+    `stale` are policies whose threshold was fitted for another model, so that their flags mean nothing.
     """
-    embeds = subject.embeds.astype(np.float16)
-
-    def scores(term: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        judged = Judge(build_prompt_bank(_naming(policy_set, term), subject.texts)).judge(embeds)
-        return judged.raw, judged.flagged
-
-    raw, flagged = scores(terms.neutral)
+    neutral = _judge(subject, policy_set, terms.neutral)
     found = []
     for kind, term in terms.terms:
-        other_raw, other_flagged = scores(term)
-        by_score = bootstrap_means(other_raw - raw)
-        by_flag = bootstrap_means(other_flagged.astype(np.float64) - flagged)
+        named = _judge(subject, policy_set, term)
+        by_score = bootstrap_means(named.raw - neutral.raw)
+        by_flag = bootstrap_means(named.flagged.astype(np.float64) - neutral.flagged)
         found += [
             TermShift(policy.id, kind, term, score, None if policy.id in stale else flag)
             for policy, score, flag in zip(policy_set.policies, by_score, by_flag, strict=True)
@@ -95,15 +94,15 @@ def term_shifts(
 
 
 def slice_rates(subject: Subject, policy_set: PolicySet, slices: dict[str, Sequence[str]]) -> list[SliceRate]:
-    """Return how often each policy flags each slice; `slices` maps a column to its value for every image."""
+    """Return the flag rate of each policy on each slice; `slices` maps a column to its value for every image."""
     flagged = Judge(build_prompt_bank(policy_set, subject.texts)).judge(subject.embeds.astype(np.float16)).flagged
     found = []
     for column, values in slices.items():
         for value in sorted(set(values)):
             inside = np.array([each == value for each in values])
             found += [
-                _slice_rate(policy.id, column, value, flagged[:, place], inside)
-                for place, policy in enumerate(policy_set.policies)
+                _slice_rate(policy.id, column, value, flagged[:, i], inside)
+                for i, policy in enumerate(policy_set.policies)
             ]
     return found
 
@@ -115,6 +114,11 @@ def _slice_rate(
     others, rest = int(flagged[~inside].sum()), int((~inside).sum())
     gap = difference(hits, count, others, rest) if rest else None
     return SliceRate(policy_id, column, value, count, wilson(hits, count), gap)
+
+
+def _judge(subject: Subject, policy_set: PolicySet, term: str) -> Scores:
+    bank = build_prompt_bank(_naming(policy_set, term), subject.texts)
+    return Judge(bank).judge(subject.embeds.astype(np.float16))
 
 
 def _naming(policy_set: PolicySet, term: str) -> PolicySet:

@@ -1,4 +1,4 @@
-"""An evaluation as Markdown and as JSON; two side by side."""
+"""Evaluations as Markdown, side by side, and as JSON."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -13,15 +13,15 @@ MOST_SHIFTS = 15
 WHO_IS_NAMED = """## Who is named
 
 Each policy's prompts "with" a term for a person, against the same prompts "with a person": the shift of the share of
-images it flags, or of its scores where its threshold is another model's. Only shifts whose 95 % interval leaves zero
-out."""
+images it flags, or of its scores where its threshold was fitted for another model. Only shifts whose 95 % interval
+excludes zero."""
 BY_SLICE = """## Flag rates by slice
 
-How often each policy flags a slice, and how much more often than all other images."""
+The share of a slice that each policy flags, and the difference to the share of all other images."""
 
 
 def to_json(evaluations: Sequence[Evaluation]) -> str:
-    """Return all figures as JSON, one object a bundle."""
+    """Return all figures as JSON, one object for each bundle."""
     return json.dumps([{**asdict(each), "paraphrase_ap": each.paraphrase_ap} for each in evaluations], indent=2)
 
 
@@ -32,7 +32,7 @@ def to_markdown(evaluations: Sequence[Evaluation]) -> str:
         _table(["", *(each.model for each in evaluations)], _summary(evaluations)),
         "## Categories, worst first\n\nAverage precision of the plain name as a policy of its own.",
         _categories(evaluations),
-        "## Images as uploads mangle them\n\nZero-shot top-1, and mean average precision.",
+        "## Altered images, as uploads are\n\nZero-shot top-1, and mean average precision.",
         _table(["", *(each.model for each in evaluations)], _robustness(evaluations)),
     ]
     if evaluations[0].slices:
@@ -91,7 +91,7 @@ def _rates(evaluations: Sequence[Evaluation]) -> Iterable[list[str]]:
 
 
 def _rate(row: SliceRate | None) -> str:
-    """A policy whose threshold is another model's flags nothing that means anything."""
+    """Return a dash for a policy whose threshold was fitted for another model: its flags mean nothing."""
     if row is None:
         return "–"
     return _share(row.flag_rate) + (f"; {_signed(row.gap)}" if row.gap else "")

@@ -1,7 +1,7 @@
-"""A new model against the one in use: thresholds fitted again, and the verdicts that flip all the same."""
+"""Comparison of a new model with the current one: refitted thresholds, and verdicts that flip nevertheless."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,9 @@ from pipeline.evaluation.stats.confusion import Confusion, confusion
 from pipeline.events.policies import Policy, PolicySet
 from pipeline.judge.score import Judge
 from pipeline.policies.model_compatibility import stale_policies
+from pipeline.progress import NO_PROGRESS, Progress
 
-# Of the images either model flags, the share that both must, for the new one to take over without a look.
+# Minimum share of the images flagged by either model that both must flag, or a person must review the policy.
 LEAST_AGREEMENT = 0.8
 MOST_RECALL_LOST = 0.1
 HEAD = "its score is a head trained on another model's embeddings; train it again"
@@ -28,9 +29,10 @@ UNFIT = "its threshold was not fitted for the old model, so there is nothing to 
 @dataclass(frozen=True, slots=True)
 class PolicyChange:
     """
-    One policy under both models. Files are images whose verdict differs once the threshold was fitted again.
+    One policy under both models. Files are images whose verdict differs after the threshold was refitted.
 
-    `old` and `new` count verdicts against labels, None without any. `retune` says why a person must look, or is None.
+    `old` and `new` count verdicts against labels; None without labels. `retune` is the reason why a person must review
+    the policy, or None.
     """
 
     policy_id: str
@@ -47,9 +49,9 @@ class PolicyChange:
 @dataclass(frozen=True, slots=True)
 class ModelComparison:
     """
-    Every policy's change, over the images both models could read.
+    Every policy's change, over the images that both models could read.
 
-    `withheld`: what a restricted policy flags by either model, not to be shown.
+    `withheld`: images that a restricted policy flags under either model. They must not be shown.
     """
 
     images: int
@@ -58,45 +60,58 @@ class ModelComparison:
     withheld: frozenset[Path]
 
 
+@dataclass(frozen=True, slots=True)
+class Labelling:
+    """Categories of all files, and of each policy the categories it is about. Both are empty without labels."""
+
+    categories: Mapping[Path, str] = field(default_factory=dict)
+    about: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def relevant(self, policy: Policy, files: Sequence[Path]) -> NDArray[np.bool_] | None:
+        """Return which of the files the policy is about, bool [N]; None where that is unknown."""
+        wanted = self.about.get(policy.id) if self.categories else None
+        return None if wanted is None else np.array([self.categories[file] in wanted for file in files])
+
+
+NO_LABELS = Labelling()
+
+
 def compare_models(
     old: Bundle,
     new: Bundle,
     files: Sequence[Path],
     policy_set: PolicySet,
-    labels: dict[Path, str],
-    about: dict[str, frozenset[str]],
+    labelling: Labelling = NO_LABELS,
+    progress: Progress = NO_PROGRESS,
 ) -> ModelComparison:
     """
     Judge `files` with both models.
 
-    `labels` gives all files their categories, or is empty, and `about` policies the categories they are about. With
-    both, a calibrated policy's new threshold is certified for its target anew and another's keeps the precision it had;
-    else it keeps how many images are flagged. A policy with a head is not judged: a head is one model's. Raises
-    `UsageError` when no file can be read or every policy has a head.
+    With labels, the new threshold of a calibrated policy is certified for its target, and that of another policy keeps
+    its precision; without, the threshold keeps the number of flagged images. A policy with a head is not judged: a head
+    belongs to one model. Raises `UsageError` when no file can be read or every policy has a head.
     """
     judged = replace(policy_set, policies=tuple(policy for policy in policy_set.policies if policy.head is None))
     if not judged.policies:
         raise UsageError("every policy has a head, which is one model's: train them again on the new one")
-    before, read = _scores(old, files, judged)
-    after, _ = _scores(new, read, judged)
+    before, read = _scores(old, files, judged, progress)
+    after, _ = _scores(new, read, judged, progress)
     unfit = {policy.id for policy in stale_policies(judged, old.lineage)}
     changes = [_headless(policy) for policy in policy_set.policies if policy.head is not None]
-    # What a head flags is not known here, so of a restricted one everything is kept back.
+    # The flags of a head are unknown here, so a restricted one withholds every image.
     withheld = set(read if any(policy.restricted and policy.head for policy in policy_set.policies) else ())
-    for place, policy in enumerate(judged.policies):
-        wanted = about.get(policy.id) if labels else None
-        relevant = None if wanted is None else np.array([labels[file] in wanted for file in read])
-        change = _change(policy, before[:, place], after[:, place], relevant, read)
+    for i, policy in enumerate(judged.policies):
+        change = _change(policy, before[:, i], after[:, i], labelling.relevant(policy, read), read)
         changes.append(replace(change, retune=UNFIT) if policy.id in unfit else change)
         if policy.restricted:
-            flagged = (before[:, place] >= change.old_threshold) | (after[:, place] >= change.new_threshold)
+            flagged = (before[:, i] >= change.old_threshold) | (after[:, i] >= change.new_threshold)
             withheld |= {file for file, each in zip(read, flagged, strict=True) if each}
     ordered = tuple(sorted(changes, key=lambda each: each.policy_id))
     return ModelComparison(len(read), len(files) - len(read), ordered, frozenset(withheld))
 
 
 def keeping_precision(scores: NDArray[np.float64], relevant: NDArray[np.bool_], precision: float) -> float | None:
-    """Return the lowest threshold whose flags are right at least so often, or None when no threshold's are."""
+    """Return the lowest threshold whose flags have at least `precision`; None when there is none."""
     order = np.argsort(-scores, kind="stable")
     hits = np.cumsum(relevant[order])
     last_of_tie = np.append(np.diff(scores[order]) != 0, True)
@@ -105,7 +120,7 @@ def keeping_precision(scores: NDArray[np.float64], relevant: NDArray[np.bool_], 
 
 
 def keeping_count(scores: NDArray[np.float64], count: int) -> float:
-    """Return a threshold that so many scores reach, halfway to the next one."""
+    """Return a threshold that `count` scores reach, halfway to the next score."""
     ordered = np.sort(scores)[::-1]
     if not count:
         return float(ordered[0] + 1)
@@ -139,13 +154,13 @@ def _change(
         newly_cleared=tuple(files[i] for i in np.flatnonzero(flagged & ~now).tolist()),
         old=old,
         new=new,
-        retune=fitted.refused or _why(flagged, now, old, new),
+        retune=fitted.refused or _review_reason(flagged, now, old, new),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Fitted:
-    """A threshold that keeps what a policy promised, or why there is none; neither where nothing was promised."""
+    """A threshold that keeps a policy's target, or the reason why there is none; neither without a target."""
 
     threshold: float | None
     refused: str | None
@@ -170,7 +185,7 @@ def _headless(policy: Policy) -> PolicyChange:
     return PolicyChange(policy.id, policy.threshold, policy.threshold, 0, (), (), None, None, HEAD)
 
 
-def _why(
+def _review_reason(
     flagged: NDArray[np.bool_], now: NDArray[np.bool_], old: Confusion | None, new: Confusion | None
 ) -> str | None:
     if not flagged.any():
@@ -185,7 +200,10 @@ def _why(
     return None
 
 
-def _scores(bundle: Bundle, files: Sequence[Path], policy_set: PolicySet) -> tuple[NDArray[np.float64], list[Path]]:
+def _scores(
+    bundle: Bundle, files: Sequence[Path], policy_set: PolicySet, progress: Progress
+) -> tuple[NDArray[np.float64], list[Path]]:
     encoder = LocalEncoder(bundle)
-    read, embeds = embed_readable(files, encoder, bundle.pixels)
+    tracked = progress.track(files, f"judging with {bundle.manifest.name}", len(files))
+    read, embeds = embed_readable(tracked, encoder, bundle.pixels)
     return Judge(build_prompt_bank(policy_set, encoder)).judge(embeds.astype(np.float16)).raw, read

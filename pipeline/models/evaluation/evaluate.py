@@ -1,5 +1,6 @@
-"""Everything that is measured of a bundle, on one labelled split."""
+"""Evaluation of a bundle on one labelled split: all of its figures."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,11 +18,12 @@ from pipeline.models.evaluation.space import Space, measure_space
 from pipeline.models.evaluation.subject import Subject
 from pipeline.models.evaluation.zero_shot import Figures, paraphrases, zero_shot
 from pipeline.policies.model_compatibility import stale_policies
+from pipeline.progress import NO_PROGRESS, Progress
 
 
 @dataclass(frozen=True)
 class Material:
-    """What a bundle is measured on. `slices` names columns of labels.csv; `paraphrases` are texts by category."""
+    """The data of an evaluation. `slices` names columns of labels.csv; `paraphrases` are texts by category."""
 
     data: Path
     split: str
@@ -45,10 +47,10 @@ class SliceFigures:
 @dataclass(frozen=True)
 class Evaluation:
     """
-    What was measured of one bundle. `robustness` is by alteration; `paraphrases` average precision by text.
+    The figures of one bundle. `robustness` is by alteration; `paraphrases` is average precision by text.
 
-    `stale` are policies whose thresholds are another model's: of them only scores were measured, and nothing where a
-    head of another model makes those.
+    `stale` are policies whose thresholds were fitted for another model: they have figures of scores alone, and none
+    when the score is a head trained on another model.
     """
 
     model: str
@@ -69,14 +71,13 @@ class Evaluation:
         return float(np.mean(list(self.paraphrases.values()))) if self.paraphrases else float("nan")
 
 
-def evaluate(bundle: Bundle, material: Material) -> Evaluation:
-    """Measure a bundle. Raises `UsageError` for a column or a category that is not there."""
+def evaluate(bundle: Bundle, material: Material, progress: Progress = NO_PROGRESS) -> Evaluation:
+    """Measure a bundle. Raises `UsageError` for a column or a category that is missing."""
     slices = read_slices(material)
+    subject = Subject.load(material.data, bundle, material.captions, material.split, progress)
     stale = {policy.id for policy in stale_policies(material.policy_set, bundle.lineage)}
     fitted = _without(material.policy_set, stale)
     able = _without(material.policy_set, {policy.id for policy in material.policy_set.policies if policy.head} & stale)
-    subject = Subject.load(material.data, bundle, material.captions, material.split)
-    right = (subject.embeds @ subject.vectors.T).argmax(axis=1) == subject.images.labels
     return Evaluation(
         model=bundle.manifest.name,
         digest=bundle.digest,
@@ -84,14 +85,10 @@ def evaluate(bundle: Bundle, material: Material) -> Evaluation:
         zero_shot=zero_shot(subject),
         paraphrases=paraphrases(subject, material.paraphrases),
         space=measure_space(subject),
-        slices=tuple(
-            SliceFigures(column, value, len(inside), wilson(int(right[inside].sum()), len(inside)))
-            for column, values in slices.items()
-            for value in sorted(set(values))
-            for inside in [[i for i, each in enumerate(values) if each == value]]
-        ),
+        slices=tuple(_slice_figures(subject, slices)),
         robustness={
-            kind: zero_shot(subject, subject.embed(alter(subject.images.pixels, kind))) for kind in ALTERATIONS
+            kind: zero_shot(subject, subject.embed(alter(subject.images.pixels, kind)))
+            for kind in progress.track(ALTERATIONS, "altering images", len(ALTERATIONS))
         },
         term_shifts=tuple(term_shifts(subject, able, material.terms, stale)) if able.policies else (),
         slice_rates=tuple(slice_rates(subject, fitted, dict(slices))) if fitted.policies else (),
@@ -99,14 +96,22 @@ def evaluate(bundle: Bundle, material: Material) -> Evaluation:
     )
 
 
+def _slice_figures(subject: Subject, slices: dict[str, list[str]]) -> Iterator[SliceFigures]:
+    right = (subject.embeds @ subject.vectors.T).argmax(axis=1) == subject.images.labels
+    for column, values in slices.items():
+        for value in sorted(set(values)):
+            inside = [i for i, each in enumerate(values) if each == value]
+            yield SliceFigures(column, value, len(inside), wilson(int(right[inside].sum()), len(inside)))
+
+
 def _without(policy_set: PolicySet, left_out: set[str]) -> PolicySet:
-    """Return the set less some policies and what is beneath them."""
+    """Return the set without some policies and their children."""
     kept = tuple(policy for policy in policy_set.policies if not {policy.id, policy.parent} & left_out)
     return replace(policy_set, policies=kept)
 
 
 def read_slices(material: Material) -> dict[str, list[str]]:
-    """Return the wanted columns of labels.csv, one value an image of the split. Raises `UsageError`."""
+    """Return the columns of the slices, one value for each image of the split. Raises `UsageError`."""
     table = material.data / "labels.csv"
     rows = read_rows(table, material.split, "category")
     if missing := [column for column in material.slices if column not in rows[0]]:

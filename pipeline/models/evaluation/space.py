@@ -1,4 +1,4 @@
-"""The shape of the shared space: retrieval, calibration, and how far apart the two towers lie."""
+"""The shape of the shared space: retrieval, calibration, and the distance between the two towers."""
 
 from dataclasses import dataclass
 
@@ -16,14 +16,14 @@ BINS = 15
 @dataclass(frozen=True, slots=True)
 class Space:
     """
-    Figures of the space itself.
+    Figures of the shared space.
 
     `text_to_image[k]`: the share of categories' texts with an image of theirs among the k nearest; `image_to_text[k]`:
     the share of images whose category's text is among the k nearest.
 
     `calibration_error`: expected calibration error of the softmax over categories, 15 bins of equal width (Guo et al.
-    2017). `anisotropy`: the mean cosine of two different images (Ethayarajh 2019): near 1, all lie in one narrow cone.
-    `modality_gap`: the distance between the mean image and the mean text (Liang et al. 2022).
+    2017). `anisotropy`: the mean cosine of two different images (Ethayarajh 2019): near 1, all embeddings lie in one
+    narrow cone. `modality_gap`: the distance between the mean image and the mean text (Liang et al. 2022).
     """
 
     text_to_image: dict[int, float]
@@ -34,7 +34,7 @@ class Space:
 
 
 def measure_space(subject: Subject) -> Space:
-    """Measure the space on a subject's images and its categories' plain texts."""
+    """Measure the space on a subject's images and the plain names of its categories."""
     labels, embeds, vectors = subject.images.labels, subject.embeds, subject.vectors
     similarities = embeds @ vectors.T
     by_image = np.argsort(-similarities, axis=1)
@@ -58,6 +58,6 @@ def mean_cosine(embeds: NDArray[np.float32]) -> float:
 
 
 def _calibration_error(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """Return how far the confidence in the likeliest category is from how often that is right."""
+    """Return the expected calibration error of the likeliest category."""
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     return expected_calibration_error(reliability(confidence, right, BINS))

@@ -1,4 +1,4 @@
-"""A bundle with the labelled photographs it is measured on, embedded once."""
+"""A bundle with the labelled photographs it is measured on, each embedded once."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,26 +13,30 @@ from pipeline.encode.text_cache import CachedTextEncoder
 from pipeline.evaluation.search.zero_shot import label_vectors
 from pipeline.models.captions import Captions, with_article
 from pipeline.models.dataset import LabelledImages, load_split
+from pipeline.progress import NO_PROGRESS, Progress
 
 BATCH = 32
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What every figure starts from. `labels` of `images` are places in `captions.categories`."""
+    """A bundle's encoder, photographs and captions. `images.labels` are indices into `captions.categories`."""
 
     encoder: LocalEncoder
     images: LabelledImages
     captions: Captions
 
     @classmethod
-    def load(cls, data: Path, bundle: Bundle, captions: Captions, split: str) -> "Subject":
+    def load(
+        cls, data: Path, bundle: Bundle, captions: Captions, split: str, progress: Progress = NO_PROGRESS
+    ) -> "Subject":
         """Read a split and open the bundle's towers. Raises `UsageError` and `RecordFault`."""
-        return cls(LocalEncoder(bundle), load_split(data, split, bundle.pixels, captions.categories), captions)
+        images = load_split(data, split, bundle.pixels, captions.categories, progress)
+        return cls(LocalEncoder(bundle), images, captions)
 
     @cached_property
     def texts(self) -> CachedTextEncoder:
-        """The text tower, asked for every text once: measures share most of theirs."""
+        """The text tower, which encodes each text once: the figures share most of their texts."""
         return CachedTextEncoder(self.encoder)
 
     @cached_property
@@ -42,7 +46,7 @@ class Subject:
 
     @cached_property
     def vectors(self) -> NDArray[np.float32]:
-        """Each category's plain name, averaged over the templates, float32 [categories, D], unit length."""
+        """Vectors of the categories' plain names, averaged over the templates, float32 [categories, D], unit length."""
         captions = self.captions
         return self.text_vectors([captions.names[category][0] for category in captions.categories])
 
@@ -51,7 +55,7 @@ class Subject:
         return np.concatenate([self.encoder.encode_images(pixels[i : i + BATCH]) for i in range(0, len(pixels), BATCH)])
 
     def text_vectors(self, names: list[str]) -> NDArray[np.float32]:
-        """Return a name's vector, averaged over the caption table's templates, float32 [names, D], unit length."""
+        """Return vectors of names, averaged over the caption table's templates, float32 [names, D], unit length."""
         return label_vectors(
             names,
             [*self.captions.templates],

@@ -1,4 +1,4 @@
-"""Sentences as classifiers: which category, and each category as a policy of its own."""
+"""Zero-shot figures: texts as classifiers of categories, and each category as a policy of its own."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,10 @@ TOP = 5
 @dataclass(frozen=True, slots=True)
 class Figures:
     """
-    `mean_ap`: the mean over categories of the average precision of their own text's cosine, one policy each.
+    Zero-shot figures of one split.
 
-    `categories`: each with its average precision, worst first.
+    `mean_ap`: the mean over categories of the average precision of the cosine to the category's own text. `categories`:
+    each category with its average precision, worst first.
     """
 
     images: int
@@ -38,7 +39,7 @@ def measure(data: Path, bundle: Bundle, captions: Captions, split: str) -> Figur
 
 
 def zero_shot(subject: Subject, embeds: NDArray[np.float32] | None = None) -> Figures:
-    """Return the figures of a subject, or of its images in another form: their `embeds`, float32 [N, D]."""
+    """Return the figures of a subject, or of its altered images with the embeddings `embeds`, float32 [N, D]."""
     labels, categories = subject.images.labels, subject.captions.categories
     similarities = (subject.embeds if embeds is None else embeds) @ subject.vectors.T
     own = similarities[np.arange(len(labels)), labels]
@@ -60,9 +61,9 @@ def zero_shot(subject: Subject, embeds: NDArray[np.float32] | None = None) -> Fi
 
 def paraphrases(subject: Subject, texts: dict[str, tuple[str, ...]]) -> dict[str, float]:
     """
-    Return the average precision of each text for its category's images; `texts` are by category.
+    Return the average precision of each text for the images of its category; `texts` are by category.
 
-    Raises `UsageError` for a category that the captions do not have.
+    Raises `UsageError` for a category that is missing in the caption table.
     """
     if unknown := texts.keys() - subject.captions.names.keys():
         raise UsageError(f"paraphrases of {', '.join(sorted(unknown))}, which the caption table does not have")
@@ -70,9 +71,9 @@ def paraphrases(subject: Subject, texts: dict[str, tuple[str, ...]]) -> dict[str
     if not pairs:
         return {}
     similarities = subject.embeds @ subject.text_vectors([text for _, text in pairs]).T
-    place = {category: i for i, category in enumerate(subject.captions.categories)}
+    index = {category: i for i, category in enumerate(subject.captions.categories)}
     measured = {
-        text: average_precision(similarities[:, i], subject.images.labels == place[category])
+        text: average_precision(similarities[:, i], subject.images.labels == index[category])
         for i, (category, text) in enumerate(pairs)
     }
     return {text: value for text, value in measured.items() if not np.isnan(value)}

@@ -1,4 +1,4 @@
-"""An imported bundle against `transformers` itself, from the same files and texts."""
+"""Comparison of an imported bundle with `transformers`, on the same files and texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +16,9 @@ from pipeline.events.images import ImageLimits
 from pipeline.ingest.decode import decode, rgb
 from pipeline.models.cosines import cosines
 from pipeline.models.importing.source import Source
+from pipeline.progress import NO_PROGRESS, Progress
 
-# What people write, and what a tokenizer written anew gets wrong first.
+# Texts as people write them, and texts that a rewritten tokenizer gets wrong first.
 PROBES = (
     "a photo of a revolver",
     "A Photo, of TWO   Dogs!?",
@@ -34,7 +35,7 @@ PROBES = (
 
 @dataclass(frozen=True, slots=True)
 class ImportParity:
-    """The least cosine between our embeddings and the source's own, and texts whose tokens differ."""
+    """Minimum cosines between the bundle's and the source's embeddings, and texts whose tokens differ."""
 
     images: int
     image_cosine_min: float
@@ -43,26 +44,28 @@ class ImportParity:
     other_tokens: tuple[str, ...]
 
     def refusals(self, cosine: float) -> list[str]:
-        """Return why the bundle must not be used; empty when it may."""
+        """Return the reasons not to use the bundle; empty when there are none."""
         found = [f"{len(self.other_tokens)} texts become other tokens: {self.other_tokens[:3]!r}"] * bool(
             self.other_tokens
         )
-        for what, least in (("image", self.image_cosine_min), ("text", self.text_cosine_min)):
-            if not least >= cosine:  # written so that what is not a number is refused too
-                found.append(f"the least {what} cosine is {least:.6f}, {cosine} is required")
+        for tower, minimum in (("image", self.image_cosine_min), ("text", self.text_cosine_min)):
+            if not minimum >= cosine:  # in this form NaN is refused too
+                found.append(f"the least {tower} cosine is {minimum:.6f}, {cosine} is required")
         return found
 
 
-def check_import(source: Source, bundle: Bundle, files: Sequence[Path], texts: Sequence[str]) -> ImportParity:
+def check_import(
+    source: Source, bundle: Bundle, files: Sequence[Path], texts: Sequence[str], progress: Progress = NO_PROGRESS
+) -> ImportParity:
     """
-    Encode `files` and `texts` with both, each through its own decoder, resizing and tokenizer.
+    Encode `files` and `texts` with both, each with its own resizing and tokenizer.
 
     Raises `RecordFault` for a file that cannot be read.
     """
     encoder = LocalEncoder(bundle)
     images = [
         cosines(encoder.encode_images(decode(data, bundle.pixels, ImageLimits()).pixels[None]), _embed(source, data))
-        for data in (file.read_bytes() for file in files)
+        for data in (file.read_bytes() for file in progress.track(files, "comparing", len(files)))
     ]
     theirs = _token_ids(source, texts)
     differ = (TextTokenizer(bundle)(texts) != theirs["input_ids"].numpy()).any(axis=1)

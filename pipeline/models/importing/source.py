@@ -1,4 +1,4 @@
-"""A dual encoder as `transformers` loads it, and what its own configuration says about its use."""
+"""A dual encoder as `transformers` loads it, with the facts that its configuration states."""
 
 import json
 from dataclasses import dataclass
@@ -19,11 +19,12 @@ from transformers import (
 from pipeline.bounded import brief, read_regular, why
 from pipeline.errors import UsageError
 from pipeline.events.images import PixelSpec, Resample
+from pipeline.models.quiet import quiet_libraries
 
 SUPPORTED = "CLIP, SigLIP and SigLIP 2 of one fixed resolution"
 
 MOST_NAMED = 3
-# Where a model's folder may ask for code of its own to be run.
+# Files in which a model's folder may ask for its own code to be run.
 _CONFIGURATIONS = ("config.json", "preprocessor_config.json", "processor_config.json", "tokenizer_config.json")
 _MOST_CONFIGURATION_BYTES = 64 << 20
 _NO_CODE = "it asks for code of its own to be run; Watchword runs no code of models"
@@ -33,7 +34,7 @@ _RESAMPLE: dict[int, Resample] = {1: "lanczos", 2: "bilinear", 3: "bicubic"}
 
 @dataclass(frozen=True)
 class Normalisation:
-    """What is done to a channel's bytes: `(byte * scale - mean) / std`."""
+    """The normalisation of a channel's bytes: `(byte * scale - mean) / std`."""
 
     scale: float
     mean: tuple[float, ...]
@@ -42,7 +43,7 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class Source:
-    """A model with its own processor's two halves. `pixels` and `normalisation` say the same as `image_processor`."""
+    """A model with its image processor and tokenizer. `pixels` and `normalisation` are read from `image_processor`."""
 
     name: str
     model: PreTrainedModel
@@ -53,39 +54,32 @@ class Source:
 
     @property
     def context(self) -> int:
-        """How many tokens the text tower reads."""
+        """Number of tokens that the text tower reads."""
         return int(self.model.config.text_config.max_position_embeddings)
 
     @property
     def masks_padding(self) -> bool:
-        """Whether padding is hidden from the text tower: its tokenizer makes a mask, and attention goes both ways."""
+        """True when padding is masked: the tokenizer makes a mask, and attention is bidirectional."""
         return not isinstance(self.model, CLIPModel) and "attention_mask" in self.tokenizer.model_input_names
 
     @property
     def logit_scale(self) -> float:
-        """What similarities were multiplied by in training."""
+        """The factor of similarities in training."""
         return float(self.model.logit_scale.detach().exp())
 
     @property
     def logit_bias(self) -> float | None:
-        """What was added to them; None for a softmax loss, which has none."""
+        """The bias added to them in training; None for a softmax loss, which has none."""
         bias = getattr(self.model, "logit_bias", None)
         return None if bias is None else float(bias.detach())
 
 
 def load_source(name: str, revision: str | None = None) -> Source:
-    """
-    Load a model by hub id or folder, in float32. Raises `UsageError` for what is not there or not supported.
-    """
-    is_folder = Path(name).exists()
-    if not is_folder and (name.startswith((".", "/")) or name.count("/") > 1):
-        raise UsageError(f"`{name}`: not found")
-    if is_folder and revision:
-        raise UsageError(f"`--revision {revision}` is of a hub id; `{name}` is a folder")
-    if is_folder:
-        _require_no_code(Path(name))
-    model, loading, image_processor, tokenizer = _loaded(name, {} if is_folder else {"revision": revision})
-    # `transformers` fills what is missing with random numbers, and a comparison with itself finds nothing wrong.
+    """Load a model by hub id or folder, in float32. Raises `UsageError` when it is missing or not supported."""
+    options = _options(name, revision)
+    with quiet_libraries():
+        model, loading, image_processor, tokenizer = _loaded(name, options)
+    # `transformers` fills missing weights with random numbers, which a comparison with itself cannot notice.
     if missing := sorted(loading["missing_keys"]):
         raise UsageError(
             f"`{name}`: its files lack {len(missing)} of the model's weights, {', '.join(missing[:MOST_NAMED])} "
@@ -93,10 +87,7 @@ def load_source(name: str, revision: str | None = None) -> Source:
         )
     if not isinstance(model, CLIPModel | SiglipModel):
         raise UsageError(f"`{name}` is a {type(model).__name__}; what can be imported is {SUPPORTED}")
-    try:
-        pixels, normalisation = _pixels(name, image_processor), _normalisation(image_processor)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"`{name}`: its image processor does not say how it resizes: {brief(error)}") from error
+    pixels, normalisation = _preprocessing(name, image_processor)
     if pixels.size != model.config.vision_config.image_size:
         raise UsageError(
             f"`{name}`: its processor makes {pixels.size} pixels, its image tower takes "
@@ -105,15 +96,27 @@ def load_source(name: str, revision: str | None = None) -> Source:
     return Source(name, model.eval(), image_processor, tokenizer, pixels, normalisation)
 
 
+def _options(name: str, revision: str | None) -> dict[str, Any]:
+    """Return the loading options of a folder or a hub id. Raises `UsageError` for a path that is missing."""
+    # Otherwise `transformers` asks on standard input whether to run a model's code.
+    options: dict[str, Any] = {"trust_remote_code": False}
+    if Path(name).exists():
+        if revision:
+            raise UsageError(f"`--revision {revision}` is of a hub id; `{name}` is a folder")
+        _require_no_code(Path(name))
+        return options
+    if name.startswith((".", "/")) or name.count("/") > 1:
+        raise UsageError(f"`{name}`: not found")
+    return {**options, "revision": revision}
+
+
 def _loaded(name: str, options: dict[str, Any]) -> tuple[Any, dict[str, Any], Any, Any]:
-    """Return the model, what was found while it was loaded, the image processor and the tokenizer."""
-    # Unless it is told not to, `transformers` asks on standard input whether to run a model's code.
-    options = {**options, "trust_remote_code": False}
+    """Return the model, its loading information, the image processor and the tokenizer."""
     try:
         model, loading = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True, **options)
         image_processor = AutoImageProcessor.from_pretrained(name, **options)
         tokenizer = AutoTokenizer.from_pretrained(name, **options)
-    except Exception as error:  # a model's files are someone else's, and may be anything
+    except Exception as error:  # the files are a stranger's and may hold anything
         reason = _NO_CODE if "trust_remote_code" in str(error) else brief(error, 500)
         raise UsageError(f"`{name}` cannot be loaded: {reason}") from error
     return model, loading, image_processor, tokenizer
@@ -131,6 +134,13 @@ def _require_no_code(folder: Path) -> None:
             raise UsageError(f"`{file}` is no JSON: {brief(error)}") from error
         if isinstance(said, dict) and said.get("auto_map"):
             raise UsageError(f"`{file}`: {_NO_CODE}")
+
+
+def _preprocessing(name: str, image_processor: Any) -> tuple[PixelSpec, Normalisation]:
+    try:
+        return _pixels(name, image_processor), _normalisation(image_processor)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"`{name}`: its image processor does not say how it resizes: {brief(error)}") from error
 
 
 def _pixels(name: str, processor: Any) -> PixelSpec:

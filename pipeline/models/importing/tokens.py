@@ -1,4 +1,4 @@
-"""A source's tokenizer as one file that the `tokenizers` library runs alone."""
+"""Conversion of a source's tokenizer to one file for the `tokenizers` library."""
 
 import string
 from typing import Any
@@ -12,7 +12,7 @@ from pipeline.models.importing.source import Source
 
 
 def worker_tokenizer(source: Source) -> Tokenizer:
-    """Return the source's tokenizer, cutting and padding to the context as the source's own does."""
+    """Return the source's tokenizer, truncating and padding to the context as the source's own does."""
     ours = _own(source)
     tokenizer = source.tokenizer
     if tokenizer.pad_token_id is None:
@@ -32,7 +32,7 @@ def _own(source: Source) -> Tokenizer:
     if isinstance(tokenizer, SiglipTokenizer):
         return _from_sentence_pieces(tokenizer)
     if tokenizer.is_fast:
-        # By way of its text: the object itself is the source's own, and its padding is about to be set.
+        # A copy, since the padding of this one will be changed.
         return Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     raise UsageError(f"`{source.name}`: a {type(tokenizer).__name__} has no form that `tokenizers` can run")
 
@@ -41,7 +41,7 @@ def _from_sentence_pieces(tokenizer: SiglipTokenizer) -> Tokenizer:
     """
     Convert SigLIP's tokenizer, which changes the text in Python before SentencePiece sees it.
 
-    Text is put in lower case, punctuation removed, white space joined and cut at both ends (`canonicalize_text`).
+    It lower-cases the text, removes punctuation, joins white space and strips it at both ends (`canonicalize_text`).
     """
     ours: Tokenizer = _SiglipConverter(tokenizer).converted()
     punctuation = Regex("[" + "".join(f"\\{mark}" for mark in string.punctuation) + "]")

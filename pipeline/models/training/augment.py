@@ -1,4 +1,4 @@
-"""Batched augmentation: one affine warp, colour jitter, erasing and mixing, each drawn per image."""
+"""Batched augmentation: an affine warp, colour jitter, erasing and mixing, drawn for each image."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How strongly to augment. Ranges are drawn uniformly, areas as a share of the image."""
+    """The strength of augmentation. Values are drawn uniformly from ranges; areas are shares of the image."""
 
     smallest_area: float = 0.3
     aspect: float = 1.4
@@ -42,7 +42,7 @@ def warp(images: Tensor, size: int, how: Augmentation, generator: torch.Generato
 
 
 def jitter_colour(images: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
-    """Change brightness, contrast and saturation, and now and then drop the colour: float [N, 3, S, S], 0 to 1."""
+    """Change brightness, contrast and saturation, sometimes to grey: float [N, 3, S, S], 0 to 1."""
     n = images.shape[0]
 
     def factor() -> Tensor:
@@ -57,7 +57,7 @@ def jitter_colour(images: Tensor, how: Augmentation, generator: torch.Generator)
 
 
 def erase(images: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
-    """Grey out one rectangle of some images (Zhong et al. 2020): float [N, 3, S, S]."""
+    """Fill one rectangle of some images with grey (Zhong et al. 2020): float [N, 3, S, S]."""
     n, _, size, _ = images.shape
     inside = _rectangles(n, size, torch.sqrt(_uniform(n, 0.04, 0.25, generator)), generator)
     chosen = (_uniform(n, 0, 1, generator) < how.erase_probability).view(n, 1, 1, 1)
@@ -66,9 +66,9 @@ def erase(images: Tensor, how: Augmentation, generator: torch.Generator) -> Tens
 
 def mix(images: Tensor, matches: Tensor, how: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """
-    Blend (mixup, Zhang et al. 2018) or paste (cutmix, Yun et al. 2019) each image with its neighbour, or neither.
+    Blend each image with its neighbour (mixup, Zhang et al. 2018), paste a part (cutmix, Yun et al. 2019), or neither.
 
-    `images`: float [N, 3, S, S]; `matches`: float [N, C]. Returns both, mixed alike.
+    `images`: float [N, 3, S, S]; `matches`: float [N, C]. Returns both, mixed in the same ratio.
     """
     draw = float(torch.rand((), generator=generator))
     if draw > how.mix_probability:
@@ -89,7 +89,7 @@ def _blend(matches: Tensor, other: Tensor, share: Tensor) -> Tensor:
 
 
 def _rectangles(n: int, size: int, side: Tensor, generator: torch.Generator) -> Tensor:
-    """Return bool [N, 1, S, S], true inside a square of relative `side` at a random place."""
+    """Return bool [N, 1, S, S], true inside a square of relative `side` at a random position."""
     steps = torch.linspace(0, 1, size)
     left, top = (_uniform(n, 0, 1, generator) * (1 - side) for _ in range(2))
     across = (steps >= left.unsqueeze(1)) & (steps < (left + side).unsqueeze(1))

@@ -1,29 +1,30 @@
-"""Train, export and measure in one go: how a bundled model is made."""
+"""Training of a bundle: train, export, compact and measure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
 from tokenizers import Tokenizer
 
-from pipeline.encode.bundle import Bundle
+from pipeline.encode.bundle import Bundle, Manifest
 from pipeline.evaluation.datasets.labels_csv import read_labels
 from pipeline.models.captions import Captions
 from pipeline.models.compact import compact_bundle
 from pipeline.models.training.card import Held, TextSource, card, pairs_card
-from pipeline.models.training.common import take_out_common
 from pipeline.models.training.distil import distil_text_tower
 from pipeline.models.training.dual_encoder import DualEncoder
 from pipeline.models.training.export import export_bundle
 from pipeline.models.training.joint import train_towers
 from pipeline.models.training.locked import tune_image_tower
 from pipeline.models.training.pairs import train_pairs
+from pipeline.models.training.ranks import leads
 from pipeline.models.training.recipe import ImageRecipe, Schedule, TextRecipe
+from pipeline.models.training.remove_common_direction import remove_common_direction
 from pipeline.models.training.sentence_space import SentenceSpace
 from pipeline.models.training.teacher import SentenceEncoder, installed_teacher
-from pipeline.models.training.train import leads
 from pipeline.models.training.wordnet import installed_entries
 from pipeline.models.whole_folder import whole_folder
+from pipeline.progress import Progress
 
 CARD = "CARD.md"
 MEASURED = ("val", "test")
@@ -31,7 +32,7 @@ MEASURED = ("val", "test")
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs that make a bundle. `text` is not used when both towers learn from captions."""
+    """The runs that make a bundle. `text` is used for the source `sentences` alone."""
 
     source: TextSource
     image: ImageRecipe
@@ -39,11 +40,11 @@ class Plan:
 
     @property
     def minutes(self) -> float:
-        """How long all runs take together."""
+        """Minutes of all runs together."""
         return self.image.schedule.minutes + (self.text.schedule.minutes if self.source == "sentences" else 0)
 
     def within(self, minutes: float, ranks: int) -> "Plan":
-        """Return the plan with every run's time changed in the same ratio."""
+        """Return the plan with the minutes of its runs scaled to a total of `minutes`."""
         ratio = minutes / self.minutes
 
         def fit(schedule: Schedule) -> Schedule:
@@ -53,7 +54,7 @@ class Plan:
         return replace(self, image=image, text=replace(self.text, schedule=fit(self.text.schedule)))
 
     def batched(self, batch: int | None, micro_batch: int) -> "Plan":
-        """Return the plan with the image run's batch a rank, and how many of it are computed at once."""
+        """Return the plan with another batch of the image run for each rank, and its size of a micro-batch."""
         schedule = replace(self.image.schedule, batch=batch or self.image.schedule.batch, micro_batch=micro_batch)
         return replace(self, image=replace(self.image, schedule=schedule))
 
@@ -68,59 +69,82 @@ BUNDLED: dict[TextSource, Plan] = {
 }
 
 
+@dataclass(frozen=True)
+class TrainingData:
+    """The folder of photographs, the captions of their categories, and the folder of the runs' states."""
+
+    photographs: Path
+    captions: Captions
+    runs: Path
+
+
+@dataclass(frozen=True)
+class TrainedBundle:
+    """A trained bundle. `figures` are by split; there are none of pairs, which have no categories."""
+
+    manifest: Manifest
+    figures: Mapping[str, Held]
+
+
 def train_bundle(
-    data: Path, captions: Captions, folder: Path, run: Path, *, name: str, plan: Plan, resume: bool = False
-) -> None:
+    data: TrainingData, folder: Path, *, name: str, plan: Plan, resume: bool, progress: Progress
+) -> TrainedBundle | None:
     """
-    Train on `data` as planned, write the bundle with its card, and say how good it is.
+    Train as planned and write the bundle with its card to `folder`.
 
-    Raises `UsageError` before anything is trained when a split that is needed is missing.
+    Returns None on a rank that does not lead. Raises `UsageError`, before the training, when a split is missing.
     """
-    if plan.source == "pairs":
-        model, tokenizer = train_pairs(data, plan.image, run / "pairs", resume=resume)
-    else:
-        for split in ("train", *MEASURED):
-            read_labels(data / "labels.csv", split)
-        make = _from_sentences if plan.source == "sentences" else _from_captions
-        model, tokenizer = make(data, captions, run, plan, resume=resume)
+    model, tokenizer = _train(data, plan, resume=resume, progress=progress)
     if not leads():
-        return
-    with whole_folder(folder) as made:
-        _write(model, tokenizer, made, data, captions, name=name, plan=plan)
+        return None
+    with whole_folder(folder) as new:
+        with progress.working("exporting both towers"):
+            export_bundle(model, tokenizer, new, name=name, image_size=plan.image.image_size)
+            manifest = compact_bundle(new)
+        figures = {} if plan.source == "pairs" else _measure(data, Bundle.load(new), progress)
+        (new / CARD).write_text(_card(manifest, data, figures, plan))
+    return TrainedBundle(manifest, figures)
 
 
-def _write(
-    model: DualEncoder, tokenizer: Tokenizer, folder: Path, data: Path, captions: Captions, *, name: str, plan: Plan
-) -> None:
-    export_bundle(model, tokenizer, folder, name=name, image_size=plan.image.image_size)
-    manifest = compact_bundle(folder)
-    bundle = Bundle.load(folder)
+def _train(data: TrainingData, plan: Plan, *, resume: bool, progress: Progress) -> tuple[DualEncoder, Tokenizer]:
+    if plan.source == "pairs":
+        return train_pairs(data.photographs, plan.image, data.runs / "pairs", resume=resume, progress=progress)
+    for split in ("train", *MEASURED):
+        read_labels(data.photographs / "labels.csv", split)
+    if plan.source == "sentences":
+        return _train_from_sentences(data, plan, resume=resume, progress=progress)
+    return train_towers(
+        data.photographs, data.captions, plan.image, data.runs / "towers", resume=resume, progress=progress
+    )
+
+
+def _train_from_sentences(
+    data: TrainingData, plan: Plan, *, resume: bool, progress: Progress
+) -> tuple[DualEncoder, Tokenizer]:
+    captions, entries = data.captions, installed_entries()
+    teacher = SentenceEncoder(installed_teacher(), progress)
+    space = SentenceSpace.fit(teacher, entries, captions, plan.image.dimension)
+    text, tokenizer = distil_text_tower(
+        space, entries, captions, plan.text, data.runs / "text", resume=resume, progress=progress
+    )
+    image, log_scale = tune_image_tower(
+        data.photographs, captions, space, plan.image, data.runs / "image", resume=resume, progress=progress
+    )
+    model = DualEncoder(image, text)
+    model.log_scale.data.fill_(log_scale)
+    plain = [text for each in captions.categories for text in captions.plain(each)]
+    remove_common_direction(model, space.embed(plain))
+    return model.eval(), tokenizer
+
+
+def _measure(data: TrainingData, bundle: Bundle, progress: Progress) -> dict[str, Held]:
+    return {split: Held.measure(data.photographs, bundle, data.captions, split, progress) for split in MEASURED}
+
+
+def _card(manifest: Manifest, data: TrainingData, figures: Mapping[str, Held], plan: Plan) -> str:
+    if plan.source == "pairs":
+        return pairs_card(manifest, {"image": plan.image})
     runs: dict[str, ImageRecipe | TextRecipe] = {"image": plan.image}
     if plan.source == "sentences":
         runs = {"text": plan.text, **runs}
-    if plan.source == "pairs":
-        (folder / CARD).write_text(pairs_card(manifest, runs))
-        return
-    held = {split: Held.measure(data, bundle, captions, split) for split in MEASURED}
-    (folder / CARD).write_text(card(manifest, captions, held, plan.source, runs, data=data))
-    for split, each in held.items():
-        Console(stderr=True).print(f"{split}: {each.line()}")
-
-
-def _from_captions(
-    data: Path, captions: Captions, run: Path, plan: Plan, *, resume: bool
-) -> tuple[DualEncoder, Tokenizer]:
-    return train_towers(data, captions, plan.image, run / "towers", resume=resume)
-
-
-def _from_sentences(
-    data: Path, captions: Captions, run: Path, plan: Plan, *, resume: bool
-) -> tuple[DualEncoder, Tokenizer]:
-    entries = installed_entries()
-    space = SentenceSpace.fit(SentenceEncoder(installed_teacher()), entries, captions, plan.image.dimension)
-    text, tokenizer = distil_text_tower(space, entries, captions, plan.text, run / "text", resume=resume)
-    image, log_scale = tune_image_tower(data, captions, space, plan.image, run / "image", resume=resume)
-    model = DualEncoder(image, text)
-    model.log_scale.data.fill_(log_scale)
-    take_out_common(model, space.embed([text for each in captions.categories for text in captions.plain(each)]))
-    return model.eval(), tokenizer
+    return card(manifest, data.captions, figures, plan.source, runs, data=data.photographs)

@@ -1,4 +1,4 @@
-"""The card of a bundle made here: what it is, what it was measured to do, and what it cannot."""
+"""The card of a bundle trained here: its origin, its figures and its limits."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -6,18 +6,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from ruamel.yaml import YAML
 
 from pipeline.encode.bundle import Bundle, Manifest
 from pipeline.models.captions import BUNDLED_PARAPHRASES, BUNDLED_TABLE, Captions
 from pipeline.models.evaluation.subject import Subject
 from pipeline.models.evaluation.zero_shot import Figures, paraphrases, zero_shot
+from pipeline.models.text_tables import read_table, texts_by_key
 from pipeline.models.training.recipe import ImageRecipe, TextRecipe
+from pipeline.progress import NO_PROGRESS, Progress
 
-# What the text tower learns from: captions alone, a sentence encoder as well, or captions of each image's own.
+# The source of the text tower: the caption table, a sentence encoder, or the captions of each image.
 TextSource = Literal["captions", "sentences", "pairs"]
 
-# What is known of the data the bundled model is trained on; of other data only those who train on it know.
+# Facts about the data of the bundled model. Facts about other data are known only to the people who train on it.
 _BUNDLED_DATA = """Caltech-101, Li, Andreetto, Ranzato and Perona (2022), CaltechDATA record mzrjq-6wc02, CC BY 4.0.
 An excerpt of 99 categories, without the two face categories and the background category."""
 _BUNDLED_PURPOSE = """It is here so that the pipeline
@@ -30,17 +31,19 @@ _OTHER_LIMITS = "Say here what its photographs leave out, and whether people are
 
 @dataclass(frozen=True)
 class Held:
-    """What was measured on one split. `reworded` is the average precision of each paraphrase."""
+    """The figures of one split. `reworded` is the average precision of each paraphrase."""
 
     figures: Figures
     reworded: dict[str, float]
 
     @classmethod
-    def measure(cls, data: Path, bundle: Bundle, captions: Captions, split: str) -> "Held":
-        """Measure a bundle as shipped; paraphrases are those of categories that the table has."""
-        subject = Subject.load(data, bundle, captions, split)
-        texts = YAML(typ="safe").load(BUNDLED_PARAPHRASES)
-        known = {category: tuple(found) for category, found in texts.items() if category in captions.names}
+    def measure(
+        cls, data: Path, bundle: Bundle, captions: Captions, split: str, progress: Progress = NO_PROGRESS
+    ) -> "Held":
+        """Measure a bundle on one split, with the shipped paraphrases of the categories in `captions`."""
+        subject = Subject.load(data, bundle, captions, split, progress)
+        texts = texts_by_key(BUNDLED_PARAPHRASES, read_table(BUNDLED_PARAPHRASES))
+        known = {category: found for category, found in texts.items() if category in captions.names}
         return cls(zero_shot(subject), paraphrases(subject, known) if known else {})
 
     @property
@@ -49,7 +52,7 @@ class Held:
         return float(np.mean(list(self.reworded.values()))) if self.reworded else float("nan")
 
     def line(self) -> str:
-        """Return the figures in a line."""
+        """Return the figures on one line."""
         figures = self.figures
         return (
             f"top-1 {figures.top1:.3f}, mean average precision {figures.mean_ap:.3f}, "
@@ -90,42 +93,23 @@ def card(
     """
     Return the card of a bundle trained on photographs of categories in the folder `data`, measured on several splits.
 
-    Of data other than the bundled model's it says nothing that it cannot know.
+    For data other than the bundled model's, the card asks its author for the facts that this code cannot know.
     """
-    rows = "\n".join(_row(split, each) for split, each in held.items())
-    count, last = len(captions.categories), list(held)[-1]
     bundled = captions == Captions.load(BUNDLED_TABLE)
-    reworded = "; paraphrases\nshare no content word with any training caption" if bundled else ""
-    purpose = f" {_BUNDLED_PURPOSE}" if bundled else ""
-    notice = _BUNDLED_DATA if bundled else _OTHER_DATA.format(data=data)
     return f"""# {manifest.name}
 
-A small CLIP: an image tower (SE-ResNet, {manifest.image_size} px) and a text tower (transformer),
-{_ORIGINS[source]},
-so that photographs and sentences share one space of {manifest.dimension} dimensions.{purpose}
+{_introduction(manifest, source, bundled=bundled)}
 
-## Figures, as shipped
-
-| split | images | zero-shot top-1 ({count} categories) | mean average precision | on paraphrases |
-| --- | --- | --- | --- | --- |
-{rows}
-
-Average precision is that of each category's plain name as a text policy, over all images of the split, in the
-templates of its captions{reworded}. Nothing was trained, tuned or chosen on `test`.
-
-## Categories, worst first
-
-Average precision on `{last}`:
-{_categories(held[last].figures)}.
+{_figures(captions, held, bundled=bundled)}
 
 ## Data
 
-{notice} Trained on the split `train`, with captions made from
+{_BUNDLED_DATA if bundled else _OTHER_DATA.format(data=data)} Trained on the split `train`, with captions made from
 names, synonyms and groups of the categories in {len(captions.templates)} templates.
 {_PHRASES[source]}
 ## What it cannot do
 
-{_LIMITS[source].format(count=count)} {_BUNDLED_LIMITS if bundled else _OTHER_LIMITS}
+{_LIMITS[source].format(count=len(captions.categories))} {_BUNDLED_LIMITS if bundled else _OTHER_LIMITS}
 
 ## Made by
 
@@ -136,7 +120,7 @@ names, synonyms and groups of the categories in {len(captions.templates)} templa
 
 
 def pairs_card(manifest: Manifest, runs: Mapping[str, ImageRecipe | TextRecipe]) -> str:
-    """Return the card of a bundle trained on images and captions of their own, of which nothing was measured."""
+    """Return the card of a bundle trained on pairs of images and captions, which has no figures."""
     return f"""# {manifest.name}
 
 Both towers trained together from scratch, on images and captions of their own, by the symmetric contrastive loss
@@ -150,6 +134,32 @@ Both towers trained together from scratch, on images and captions of their own, 
 """
 
 
+def _introduction(manifest: Manifest, source: TextSource, *, bundled: bool) -> str:
+    purpose = f" {_BUNDLED_PURPOSE}" if bundled else ""
+    return f"""A small CLIP: an image tower (SE-ResNet, {manifest.image_size} px) and a text tower (transformer),
+{_ORIGINS[source]},
+so that photographs and sentences share one space of {manifest.dimension} dimensions.{purpose}"""
+
+
+def _figures(captions: Captions, held: Mapping[str, Held], *, bundled: bool) -> str:
+    rows = "\n".join(_row(split, each) for split, each in held.items())
+    count, last = len(captions.categories), list(held)[-1]
+    reworded = "; paraphrases\nshare no content word with any training caption" if bundled else ""
+    return f"""## Figures, as shipped
+
+| split | images | zero-shot top-1 ({count} categories) | mean average precision | on paraphrases |
+| --- | --- | --- | --- | --- |
+{rows}
+
+Average precision is that of each category's plain name as a text policy, over all images of the split, in the
+templates of its captions{reworded}. Nothing was trained, tuned or chosen on `test`.
+
+## Categories, worst first
+
+Average precision on `{last}`:
+{_categories(held[last].figures)}."""
+
+
 def _row(split: str, held: Held) -> str:
     figures = held.figures
     reworded = f"{held.reworded_ap:.3f} ({len(held.reworded)} texts)"
@@ -157,7 +167,7 @@ def _row(split: str, held: Held) -> str:
 
 
 def _categories(figures: Figures) -> str:
-    """Return lines of at most a page's width."""
+    """Return the categories with their average precision, in lines of at most a page's width."""
     lines, line = [], ""
     for category, value in figures.categories:
         found = f"{category} {value:.2f}"

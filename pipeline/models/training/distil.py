@@ -1,4 +1,4 @@
-"""Distilling a small text tower from a sentence encoder: for every phrase, the direction the encoder gives it."""
+"""Distillation of a small text tower from a sentence encoder: for every phrase, the encoder's direction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,12 +22,13 @@ from pipeline.models.training.sentence_space import SentenceSpace
 from pipeline.models.training.sentence_tower import SentenceTower, cut_tower
 from pipeline.models.training.train import Job, Rank, train
 from pipeline.models.training.vocabulary import common_tokens, with_tokens
+from pipeline.progress import NO_PROGRESS, Progress
 
 HELD_OUT = 0.05
-# Enough to see how a run goes; every one of them is asked again at each report.
+# Enough to follow a run; all of them are embedded again at each report.
 MOST_HELD_OUT = 2000
 WATCH_BATCH = 256
-# Beside a run's state: what it learns from, so that a run that goes on need not ask the encoder again.
+# Beside a run's state: its phrases, so that a resumed run need not ask the encoder again.
 PHRASES = "phrases.npz"
 
 
@@ -43,7 +44,7 @@ class Phrases:
         return Phrases(self.input_ids[start:stop], self.vectors[start:stop])
 
     def save(self, path: Path, learns: str) -> None:
-        """Write the phrases, and what run they are of, to a file that is whole or not there."""
+        """Write the phrases and the fingerprint of their run. The file is complete or absent."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=path.parent, delete=False) as fresh:
             np.savez(fresh, input_ids=self.input_ids, vectors=self.vectors, learns=np.array(learns))
@@ -58,13 +59,10 @@ def distil_text_tower(
     out: Path,
     *,
     resume: bool = False,
+    progress: Progress = NO_PROGRESS,
 ) -> tuple[SentenceTower, Tokenizer]:
-    """Train a tower cut from the encoder towards its vectors; return it, averaged, with its tokenizer."""
-    kept = common_tokens(space.teacher.tokenizer, recipe.vocabulary)
-    tower = cut_tower(space, kept, layers=recipe.layers, embedding=recipe.embedding, context=recipe.context)
-    tokenizer = with_tokens(space.teacher.tokenizer, kept)
-    tokenizer.enable_truncation(recipe.context)
-    tokenizer.enable_padding(length=recipe.context)
+    """Cut a tower from the encoder and train it towards the encoder's vectors; return it, averaged, and a tokenizer."""
+    tower, tokenizer = _cut(space, recipe)
     learns = fingerprint(recipe, space.origin, entries, captions.every())
     known = _known(out / PHRASES, learns) if resume else None
     if known is None:
@@ -79,10 +77,19 @@ def distil_text_tower(
         out,
         learns,
     )
-    average = train(job, resume=resume)
+    average = train(job, resume=resume, progress=progress)
     distilled = DistilObjective(tower)
     distilled.load_state_dict(average)
     return tower.eval(), tokenizer
+
+
+def _cut(space: SentenceSpace, recipe: TextRecipe) -> tuple[SentenceTower, Tokenizer]:
+    kept = common_tokens(space.teacher.tokenizer, recipe.vocabulary)
+    tower = cut_tower(space, kept, layers=recipe.layers, embedding=recipe.embedding, context=recipe.context)
+    tokenizer = with_tokens(space.teacher.tokenizer, kept)
+    tokenizer.enable_truncation(recipe.context)
+    tokenizer.enable_padding(length=recipe.context)
+    return tower, tokenizer
 
 
 class DistilObjective(Learner):
@@ -107,17 +114,17 @@ class PhraseBatches:
         self._input_ids, self._vectors = phrases.input_ids[order], phrases.vectors[order]
         self._random, self._batch = np.random.default_rng(rank.seed), batch
 
-    def draw(self, progress: float) -> tuple[Tensor, ...]:  # noqa: ARG002 -- what is drawn does not change with it
+    def draw(self, progress: float) -> tuple[Tensor, ...]:  # noqa: ARG002 -- the protocol's
         """Return int64 [N, L] and float32 [N, D]."""
         start = int(self._random.integers(0, max(1, len(self._input_ids) - 4 * self._batch)))
-        places = start + self._random.permutation(min(4 * self._batch, len(self._input_ids) - start))[: self._batch]
-        input_ids = self._input_ids[places]
+        chosen = start + self._random.permutation(min(4 * self._batch, len(self._input_ids) - start))[: self._batch]
+        input_ids = self._input_ids[chosen]
         longest = int((input_ids != 0).sum(axis=1).max())
-        return torch.from_numpy(input_ids[:, :longest]), torch.from_numpy(self._vectors[places])
+        return torch.from_numpy(input_ids[:, :longest]), torch.from_numpy(self._vectors[chosen])
 
 
 def _known(path: Path, learns: str) -> Phrases | None:
-    """Read what `Phrases.save` wrote, if anything. Raises `UsageError` when it is another run's."""
+    """Read the phrases that were saved, if any. Raises `UsageError` when they are another run's."""
     if not path.exists():
         return None
     with np.load(path) as kept:
@@ -128,7 +135,7 @@ def _known(path: Path, learns: str) -> Phrases | None:
 def _ask(
     space: SentenceSpace, entries: Sequence[str], captions: Captions, tokenizer: Tokenizer, recipe: TextRecipe
 ) -> Phrases:
-    """Return phrases in no order, then every caption, with the encoder's vectors."""
+    """Return shuffled phrases, then every caption, with the encoder's vectors."""
     phrases = draw_phrases(tokenizer.get_vocab(), entries, recipe.phrases, seed=recipe.schedule.seed)
     np.random.default_rng(recipe.schedule.seed).shuffle(phrases)
     texts = phrases + captions.every()

@@ -14,7 +14,7 @@ MAXIMUM_LOGIT_SCALE = 100.0  # Radford et al. 2021, section 2.5
 
 
 class DualEncoder(nn.Module):
-    """Both towers in one module, so that one optimiser and one gradient exchange cover them."""
+    """Both towers in one module, for one optimiser and one exchange of gradients."""
 
     def __init__(self, image: ImageTower, text: TextTower | SentenceTower) -> None:
         super().__init__()

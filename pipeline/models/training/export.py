@@ -1,4 +1,4 @@
-"""Trained towers to a model bundle: two ONNX graphs that hold the encoder contract, tokenizer and manifest."""
+"""Export of trained towers as a model bundle: two ONNX graphs, tokenizer and manifest."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from pipeline.models.training.vision import normalise
 
 
 class _ImageGraph(nn.Module):
-    """uint8 [N, H, W, 3] to float32 [N, D], unit length: casting, mean and std are inside."""
+    """uint8 [N, H, W, 3] to float32 [N, D], unit length. Casting, mean and std are inside."""
 
     def __init__(self, tower: nn.Module) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class _TextGraph(nn.Module):
 
 
 def export_bundle(model: DualEncoder, tokenizer: Tokenizer, folder: Path, *, name: str, image_size: int) -> Manifest:
-    """Write towers and tokenizer to `folder` as a bundle and return its manifest. The tokenizer pads to the context."""
+    """Write a bundle to `folder` and return its manifest. The tokenizer must pad to the context."""
     folder.mkdir(parents=True, exist_ok=True)
     assert tokenizer.padding is not None
     context = tokenizer.padding["length"]

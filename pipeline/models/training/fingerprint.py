@@ -1,4 +1,4 @@
-"""What tells apart what training runs learn, so that none goes on from another's state."""
+"""Fingerprints of training runs, so that no run continues from another's state."""
 
 import hashlib
 from dataclasses import replace
@@ -12,15 +12,15 @@ from pipeline.models.training.recipe import ImageRecipe, TextRecipe
 
 def fingerprint(recipe: ImageRecipe | TextRecipe, *parts: object) -> str:
     """
-    Return a digest of a recipe and of what it is learnt from: arrays by their values, all else by its `repr`.
+    Return a digest of a recipe and its data: arrays by their values, everything else by its `repr`.
 
-    For how long and by how many ranks is left out: a run may go on for longer.
+    Minutes and the number of ranks are left out, since a run may be continued for longer.
     """
     return digest_of(replace(recipe, schedule=replace(recipe.schedule, minutes=0, ranks=0)), *parts)
 
 
 def digest_of(*parts: object) -> str:
-    """Return a SHA-256 in hex. Give what was read, not what was computed: its last bits depend on the machine."""
+    """Return a SHA-256 in hex. Pass inputs, not computed values, whose last bits depend on the machine."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
@@ -28,9 +28,9 @@ def digest_of(*parts: object) -> str:
 
 
 def require_same(folder: Path, there: str | None, wanted: str) -> None:
-    """Raise `UsageError` unless the fingerprint of what is in a run's folder is the one wanted."""
+    """Raise `UsageError` unless the fingerprint in a run's folder equals `wanted`."""
     if there != wanted:
         raise UsageError(
             f"`{folder}` holds a run that learnt from other data, captions or settings; "
-            "give another folder by `--runs`, or leave `--resume` out to begin anew"
+            "give another folder with `--runs`, or leave out `--resume` to start over"
         )

@@ -1,4 +1,4 @@
-"""Gradients over ranks, and of losses over more pairs than fit in memory at once."""
+"""Gradients over ranks, and of losses over more pairs than fit in memory."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,20 +9,22 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 Embedder = Callable[[Tensor], Tensor]
+# Of the CPU, and of the GPU if there is one.
+_RandomState = tuple[Tensor, Tensor | None]
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:
     """
-    Return a context in which matrix products and convolutions are in bfloat16.
+    Return a context that computes matrix products and convolutions in bfloat16.
 
-    Without its cache of cast weights: before PyTorch 2.11 one that was filled under `no_grad` kept gradients from the
-    weights in a later pass (PyTorch issues 112583 and 158232).
+    Its cache of cast weights is off: before PyTorch 2.11, a cache filled under `no_grad` kept gradients from reaching
+    the weights in a later pass (PyTorch issues 112583 and 158232).
     """
     return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
 
 
 def full_precision(device: torch.device) -> torch.autocast:
-    """Return a context in which nothing is."""
+    """Return a context that computes everything in float32."""
     return torch.autocast(device.type, enabled=False)
 
 
@@ -40,7 +42,7 @@ def average_gradients(module: nn.Module) -> None:
 
 
 def gather(rows: Tensor) -> Tensor:
-    """Return all ranks' rows in the order of ranks; only this rank's own carry a gradient. All have as many."""
+    """Return the rows of all ranks, equally many of each, in order; only this rank's own rows have gradients."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return rows
     parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
@@ -53,40 +55,47 @@ def cached_backward(
     towers: Sequence[Embedder], inputs: Sequence[Tensor], loss: Callable[..., Tensor], *, micro_batch: int
 ) -> Tensor:
     """
-    Back-propagate a loss over the embeddings of all ranks' whole batches, a micro-batch at a time; returns the loss.
+    Back-propagate a loss over the embeddings of all ranks' whole batches, a micro-batch at a time; return the loss.
 
-    `towers[i]` maps rows of `inputs[i]` to embeddings; `loss` takes the gathered embeddings, one tensor a tower, and
-    returns a scalar, the same on every rank. Embeddings are computed without a graph first, the loss's gradient by
-    them is kept, and each micro-batch is computed again to carry it on (GradCache: Gao et al. 2021, section 3.2), with
-    the random numbers of the first time. Gradients, averaged over ranks afterwards, are those of one process with all.
+    `towers[i]` maps rows of `inputs[i]` to embeddings; `loss` takes the gathered embeddings, one tensor for each tower,
+    and returns a scalar, the same on every rank. Embeddings are first computed without a graph, to get the loss's
+    gradients by them. Then each micro-batch is computed again, with the same random numbers, to propagate these
+    (GradCache: Gao et al. 2021, section 3.2). Their mean over ranks is the gradient of one process with all rows.
     """
-    embeds, states = [], []
-    with torch.no_grad(), _still_statistics(towers):
-        for tower, given in zip(towers, inputs, strict=True):
-            pieces = []
-            for piece in torch.split(given, micro_batch):
-                states.append(_random_state(piece.device))
-                pieces.append(tower(piece))
-            embeds.append(torch.cat(pieces))
-    leaves = [each.requires_grad_() for each in embeds]
+    leaves, states = _embed(towers, inputs, micro_batch)
     value = loss(*(gather(leaf) for leaf in leaves))
     torch.autograd.backward(value)
+    # Each rank has the gradients of its own rows alone, so the later mean over ranks must equal their sum.
     ranks = dist.get_world_size() if dist.is_initialized() else 1
     remembered = iter(states)
     after = _random_state(inputs[0].device)
-    for tower, given, leaf in zip(towers, inputs, leaves, strict=True):
+    for tower, rows, leaf in zip(towers, inputs, leaves, strict=True):
         assert leaf.grad is not None
-        for piece, gradient in zip(torch.split(given, micro_batch), torch.split(leaf.grad, micro_batch), strict=True):
+        for piece, gradient in zip(torch.split(rows, micro_batch), torch.split(leaf.grad, micro_batch), strict=True):
             _set_random_state(next(remembered))
-            # Each rank holds its own rows' part alone, so that the later mean over ranks must be their sum.
             torch.autograd.backward(tower(piece), gradient * ranks)
     _set_random_state(after)
     return value.detach()
 
 
+def _embed(
+    towers: Sequence[Embedder], inputs: Sequence[Tensor], micro_batch: int
+) -> tuple[list[Tensor], list[_RandomState]]:
+    """Return each tower's embeddings, as leaves, and the random state before each micro-batch."""
+    leaves, states = [], []
+    with torch.no_grad(), _fixed_statistics(towers):
+        for tower, rows in zip(towers, inputs, strict=True):
+            pieces = []
+            for piece in torch.split(rows, micro_batch):
+                states.append(_random_state(piece.device))
+                pieces.append(tower(piece))
+            leaves.append(torch.cat(pieces).requires_grad_())
+    return leaves, states
+
+
 @contextmanager
-def _still_statistics(towers: Sequence[Embedder]) -> Iterator[None]:
-    """Keep running means of batches as they are: every batch is seen twice, and counts once."""
+def _fixed_statistics(towers: Sequence[Embedder]) -> Iterator[None]:
+    """Do not update running means: every batch is computed twice and must count once."""
     norms = {
         module: module.momentum
         for tower in towers
@@ -103,11 +112,11 @@ def _still_statistics(towers: Sequence[Embedder]) -> Iterator[None]:
             norm.momentum = momentum
 
 
-def _random_state(device: torch.device) -> tuple[Tensor, Tensor | None]:
+def _random_state(device: torch.device) -> _RandomState:
     return torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None
 
 
-def _set_random_state(state: tuple[Tensor, Tensor | None]) -> None:
+def _set_random_state(state: _RandomState) -> None:
     own, cuda = state
     torch.set_rng_state(own)
     if cuda is not None:

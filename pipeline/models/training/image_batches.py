@@ -12,7 +12,7 @@ from pipeline.models.training.recipe import ImageRecipe, Schedule
 from pipeline.models.training.train import Rank
 from pipeline.models.training.vision import normalise
 
-# Photographs are kept at this size, and every crop is taken from it.
+# Photographs are kept at this size; every crop is taken from it.
 CANVAS = 128
 
 
@@ -25,11 +25,11 @@ def require_batches(count: int, schedule: Schedule) -> None:
         )
 
 
-def shuffled_places(count: int, schedule: Schedule, rank: Rank) -> Iterator[Tensor]:
+def shuffled_indices(count: int, schedule: Schedule, rank: Rank) -> Iterator[Tensor]:
     """
-    Yield this rank's share of a fresh shuffle of `count` images, again and again; all ranks shuffle alike.
+    Yield batches of indices without end: each epoch, this rank's share of a fresh shuffle of `count` images.
 
-    There must be as many as `require_batches` wants: of fewer nothing would ever come.
+    All ranks shuffle alike. `count` must have passed `require_batches`; fewer images would yield nothing.
     """
     assert count // rank.count >= schedule.batch
     shuffle = torch.Generator().manual_seed(schedule.seed)
@@ -40,15 +40,15 @@ def shuffled_places(count: int, schedule: Schedule, rank: Rank) -> Iterator[Tens
 
 
 def size_at(progress: float, sizes: tuple[int, ...]) -> int:
-    """Return the size of images when the share `progress` of a run is over."""
+    """Return the side of images, in pixels, when the share `progress` of a run is over."""
     return sizes[min(int(progress * len(sizes)), len(sizes) - 1)]
 
 
 class ImageBatches:
     """
-    Draws normalised images, float [N, 3, S, S], and how much each category is in them, float [N, C].
+    Draws normalised images, float [N, 3, S, S], and the share of each category in them, float [N, C].
 
-    S grows with the run's progress through the recipe's resolutions.
+    S grows with the run's progress, through the recipe's resolutions.
     """
 
     def __init__(self, images: LabelledImages, recipe: ImageRecipe, rank: Rank) -> None:
@@ -57,13 +57,13 @@ class ImageBatches:
         self._how = Augmentation(smallest_area=recipe.smallest_area, mix_probability=recipe.mix_probability)
         self._generator = torch.Generator().manual_seed(rank.seed)
         self._pixels, self._labels = torch.from_numpy(images.pixels), torch.from_numpy(images.labels)
-        self._places = shuffled_places(len(self._labels), recipe.schedule, rank)
+        self._indices = shuffled_indices(len(self._labels), recipe.schedule, rank)
 
     def draw(self, progress: float) -> tuple[Tensor, ...]:
         """Return the next batch."""
-        how, size, places = self._how, size_at(progress, self._recipe.resolutions), next(self._places)
-        images = self._pixels[places].permute(0, 3, 1, 2).float() / 255
-        matches = nn.functional.one_hot(self._labels[places], self._categories).float()
+        how, size, chosen = self._how, size_at(progress, self._recipe.resolutions), next(self._indices)
+        images = self._pixels[chosen].permute(0, 3, 1, 2).float() / 255
+        matches = nn.functional.one_hot(self._labels[chosen], self._categories).float()
         images = warp(images, size, how, self._generator)
         images = erase(jitter_colour(images, how, self._generator), how, self._generator)
         images, matches = mix(images, matches, how, self._generator)

@@ -1,4 +1,4 @@
-"""Training both towers from scratch (Radford et al. 2021)."""
+"""Training of both towers from scratch (Radford et al. 2021)."""
 
 from functools import partial
 from pathlib import Path
@@ -19,16 +19,23 @@ from pipeline.models.training.tokenizer import PAD, fit_tokenizer
 from pipeline.models.training.train import Job, Rank, train
 from pipeline.models.training.vision import ImageTower
 from pipeline.models.training.watch import PrototypeTop1
+from pipeline.progress import NO_PROGRESS, Progress
 
 
 def train_towers(
-    data: Path, captions: Captions, recipe: ImageRecipe, out: Path, *, resume: bool = False
+    data: Path,
+    captions: Captions,
+    recipe: ImageRecipe,
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: Progress = NO_PROGRESS,
 ) -> tuple[DualEncoder, Tokenizer]:
-    """Train on `data`'s split `train` and return the averaged towers with their tokenizer."""
+    """Train on the split `train` of `data`; return the averaged towers with their tokenizer."""
     tokenizer = fit_tokenizer(captions.every(), vocabulary=recipe.vocabulary, context=recipe.context)
-    images = load_split(data, "train", PixelSpec(CANVAS, "squash"), captions.categories)
+    images = load_split(data, "train", PixelSpec(CANVAS, "squash"), captions.categories, progress)
     require_batches(len(images.labels), recipe.schedule)
-    watched = load_split(data, "val", PixelSpec(recipe.image_size, "squash"), captions.categories)
+    watched = load_split(data, "val", PixelSpec(recipe.image_size, "squash"), captions.categories, progress)
     job = Job(
         recipe.schedule,
         partial(_objective, recipe, captions, tokenizer.to_str()),
@@ -38,7 +45,7 @@ def train_towers(
         fingerprint(recipe, captions.every(), captions.membership(), images.labels, images.pixels),
     )
     model = _towers(recipe, tokenizer)
-    average = train(job, resume=resume)
+    average = train(job, resume=resume, progress=progress)
     model.load_state_dict({name.removeprefix("model."): value for name, value in average.items()})
     return model.eval(), tokenizer
 

@@ -9,7 +9,7 @@ class Layer(nn.Module):
     """
     A transformer layer with bidirectional attention over the tokens that are not padding.
 
-    It normalises what each half is given, or, without `norm_first`, what each half and its shortcut add up to.
+    It normalises the input of each half or, without `norm_first`, the sum of each half and its shortcut.
     """
 
     def __init__(self, width: int, heads: int, dropout: float, *, norm_first: bool = True) -> None:
@@ -43,7 +43,7 @@ class Layer(nn.Module):
 
 
 def mean_over_tokens(x: Tensor, present: Tensor) -> Tensor:
-    """Map float [N, L, W] to float [N, W]: the mean over the tokens that are there."""
+    """Map float [N, L, W] to float [N, W]: the mean over the tokens that are not padding."""
     weights = present.to(x.dtype).unsqueeze(-1)
     return (x * weights).sum(1) / weights.sum(1).clamp(min=1.0)
 
@@ -52,8 +52,8 @@ class TextTower(nn.Module):
     """
     Map token ids to embeddings.
 
-    Input: int64 [N, L], padded with `pad_id`; output: float [N, `dimension`], not yet unit length. The tokens that are
-    not padding are averaged.
+    Input: int64 [N, L], padded with `pad_id`; output: float [N, `dimension`], not yet unit length. It is the
+    mean over the tokens that are not padding.
     """
 
     def __init__(

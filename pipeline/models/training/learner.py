@@ -1,4 +1,4 @@
-"""What a training run trains."""
+"""The module that a run trains."""
 
 import torch
 from torch import Tensor, nn
@@ -7,10 +7,10 @@ from pipeline.models.training.gradients import mixed_precision
 
 
 class Learner(nn.Module):
-    """A module that is its own loss: called on a batch it returns a scalar."""
+    """A module that computes its own loss, a scalar, when called on a batch."""
 
     def learn(self, *batch: Tensor) -> Tensor:
-        """Leave the gradients of this rank's batch on the parameters, to be averaged over ranks; return the loss."""
+        """Set the gradients of this rank's batch, before they are averaged over ranks; return the loss."""
         with mixed_precision(batch[0].device):
             loss: Tensor = self(*batch)
         torch.autograd.backward(loss)

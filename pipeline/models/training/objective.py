@@ -1,4 +1,4 @@
-"""What a training run minimises: both towers against each other, or the image tower against locked texts."""
+"""Objectives of training: both towers against each other, or the image tower against locked texts."""
 
 import random
 
@@ -21,8 +21,8 @@ class Objective(Learner):
     """
     A loss over images with its parameters.
 
-    `forward` takes normalised images, float [N, 3, S, S], and how much each category is in them, float [N, C], and
-    returns a scalar. `prototypes` gives a unit vector a category, float [C, D], for watching the run.
+    `forward` takes normalised images, float [N, 3, S, S], and the share of each category in them, float [N, C], and
+    returns a scalar. `prototypes` returns a unit vector for each category, float [C, D], to watch the run.
     """
 
     image: ImageTower
@@ -33,7 +33,7 @@ class Objective(Learner):
 
 
 class JointObjective(Objective):
-    """Both towers from scratch: the symmetric contrastive loss over a fresh caption a category and a group."""
+    """Both towers from scratch: the symmetric contrastive loss over a new caption for each category and group."""
 
     membership: Tensor
 
@@ -70,17 +70,18 @@ class JointObjective(Objective):
         return _mean_directions(functional.normalize(vectors, dim=-1).view(len(prompts), -1, vectors.shape[-1]))
 
     def _tokens(self, texts: list[str]) -> Tensor:
-        """Return ids without the columns that are padding for every text; the pad id is 0."""
+        """Return token ids without columns of padding alone; the pad id is 0."""
         input_ids = torch.tensor([encoding.ids for encoding in self._tokenizer.encode_batch(texts)])
         return input_ids[:, : int((input_ids != 0).sum(1).max())].to(self.membership.device)
 
 
 class LockedTextObjective(Objective):
     """
-    The image tower alone, tuned to texts that stand still (Zhai et al. 2022).
+    The image tower alone, tuned to fixed texts (Zhai et al. 2022).
 
-    Three parts: the smoothed cross-entropy of an image against every caption there is, one template each a step; the
-    cross-entropy of a category against the images of the batch; and the cosine to the mean of the category's captions.
+    The loss has three parts: the smoothed cross-entropy of an image against all captions, each in one template a step;
+    the cross-entropy of a category against the images of the batch; and the cosine to the mean of the category's
+    captions.
     """
 
     vectors: Tensor
@@ -118,11 +119,11 @@ class LockedTextObjective(Objective):
         return self.plain
 
     def _draw(self) -> Tensor:
-        """Return every caption in one template each, float [K, D]."""
+        """Return every caption, each in one template, float [K, D]."""
         templates, captions, _ = self.vectors.shape
         chosen = torch.randint(templates, (captions,), generator=self._generator)
-        places = torch.arange(captions, device=self.vectors.device)
-        return self.vectors[chosen.to(places.device), places]
+        indices = torch.arange(captions, device=self.vectors.device)
+        return self.vectors[chosen.to(indices.device), indices]
 
 
 def _mean_directions(vectors: Tensor) -> Tensor:

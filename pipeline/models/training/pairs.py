@@ -1,4 +1,4 @@
-"""Training both towers on images and captions of their own (Radford et al. 2021, section 2.3)."""
+"""Training of both towers on pairs of an image and its own captions (Radford et al. 2021, section 2.3)."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
@@ -21,7 +19,7 @@ from pipeline.models.training.augment import Augmentation, erase, jitter_colour,
 from pipeline.models.training.dual_encoder import MAXIMUM_LOGIT_SCALE, DualEncoder
 from pipeline.models.training.fingerprint import fingerprint
 from pipeline.models.training.gradients import cached_backward, full_precision, gather, mixed_precision
-from pipeline.models.training.image_batches import CANVAS, require_batches, shuffled_places, size_at
+from pipeline.models.training.image_batches import CANVAS, require_batches, shuffled_indices, size_at
 from pipeline.models.training.language import TextTower
 from pipeline.models.training.learner import Learner
 from pipeline.models.training.loss import multi_positive_loss
@@ -29,6 +27,7 @@ from pipeline.models.training.recipe import ImageRecipe
 from pipeline.models.training.tokenizer import PAD, fit_tokenizer
 from pipeline.models.training.train import Job, Rank, train
 from pipeline.models.training.vision import ImageTower, normalise
+from pipeline.progress import NO_PROGRESS, Progress
 
 WATCHED = 512
 
@@ -38,8 +37,8 @@ class Pairs:
     """
     Images and their captions.
 
-    `pixels`: uint8 [N, S, S, 3], RGB; `captions[i]`: one or more texts of image i; `kinds`: int64 [N], equal for images
-    that are not each other's negatives.
+    `pixels`: uint8 [N, S, S, 3], RGB; `captions[i]`: the texts of image i, at least one; `kinds`: int64 [N], equal for
+    images that are not each other's negatives.
     """
 
     pixels: NDArray[np.uint8]
@@ -47,12 +46,12 @@ class Pairs:
     kinds: NDArray[np.int64]
 
 
-def read_pairs(folder: Path, split: str) -> Pairs:
+def read_pairs(folder: Path, split: str, progress: Progress = NO_PROGRESS) -> Pairs:
     """
-    Read the columns `file`, `caption` and `split` of `folder`/labels.csv; a file may stand in several rows.
+    Read the columns `file`, `caption` and `split` of `folder`/labels.csv; a file may have several rows.
 
-    With a column `category`, images of one category are not each other's negatives; without, images that share their
-    first caption. Raises `UsageError` for a missing column or an empty split, `RecordFault` for what is no image.
+    Images of one kind are not each other's negatives: of one category, or without that column, of one first caption.
+    Raises `UsageError` for a missing column or an empty split, `RecordFault` for a file that is no image.
     """
     captions: dict[str, list[str]] = {}
     kinds: dict[str, str] = {}
@@ -62,16 +61,18 @@ def read_pairs(folder: Path, split: str) -> Pairs:
         kinds.setdefault(row["file"], row.get("category") or row["caption"])
     if gone := [file for file in captions if not (folder / file).exists()]:
         raise UsageError(f"`{table}` names {len(gone)} files that are not there, `{gone[0]}` among them")
-    files = track(captions, description=f"reading {split}", console=Console(stderr=True))
+    files = progress.track(captions, f"reading {split}", len(captions))
     pixels = [decode((folder / file).read_bytes(), PixelSpec(CANVAS, "squash"), ImageLimits()).pixels for file in files]
-    places = {kind: place for place, kind in enumerate(dict.fromkeys(kinds.values()))}
-    numbers = np.array([places[kind] for kind in kinds.values()], dtype=np.int64)
+    number = {kind: i for i, kind in enumerate(dict.fromkeys(kinds.values()))}
+    numbers = np.array([number[kind] for kind in kinds.values()], dtype=np.int64)
     return Pairs(np.stack(pixels), tuple(map(tuple, captions.values())), numbers)
 
 
-def train_pairs(data: Path, recipe: ImageRecipe, out: Path, *, resume: bool = False) -> tuple[DualEncoder, Tokenizer]:
-    """Train on `data`'s split `train` and return the averaged towers with their tokenizer."""
-    pairs, watched = read_pairs(data, "train"), read_pairs(data, "val")
+def train_pairs(
+    data: Path, recipe: ImageRecipe, out: Path, *, resume: bool = False, progress: Progress = NO_PROGRESS
+) -> tuple[DualEncoder, Tokenizer]:
+    """Train on the split `train` of `data`; return the averaged towers with their tokenizer."""
+    pairs, watched = read_pairs(data, "train", progress), read_pairs(data, "val", progress)
     texts = [text for each in pairs.captions for text in each]
     require_batches(len(pairs.pixels), recipe.schedule)
     tokenizer = fit_tokenizer(texts, vocabulary=recipe.vocabulary, context=recipe.context)
@@ -83,14 +84,14 @@ def train_pairs(data: Path, recipe: ImageRecipe, out: Path, *, resume: bool = Fa
         out,
         fingerprint(recipe, pairs.pixels, pairs.captions, pairs.kinds),
     )
-    average = train(job, resume=resume)
+    average = train(job, resume=resume, progress=progress)
     objective = _objective(recipe, tokenizer.to_str(), Rank(0, 1, recipe.schedule.seed))
     objective.load_state_dict(average)
     return objective.model.eval(), tokenizer
 
 
 class PairObjective(Learner):
-    """The symmetric contrastive loss over the pairs of all ranks, computed a micro-batch at a time."""
+    """The symmetric contrastive loss over the pairs of all ranks, one micro-batch at a time."""
 
     def __init__(self, model: DualEncoder, micro_batch: int) -> None:
         super().__init__()
@@ -118,7 +119,7 @@ class PairObjective(Learner):
 
 
 class PairBatches:
-    """Draws augmented images, the token ids of one of their captions each, and their kinds."""
+    """Draws augmented images, the token ids of one caption for each, and their kinds."""
 
     def __init__(self, pairs: Pairs, recipe: ImageRecipe, tokenizer_json: str, rank: Rank) -> None:
         self._pairs, self._recipe = pairs, recipe
@@ -126,17 +127,17 @@ class PairBatches:
         self._generator = torch.Generator().manual_seed(rank.seed)
         self._tokenizer = Tokenizer.from_str(tokenizer_json)
         self._pixels = torch.from_numpy(pairs.pixels)
-        self._places = shuffled_places(len(self._pixels), recipe.schedule, rank)
+        self._indices = shuffled_indices(len(self._pixels), recipe.schedule, rank)
 
     def draw(self, progress: float) -> tuple[Tensor, ...]:
         """Return float [N, 3, S, S], normalised, int64 [N, L] and int64 [N]."""
-        size, places = size_at(progress, self._recipe.resolutions), next(self._places)
-        images = self._pixels[places].permute(0, 3, 1, 2).float() / 255
+        size, chosen = size_at(progress, self._recipe.resolutions), next(self._indices)
+        images = self._pixels[chosen].permute(0, 3, 1, 2).float() / 255
         images = warp(images, size, self._how, self._generator)
         images = erase(jitter_colour(images, self._how, self._generator), self._how, self._generator)
-        texts = [self._one_of(self._pairs.captions[place]) for place in places.tolist()]
+        texts = [self._one_of(self._pairs.captions[i]) for i in chosen.tolist()]
         input_ids = torch.tensor([encoding.ids for encoding in self._tokenizer.encode_batch(texts)])
-        kinds = torch.from_numpy(self._pairs.kinds)[places]
+        kinds = torch.from_numpy(self._pairs.kinds)[chosen]
         return normalise(images).contiguous(memory_format=torch.channels_last), input_ids, kinds
 
     def _one_of(self, captions: tuple[str, ...]) -> str:
@@ -145,7 +146,7 @@ class PairBatches:
 
 @dataclass(frozen=True)
 class PairRecall:
-    """The share of held-out images whose nearest caption is one of their own kind, and the temperature."""
+    """Share of held-out images whose nearest caption is of their own kind, and the logit scale."""
 
     pairs: Pairs
     tokenizer_json: str

@@ -1,11 +1,11 @@
-"""Phrases of all kinds, to fit a text space on and to distil a text tower with."""
+"""Phrases of many kinds, for fitting a text space and distilling a text tower."""
 
 import random
 from collections.abc import Iterator, Sequence
 
 from pipeline.models.captions import with_article
 
-# What people write around a word when they describe a picture or a rule.
+# Frames in which people put words when they describe a picture or a rule.
 FRAMES = (
     "{}",
     "a {}",
@@ -27,7 +27,7 @@ FRAMES = (
     "{} {}",
     "a small {} {}",
     "an old {}",
-    # Longer ones: a tower that has seen three words at most takes a sentence for less than it says.
+    # Longer frames: a tower that saw at most three words underestimates a sentence.
     "{} {} {}",
     "{} for {} {}",
     "{} used for {}",
@@ -47,16 +47,16 @@ SHORTEST_WORD = 3
 
 
 def words_of(vocabulary: dict[str, int]) -> list[str]:
-    """Return the whole words of a WordPiece vocabulary, the most common first: its ids are by frequency."""
+    """Return the whole words of a WordPiece vocabulary, most common first: its ids are in order of frequency."""
     whole = (word for word, _ in sorted(vocabulary.items(), key=lambda entry: entry[1]))
     return [word for word in whole if word.isascii() and word.isalpha() and len(word) >= SHORTEST_WORD]
 
 
 def draw_phrases(vocabulary: dict[str, int], entries: Sequence[str], count: int, seed: int) -> list[str]:
     """
-    Return `count` different phrases, half of them from the `entries` of a dictionary when it has so many.
+    Return `count` different phrases, up to half of them from the `entries` of a dictionary.
 
-    The others are made up: every word of the vocabulary alone first, then words drawn into frames.
+    The others are single words of the vocabulary, then frames filled with random words.
     """
     words, rng = words_of(vocabulary), random.Random(seed)  # noqa: S311 -- phrases are no secret
     drawn = rng.sample(entries, min(len(entries), count // 2))
@@ -71,6 +71,6 @@ def draw_phrases(vocabulary: dict[str, int], entries: Sequence[str], count: int,
 def _framed(words: list[str], rng: random.Random) -> Iterator[str]:
     while True:
         frame = rng.choice(FRAMES)
-        # Common words more often than rare ones, as in what people write.
+        # Common words more often than rare ones, as in people's texts.
         drawn = [words[int(len(words) * rng.random() ** 1.5)] for _ in range(frame.count("{}"))]
         yield with_article(frame.format(*drawn))

@@ -1,4 +1,4 @@
-"""Everything that decides what a training run learns, besides its data."""
+"""Recipes: all settings that decide a run's result, except its data."""
 
 from dataclasses import dataclass, field
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True)
 class Schedule:
     """
-    How long and how fast a run learns.
+    Duration and learning rate of a run.
 
-    Minutes are of a rank's own processor time, so that what else the machine does changes how long a run takes, not
-    what it learns. `batch` is a rank's own; `micro_batch`, for pairs, how many of it are computed at once (0: all).
+    Minutes are processor time of each rank, so that other work on the machine changes the duration of a run, not its
+    result. `batch` is for each rank; `micro_batch`, for pairs, is the number computed at once (0: the whole batch).
     """
 
     minutes: float = 25.0
@@ -30,17 +30,17 @@ class ImageRecipe:
     schedule: Schedule = field(default_factory=Schedule)
     dimension: int = 256
     resolutions: tuple[int, ...] = (64, 80, 96)
-    # What the towers are shipped at. Crops show things larger than whole images do, so a network sees them best again
-    # at about 1.3 times the size it learned at (Touvron et al. 2019, section 3).
+    # The size in use. Objects appear larger in training crops than in whole images, so whole images do best at about
+    # 1.3 times the training size (Touvron et al. 2019, section 3).
     image_size: int = 128
     smallest_area: float = 0.3
     mix_probability: float = 0.5
     dropout: float = 0.1
-    # Against locked texts
+    # For locked texts.
     smoothing: float = 0.1
     from_text_weight: float = 0.3
     nearness_weight: float = 1.0
-    # Both towers
+    # For both towers.
     group_weight: float = 0.2
     context: int = 32
     vocabulary: int = 2048
@@ -52,7 +52,7 @@ class TextRecipe:
 
     schedule: Schedule = field(default_factory=lambda: Schedule(minutes=20, batch=192, learning_rate=1e-3))
     phrases: int = 120_000
-    # Of the encoder's: how many tokens, how many dimensions of them, and which layers.
+    # Parts of the encoder that remain: number of tokens, their dimensions, and layers.
     vocabulary: int = 26_000
     embedding: int = 96
     layers: tuple[int, ...] = (0, 5)

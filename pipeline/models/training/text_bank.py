@@ -1,4 +1,4 @@
-"""Every caption of a labelled set as vectors of a locked text space."""
+"""Captions of a labelled set as vectors of a locked text space."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.models.captions import Captions, with_article
 
-# A group's caption is right for many categories, so it says less of each.
+# The caption of a group matches many categories, so it counts less for each.
 GROUP_SHARE = 0.3
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -18,11 +18,11 @@ Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 @dataclass(frozen=True)
 class TextBank:
     """
-    Vectors of captions, and whose they are.
+    Vectors of captions, and the categories they match.
 
-    `vectors`: float32 [T, K, D], every caption in every template, unit length. `owners`: float32 [C, K], how much a
-    caption says of a category. `plain`: float32 [C, D], the directions of the plain names over templates; `centres`:
-    float32 [C, D], of all names over templates.
+    `vectors`: float32 [T, K, D], every caption in every template, unit length. `owners`: float32 [C, K], the degree to
+    which a caption matches a category. `plain`: float32 [C, D], mean directions of the plain names over templates;
+    `centres`: float32 [C, D], mean directions of all names over templates.
     """
 
     vectors: NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""The space photographs are trained into: a sentence encoder's, centred, mildly whitened, in fewer dimensions."""
+"""The space of the towers: a sentence encoder's space, centred, mildly whitened, in fewer dimensions."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -6,8 +6,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-# Sentence vectors crowd along a few directions that say more of style than of content; dividing each direction by its
-# spread to this power opens the rest up. 0 is none, 1 is whitening.
+# Sentence vectors crowd along a few directions of style rather than content. Dividing each direction by its spread to
+# this power gives the others more weight: 0 changes nothing, 1 is full whitening.
 WHITENING = 0.4
 
 
@@ -20,7 +20,7 @@ class TextSpace:
 
     @classmethod
     def fit(cls, vectors: NDArray[np.float32], dimension: int) -> Self:
-        """Fit on sentence vectors, float32 [N, E], of phrases of all kinds."""
+        """Fit the space on sentence vectors, float32 [N, E], of phrases of many kinds."""
         mean = vectors.mean(axis=0)
         covariance = np.cov((vectors - mean).T.astype(np.float64))
         spread, directions = np.linalg.eigh(covariance)

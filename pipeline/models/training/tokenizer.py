@@ -1,4 +1,4 @@
-"""The byte-pair tokenizer of a text tower trained here: fitted on its captions, able to spell anything."""
+"""The byte-pair tokenizer of a text tower trained here, fitted on its captions."""
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -9,8 +9,8 @@ def fit_tokenizer(captions: list[str], *, vocabulary: int, context: int) -> Toke
     """
     Fit a lower-casing byte-level BPE on `captions`.
 
-    Every byte is in the vocabulary, so any text tokenizes; a text longer than `context` tokens is cut there and padded
-    to it. The pad id is 0.
+    Every byte is in the vocabulary, so that any text can be tokenized. Texts are truncated and padded to `context`
+    tokens; the pad id is 0.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])

@@ -1,38 +1,38 @@
-"""The training loop: ranks of this machine or of `torchrun`, a schedule by processor time, a state to go on from."""
+"""The training loop: ranks of this machine or of `torchrun`, a schedule by processor time, and a state to resume."""
 
 import copy
 import json
 import math
 import os
-import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
-from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import spawn
 
 from pipeline.models.training.fingerprint import require_same
 from pipeline.models.training.gradients import average_gradients
 from pipeline.models.training.learner import Learner
 from pipeline.models.training.plot import plot_run
+from pipeline.models.training.ranks import joined_ranks, leads, run_ranks, under_torchrun
 from pipeline.models.training.recipe import Schedule
+from pipeline.progress import NO_PROGRESS, Progress
 
 STATE = "state.pt"
 REPORT_EVERY = 0.04
 CLIP_NORM = 5.0
-# glibc gives large blocks back to the kernel at once; a training step asks for them again, at a page fault each.
+# Of a run: its progress is counted in thousandths.
+WHOLE = 1000
+# glibc returns large blocks to the kernel at once; a training step asks for them again, at a page fault each.
 _KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(4 << 30), "MALLOC_TRIM_THRESHOLD_": str(16 << 30)}
 
 
 class Batches(Protocol):
-    """Draws what one step learns from; `progress` is the share of the run that is over, 0 to 1."""
+    """Draws the batch of one step; `progress` is the share of the run that is over, 0 to 1."""
 
     def draw(self, progress: float) -> tuple[Tensor, ...]: ...
 
@@ -49,11 +49,11 @@ class Rank:
 @dataclass(frozen=True)
 class Job:
     """
-    What every rank of a run is given; all of it can be pickled.
+    The task of every rank of a run; it can be pickled.
 
-    `objective` makes what is trained; every rank's starts from the same weights. `learns` tells apart runs that learn
-    different things, so that none goes on from another's state.
-    `watch` measures the averaged module as the run goes; nothing is chosen by what it shows.
+    `objective` makes the module to train; every rank's starts from the same weights. `watch` measures the averaged
+    module during the run; nothing is chosen by its figures. `learns` is the fingerprint of data and settings, so that
+    no run continues from another's state.
     """
 
     schedule: Schedule
@@ -64,12 +64,20 @@ class Job:
     learns: str
 
 
-def train(job: Job, *, resume: bool = False) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class Advance:
+    """Thousandths of a run that are over since the advance before, and a line of figures when some were measured."""
+
+    thousandths: int
+    figures: str | None = None
+
+
+def train(job: Job, *, resume: bool = False, progress: Progress = NO_PROGRESS) -> dict[str, Tensor]:
     """
     Train and return the exponential moving average of the objective's state.
 
-    Writes, as it goes, `out`/metrics.jsonl, plot.png and state.pt; with `resume`, a run that was interrupted goes on
-    from there. Raises `UsageError` when what is there learnt something else.
+    Writes `out`/metrics.jsonl, plot.png and state.pt as it goes; with `resume`, an interrupted run continues from them.
+    Raises `UsageError` when the run there has another fingerprint.
     """
     job.out.mkdir(parents=True, exist_ok=True)
     state = job.out / STATE
@@ -80,57 +88,35 @@ def train(job: Job, *, resume: bool = False) -> dict[str, Tensor]:
         (job.out / "metrics.jsonl").unlink(missing_ok=True)
     os.environ.update(_KEEP_MEMORY)
     if under_torchrun():
-        return _run_rank(int(os.environ["RANK"]), job)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
-    spawn(_run_local_rank, (job, place), nprocs=job.schedule.ranks)  # type: ignore[no-untyped-call]  # torch's
+        return _train_under_torchrun(job, progress if leads() else NO_PROGRESS)
+    _follow(run_ranks(_train_rank, job, count=job.schedule.ranks), job, progress)
     average: dict[str, Tensor] = _load(state)["average"]
     return average
 
 
-def under_torchrun() -> bool:
-    """Tell whether this process is one of several that `torchrun` started."""
-    return "TORCHELASTIC_RUN_ID" in os.environ
+def _follow(advances: Iterator[Advance], job: Job, progress: Progress) -> None:
+    doing = f"training in {job.out.name}"
+    for advance in progress.track(advances, doing, WHOLE, size=lambda each: each.thousandths):
+        if advance.figures is not None:
+            progress.notify(advance.figures)
 
 
-def count_ranks(asked: int) -> int:
-    """Return how many ranks a run has: those that `torchrun` started, or as many as are asked for."""
-    return int(os.environ["WORLD_SIZE"]) if under_torchrun() else asked
+def _train_rank(job: Job) -> Iterator[Advance]:
+    with joined_ranks() as device:
+        yield from _Trainer(_own_rank(job), job, device).run()
 
 
-def leads() -> bool:
-    """Tell whether this process is to write what a run leaves: under `torchrun`, one of them is."""
-    return not under_torchrun() or os.environ["RANK"] == "0"
-
-
-def _run_local_rank(number: int, job: Job, place: dict[str, str]) -> None:
-    torch.set_num_threads(1)
-    ranks = str(job.schedule.ranks)
-    os.environ.update(place, WORLD_SIZE=ranks, LOCAL_WORLD_SIZE=ranks, LOCAL_RANK=str(number))
-    _run_rank(number, job)
-
-
-def _run_rank(number: int, job: Job) -> dict[str, Tensor]:
-    """Return this rank's own average: under `torchrun` others may not see the files of the one that leads."""
-    ranks, device = int(os.environ["WORLD_SIZE"]), _own_device()
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", rank=number, world_size=ranks)
-    try:
-        trainer = _Trainer(Rank(number, ranks, job.schedule.seed * 1000 + number), job, device)
-        trainer.run()
-        dist.barrier()
-    finally:
-        dist.destroy_process_group()
+def _train_under_torchrun(job: Job, progress: Progress) -> dict[str, Tensor]:
+    """Return this rank's own average: the leader's files may be on another machine."""
+    with joined_ranks() as device:
+        trainer = _Trainer(_own_rank(job), job, device)
+        _follow(trainer.run(), job, progress)
     return {name: value.cpu() for name, value in trainer.average.state_dict().items()}
 
 
-def _own_device() -> torch.device:
-    """Return a GPU for each rank of this machine, or the CPU for all: NCCL refuses two ranks on one GPU."""
-    if torch.cuda.device_count() < int(os.environ["LOCAL_WORLD_SIZE"]):
-        return torch.device("cpu")
-    device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    torch.cuda.set_device(device)
-    return device
+def _own_rank(job: Job) -> Rank:
+    number = dist.get_rank()
+    return Rank(number, dist.get_world_size(), job.schedule.seed * 1000 + number)
 
 
 class _Trainer:
@@ -146,28 +132,27 @@ class _Trainer:
         if (self.out / STATE).exists():
             self._restore(_load(self.out / STATE, device))
 
-    def run(self) -> None:
-        started, spoken, loss = time.process_time() - self.trained_s, self._progress(), math.nan
-        with Progress(console=Console(stderr=True), disable=not self.leads) as bar:
-            task = bar.add_task(f"training in {self.out.name}", total=1.0)
-            while (progress := self._agree(self._progress())) < 1:
-                loss = self._learn(progress)
-                self._follow()
-                self.step += 1
-                self.trained_s = time.process_time() - started
-                bar.update(task, completed=progress)
-                if self.leads and progress - spoken >= REPORT_EVERY:
-                    spoken = progress
-                    bar.console.print(self._report(progress, loss))
-            bar.update(task, completed=1.0)
-            if self.leads:
-                bar.console.print(self._report(1.0, loss))
+    def run(self) -> Iterator[Advance]:
+        """Train to the end of the schedule; yield each thousandth, and the figures of the rank that leads."""
+        started, reported, loss, told = time.process_time() - self.trained_s, self._progress(), math.nan, 0
+        while (progress := self._agree(self._progress())) < 1:
+            loss = self._learn(progress)
+            self._average_in()
+            self.step += 1
+            self.trained_s = time.process_time() - started
+            due = self.leads and progress - reported >= REPORT_EVERY
+            if due:
+                reported = progress
+            if due or int(progress * WHOLE) > told:
+                yield Advance(int(progress * WHOLE) - told, self._report(progress, loss) if due else None)
+                told = int(progress * WHOLE)
+        yield Advance(WHOLE - told, self._report(1.0, loss) if self.leads else None)
 
     def _progress(self) -> float:
         return self.trained_s / (60 * self.schedule.minutes)
 
     def _agree(self, progress: float) -> float:
-        """Return rank 0's progress, so that every rank draws alike and stops at the same step."""
+        """Return the progress of rank 0, so that every rank draws alike and stops at the same step."""
         shared = torch.tensor([progress], dtype=torch.float64, device=self.device)
         dist.broadcast(shared, 0)
         return float(shared)
@@ -184,7 +169,7 @@ class _Trainer:
         return float(loss)
 
     @torch.no_grad()
-    def _follow(self) -> None:
+    def _average_in(self) -> None:
         decay = min(self.schedule.ema, (1 + self.step) / (10 + self.step))
         ours = self.module.state_dict()
         for name, value in self.average.state_dict().items():
@@ -228,7 +213,7 @@ def _load(state: Path, device: torch.device | None = None) -> dict[str, Any]:
 
 
 def _decayed(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Split parameters: matrices decay, biases, norms, embeddings of one dimension and the temperature do not."""
+    """Split parameters: matrices decay; biases, norms, one-dimensional embeddings and the temperature do not."""
     matrices = [p for p in module.parameters() if p.ndim > 1]
     rest = [p for p in module.parameters() if p.ndim <= 1]
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]

@@ -7,7 +7,7 @@ MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
 
 def normalise(images: Tensor) -> Tensor:
-    """Map float [N, 3, H, W] from 0..1 to what the image tower is trained on."""
+    """Normalise float [N, 3, H, W], 0 to 1, for the image tower."""
     return (images - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(1, 3, 1, 1)
 
 
@@ -25,7 +25,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class Block(nn.Module):
-    """A basic residual block (He et al. 2016) whose shortcut averages before it subsamples."""
+    """A basic residual block (He et al. 2016) whose shortcut averages before subsampling."""
 
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
         super().__init__()

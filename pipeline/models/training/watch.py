@@ -1,4 +1,4 @@
-"""How good an image objective is while it trains: the nearest category prototype of each photograph."""
+"""Accuracy of an image objective during its training, by the nearest category prototype."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class PrototypeTop1:
-    """The share of `images` whose nearest prototype is their own category's, and the temperature."""
+    """Share of `images` whose nearest prototype is their own category's, and the logit scale."""
 
     images: LabelledImages
 

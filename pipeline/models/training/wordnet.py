@@ -1,4 +1,4 @@
-"""Names and definitions of things that can be seen, from WordNet (Fellbaum 1998). Only training needs it."""
+"""Names and definitions of visible things, from WordNet (Fellbaum 1998). Only training needs them."""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 
-# Where Debian's package `wordnet-base` puts it.
+# The folder of Debian's package `wordnet-base`.
 DICTIONARY = Path("/usr/share/wordnet")
 # Lexicographer files of nouns (lexnames(5WN)): acts, animals, artefacts, body parts, events, food, groups, places,
 # natural objects, people, phenomena, plants, shapes and substances.

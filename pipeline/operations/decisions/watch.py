@@ -1,37 +1,37 @@
-"""`watchword decisions watch`: how policies stand, as metrics."""
+"""Precision and recall from people's decisions, served as metrics while decisions arrive."""
 
 import math
-import signal
 import threading
+from collections.abc import Callable
 from contextlib import closing
 
 import structlog
 
 from pipeline.broker.table import TableReader
 from pipeline.broker.topics import ensure_topics
-from pipeline.broker.topology import connection_of, decision_topic
-from pipeline.cli.decisions.commands import ever_flagged
-from pipeline.errors import BrokerFault
-from pipeline.evaluation.decisions.standing import decisions, latest, standings
+from pipeline.broker.topology import decision_topic
+from pipeline.errors import BrokerFault, WatchwordError
+from pipeline.evaluation.decisions.standing import DecisionStats, decisions, latest, standings
 from pipeline.events.decisions import Decision, Ruling
-from pipeline.settings import Settings, load_settings
+from pipeline.operations.workbench import Workbench
+from pipeline.retry import Backoff, Retry
 from pipeline.telemetry.health import HealthServer
-from pipeline.telemetry.logs import configure_logging
 from pipeline.telemetry.metrics import DecisionMetrics
 
 log = structlog.get_logger()
 
 
-def run_watch() -> None:
-    """Show on `/metrics` how policies stand, until SIGTERM."""
-    settings, stopping = load_settings(Settings), threading.Event()
-    configure_logging(settings.log_format, settings.log_level)
-    metrics, connection, topic = DecisionMetrics(), connection_of(settings), decision_topic(settings)
-    ensure_topics(connection, [topic])
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    answered = threading.Event()
-    known: list[Decision] = []
+def watch_decisions(workbench: Workbench, stopping: threading.Event, begun: Callable[[], object]) -> None:
+    """
+    Serve `/metrics`, `/healthz` and `/readyz` until `stopping` is set. `begun` is called once the topic is there.
+
+    Raises `UsageError` where the address cannot be served, and `BrokerFault` where the topic cannot be created. Later
+    faults of the broker are retried.
+    """
+    settings, topic = workbench.settings, decision_topic(workbench.settings)
+    ensure_topics(workbench.connection, [topic])
+    begun()
+    metrics, answered = DecisionMetrics(), threading.Event()
     health = HealthServer(
         settings.http_host,
         settings.http_port,
@@ -39,31 +39,55 @@ def run_watch() -> None:
         alive=lambda: {"running": True},
         ready=lambda: {"broker": answered.is_set()},
     )
-    with closing(health), closing(TableReader(connection, topic.name)) as reader:
-        log.info("watching decisions", metrics=health.address, topic=topic.name)
+    backoff = Backoff(settings.retry_backoff_s, settings.retry_backoff_max_s)
+    with closing(health), closing(TableReader(workbench.connection, topic.name)) as reader:
+        log.info("decisions_watched", metrics=health.address, topic=topic.name)
+        follow = _Follower(reader, metrics, answered, Retry(backoff, stopping.wait, _report))
         while not stopping.is_set():
-            try:
-                news = list(decisions(reader.read_new()))
-                answered.set()
-            except BrokerFault as fault:
-                log.warning("decisions cannot be read, trying again", fault=str(fault))
-                answered.clear()
-                news = []
-            if news:
-                known = latest([*known, *news])
-                show(metrics, known)
-            stopping.wait(settings.policy_interval_s)
+            if follow.read():
+                stopping.wait(settings.policy_interval_s)
+
+
+class _Follower:
+    """Decisions read so far, and the metrics that show them. Used by one thread."""
+
+    def __init__(self, reader: TableReader, metrics: DecisionMetrics, answered: threading.Event, retry: Retry) -> None:
+        self._reader, self._metrics, self._answered, self._retry = reader, metrics, answered, retry
+        self._known: list[Decision] = []
+
+    def read(self) -> bool:
+        """Read new decisions and show them; False, after a pause, when the broker did not answer."""
+        try:
+            new = list(decisions(self._reader.read_new()))
+        except BrokerFault as fault:
+            self._answered.clear()
+            self._retry.failed(fault)
+            return False
+        self._retry.succeeded()
+        self._answered.set()
+        if new:
+            self._known = latest([*self._known, *new])
+            show(self._metrics, self._known)
+        return True
+
+
+def _report(fault: WatchwordError, pause_s: float) -> None:
+    log.warning("decisions_unreadable", fault=str(fault), pause_s=pause_s)
 
 
 def show(metrics: DecisionMetrics, known: list[Decision]) -> None:
-    """Set every gauge to what decisions say now."""
+    """Set every gauge from the decisions that count."""
     metrics.newest.set(max(each.time for each in known).timestamp())
     metrics.forget()
-    for standing in standings(known):
-        for ruling in Ruling:
-            metrics.decisions.labels(standing.policy_id, ruling.value).set(standing.rulings[ruling])
-        precision, recall = standing.precision, standing.recall.interval if standing.recall else None
-        if not math.isnan(precision.value):
-            metrics.show("precision", standing.policy_id, precision.value, precision.lower, precision.upper)
-        if recall is not None and ever_flagged(standing):
-            metrics.show("recall", standing.policy_id, recall.value, recall.lower, recall.upper)
+    for stats in standings(known):
+        _show_policy(metrics, stats)
+
+
+def _show_policy(metrics: DecisionMetrics, stats: DecisionStats) -> None:
+    for ruling in Ruling:
+        metrics.decisions.labels(stats.policy_id, ruling.value).set(stats.rulings[ruling])
+    precision, recall = stats.precision, stats.recall.interval if stats.recall else None
+    if not math.isnan(precision.value):
+        metrics.show("precision", stats.policy_id, precision.value, precision.lower, precision.upper)
+    if recall is not None and stats.ever_flagged:
+        metrics.show("recall", stats.policy_id, recall.value, recall.lower, recall.upper)

@@ -1,4 +1,4 @@
-"""What two versions of one policy say of everything archived."""
+"""Scores and flags of archived images by two versions of one policy."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,17 +7,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.archive.dataset import Archive
 from pipeline.evaluation.backtest.batches import COLUMNS, part_of
 from pipeline.evaluation.backtest.compare import answers_of
 from pipeline.judge.score import Judge
-from pipeline.operations.scanned import scanned
+from pipeline.operations.archive_scan import scan_archive
+from pipeline.operations.workbench import Workbench
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ArchivedScores:
     """
-    Of the images in either version's scope, N of them.
+    Answers about the N archived images in the scope of either version.
 
     `keys`: their records; `scores`: float64 [N], by the edited version; `before`, `after`: bool [N], flagged by each;
     `withheld`: bool [N], flagged by a restricted policy of either set.
@@ -31,21 +31,25 @@ class ArchivedScores:
 
 
 def score_archive(
-    archive: Archive, model: str, since: datetime, policy_id: str, *, before: Judge, after: Judge
+    workbench: Workbench, since: datetime, policy_id: str, *, before: Judge, after: Judge
 ) -> ArchivedScores:
-    """Judge everything archived since then by both versions, with progress; before, there may be no such policy."""
-    keys, columns = [], []
-    for batch in scanned(archive, model, ["key", *COLUMNS], since):
+    """
+    Judge the archived images since then by both versions of a policy. The set before the edit may lack the policy.
+
+    Raises `ArchiveError` when the archive has no images of the workbench's model.
+    """
+    keys, parts = [], []
+    for batch in scan_archive(workbench, ["key", *COLUMNS], since):
         part = part_of(batch)
-        said, told = answers_of(after, part), answers_of(before, part)
-        place = said.places[policy_id]
-        was, will = told.flags(policy_id), said.flags(policy_id)
-        kept = told.withheld() | said.withheld()
-        about = said.in_scope[:, place] | was
+        new, old = answers_of(after, part), answers_of(before, part)
+        column = new.columns[policy_id]
+        was, will = old.flags(policy_id), new.flags(policy_id)
+        about = new.in_scope[:, column] | was
+        withheld = old.withheld() | new.withheld()
         keys.append(batch.column("key").filter(pa.array(about)))
-        columns.append((said.scores[about, place], was[about], will[about], kept[about]))
-    if not columns:
-        empty = np.zeros(0, dtype=bool)
-        return ArchivedScores(pa.array([], pa.string()), np.zeros(0), empty, empty, empty)
-    scores, was, will, kept = (np.concatenate(parts) for parts in zip(*columns, strict=True))
-    return ArchivedScores(pa.concat_arrays(keys), scores, was, will, kept)
+        parts.append((new.scores[about, column], was[about], will[about], withheld[about]))
+    if not parts:
+        none = np.zeros(0, dtype=bool)
+        return ArchivedScores(pa.array([], pa.string()), np.zeros(0), none, none, none)
+    scores, was, will, withheld = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return ArchivedScores(pa.concat_arrays(keys), scores, was, will, withheld)

@@ -1,22 +1,17 @@
-"""`watchword replay --through kafka`: the stream over a broker and Triton, into topics of its own."""
+"""Replay of a labelled stream through the broker and Triton, on topics of its own."""
 
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
 from pipeline.broker.producer import Message
 from pipeline.broker.publisher import Publisher
 from pipeline.broker.reader import read_topics
-from pipeline.broker.topics import committed_and_end, delete_topics, ensure_topics
+from pipeline.broker.topics import delete_topics, ensure_topics
 from pipeline.broker.topology import connection_of, topics_of
-from pipeline.cli.console import progress_output
 from pipeline.counted import counted
-from pipeline.encode.bundle import Bundle
 from pipeline.errors import UsageError
 from pipeline.evaluation.datasets.labelled_stream import LabelledStream
 from pipeline.evaluation.replay.outcomes import Replayed, collect
@@ -24,35 +19,34 @@ from pipeline.evaluation.replay.recorded import RecordedVerdict, retold_dead_let
 from pipeline.events.outcomes import DeadLetter
 from pipeline.events.policies import PolicySet
 from pipeline.ingest.folder import read_events
+from pipeline.operations.stream.committed import environment_of, newly_committed
+from pipeline.operations.workbench import Workbench
 from pipeline.policies.load import load_policy_set
 from pipeline.policies.model_compatibility import for_model
-from pipeline.settings import PREFIX, Settings, load_settings
+from pipeline.settings import Settings
 from pipeline.stack.worker_process import WorkerProcess
 from pipeline.visible import encodable
 
-PAUSE_S = 0.3
 PATIENCE_S = 120.0
 _TOPICS = ("topic_images", "topic_flags", "topic_verdicts", "topic_embeddings", "topic_dead_letters")
 
 
-def replay_through_kafka(stream: LabelledStream, policies: Path | None) -> Replayed:
-    """Judge a labelled stream by a worker of its own on the broker and Triton of the settings."""
+def replay_through_kafka(workbench: Workbench, stream: LabelledStream, policies: Path) -> Replayed:
+    """
+    Judge a labelled stream by a worker of its own, on the broker and Triton of the settings.
+
+    The topics are deleted afterwards. Raises `UsageError` when two images have one id, the worker ends, or an image has
+    no outcome, and `BrokerFault`.
+    """
     repeated = len(stream.images) - len({image.id for image in stream.images})
     if repeated:
         raise UsageError(
             f"{counted(repeated, 'image')} with the id of another; through Kafka images are told apart by it"
         )
-    folder = policies or load_settings(Settings).policies
-    policy_set = for_model(load_policy_set(folder), Bundle.load(load_settings(Settings).model).lineage)
-    with _topics_of_its_own() as (settings, environment), tempfile.TemporaryDirectory() as scratch:
+    policy_set = for_model(load_policy_set(policies), workbench.bundle.lineage)
+    with _own_topics(workbench, policies) as settings:
         _send(stream, settings)
-        worker = WorkerProcess(
-            f"{settings.group_id}-1", Path(scratch) / "worker.log", {**environment, f"{PREFIX}POLICIES": str(folder)}
-        )
-        try:
-            _wait(worker.start(), settings, len(stream.images))
-        finally:
-            worker.kill()
+        _judge(workbench, settings, len(stream.images))
         outcomes = _outcomes(settings, policy_set)
     if missing := [image.id for image in stream.images if encodable(image.id) not in outcomes]:
         raise UsageError(f"no outcome of {counted(len(missing), 'image')}, `{missing[0]}` among them")
@@ -60,21 +54,19 @@ def replay_through_kafka(stream: LabelledStream, policies: Path | None) -> Repla
 
 
 @contextmanager
-def _topics_of_its_own() -> Iterator[tuple[Settings, dict[str, str]]]:
-    """Yield settings with topics that last as long as the context, and what a worker's environment needs for them."""
+def _own_topics(workbench: Workbench, policies: Path) -> Iterator[Settings]:
+    """Yield settings with topics that exist until the context ends."""
     name = f"replay-{uuid.uuid4().hex[:10]}"
-    given = load_settings(Settings)
-    changes = {topic: f"{name}.{topic.removeprefix('topic_')}" for topic in _TOPICS}
-    changes |= {"group_id": name, "policy_source": "folder"}
-    settings = given.model_copy(update=changes)
+    topics = {topic: f"{name}.{topic.removeprefix('topic_')}" for topic in _TOPICS}
+    # However many images of a labelled stream are broken, the report names them.
+    own = {"group_id": name, "policy_source": "folder", "policies": policies, "allow_dead_letters": True}
+    settings = workbench.settings.model_copy(update={**topics, **own, "http_port": 0})
     connection = connection_of(settings)
     ensure_topics(connection, topics_of(settings))
-    environment = {f"{PREFIX}{key.upper()}": value for key, value in changes.items()}
     try:
-        # Whatever share of a labelled stream is broken is for the report to say.
-        yield settings, {**environment, f"{PREFIX}HTTP_PORT": "0", f"{PREFIX}ALLOW_DEAD_LETTERS": "true"}
+        yield settings
     finally:
-        delete_topics(connection, [changes[topic] for topic in _TOPICS])
+        delete_topics(connection, list(topics.values()))
 
 
 def _send(stream: LabelledStream, settings: Settings) -> None:
@@ -84,25 +76,17 @@ def _send(stream: LabelledStream, settings: Settings) -> None:
             publisher.send(Message(settings.topic_images, encodable(event.id).encode(), record.value, record.headers))
 
 
-def _wait(worker: WorkerProcess, settings: Settings, count: int) -> None:
-    connection = connection_of(settings)
-    columns = (TextColumn("judging through Kafka"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=progress_output(), transient=True) as progress:
-        task = progress.add_task("judge", total=count)
-        before, since = -1, time.monotonic()
-        while True:
-            places = committed_and_end(connection, settings.group_id, settings.topic_images)
-            done = sum(committed for committed, _ in places.values())
-            progress.update(task, completed=done)
-            if done >= count:
-                return
-            if done > before:
-                before, since = done, time.monotonic()
-            if time.monotonic() - since > PATIENCE_S:
-                raise UsageError(f"nothing was judged for {PATIENCE_S:.0f} s; the worker says:\n{worker.tail()}")
-            if not worker.running():
-                raise UsageError(f"the worker ended with {worker.exit_code()}:\n{worker.tail()}")
-            time.sleep(PAUSE_S)
+def _judge(workbench: Workbench, settings: Settings, count: int) -> None:
+    """Run a worker until it has committed the whole stream."""
+    with tempfile.TemporaryDirectory() as scratch:
+        log = Path(scratch) / "worker.log"
+        worker = WorkerProcess(f"{settings.group_id}-1", log, environment_of(settings)).start()
+        try:
+            committed = newly_committed(settings, [worker], count, patience_s=PATIENCE_S, fault=UsageError)
+            for _ in workbench.progress.track(committed, "judging through Kafka", count, int):
+                pass
+        finally:
+            worker.kill()
 
 
 def _outcomes(settings: Settings, policy_set: PolicySet) -> dict[str, RecordedVerdict | DeadLetter]:

@@ -1,4 +1,4 @@
-"""Rules about what texts mean to the model."""
+"""Rules about texts that the model can hardly tell apart."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
@@ -7,22 +7,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.events.policies import PromptBank, ScoreKind
-from pipeline.policies.document import Place
+from pipeline.policies.diagnostics import NodePath
+from pipeline.policies.folder import ParsedPolicy
 from pipeline.policies.lint.findings import Finding, finding
 from pipeline.policies.lint_rules import Rule
-from pipeline.policies.load import ParsedPolicy
 
-# How near is too near, between 0 for two things that have nothing to do with each other and 1 for the same.
+# Nearness of duplicates, and of a prompt and the texts that count against it: 0 for unrelated texts, 1 for equal ones.
 SAME = 0.9
 CANCELS = 0.8
 
 
 def check_vectors(written: Sequence[ParsedPolicy], bank: PromptBank) -> Iterator[Finding]:
     """
-    Look for texts that the model takes for nearly the same.
+    Find texts that are nearly the same to the model.
 
-    Cosines are counted from the mean cosine of two background prompts: the texts of one model are all near each other,
-    those of another are not.
+    Cosines are rescaled so that the mean cosine of two background prompts is 0: unrelated texts have high cosines in
+    some models and low ones in others.
     """
     owners = _owners(written, bank)
     near = _Nearness(bank)
@@ -40,24 +40,26 @@ class _Nearness:
         self._unrelated = (total - count) / (count * (count - 1)) if count > 1 else 0.0
 
     def of(self, rows: NDArray[np.intp], others: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
-        """Return how near each row is to each other row, or to each of `others`: float64 [N, M]."""
+        """Return the nearness of each row to each row, or to each of `others`: float64 [N, M]."""
         cosines = self._vectors[rows] @ self._vectors[rows if others is None else others].T
         return np.asarray((cosines - self._unrelated) / (1 - self._unrelated))
 
 
-def _owners(written: Sequence[ParsedPolicy], bank: PromptBank) -> dict[int, tuple[ParsedPolicy, Place]]:
-    """Return whose each policy of the set is: its file, and where in it the policy stands."""
+def _owners(written: Sequence[ParsedPolicy], bank: PromptBank) -> dict[int, tuple[ParsedPolicy, NodePath]]:
+    """Return the file of each policy of the set, by the policy's index, with its position in the file."""
     places = {policy_id: (each, place) for each in written for policy_id, place in each.parts()}
     return {number: places[policy.id] for number, policy in enumerate(bank.policy_set.policies)}
 
 
-def _place(owner: tuple[ParsedPolicy, Place], key: str, text: str) -> Place:
+def _place(owner: tuple[ParsedPolicy, NodePath], key: str, text: str) -> NodePath:
     written, prefix = owner
     part = written.file.children[int(prefix[1])] if prefix else written.file
     return (*prefix, key, getattr(part, key).index(text))
 
 
-def _duplicates(owners: dict[int, tuple[ParsedPolicy, Place]], near: _Nearness, bank: PromptBank) -> Iterator[Finding]:
+def _duplicates(
+    owners: dict[int, tuple[ParsedPolicy, NodePath]], near: _Nearness, bank: PromptBank
+) -> Iterator[Finding]:
     for number, policy in enumerate(bank.policy_set.policies):
         for key, texts, rows in (
             ("prompts", policy.prompts, bank.prompt_rows[number]),
@@ -71,7 +73,9 @@ def _duplicates(owners: dict[int, tuple[ParsedPolicy, Place]], near: _Nearness, 
                     yield finding(Rule.NEAR_DUPLICATE, owners[number][0], place, message)
 
 
-def _cancelling(owners: dict[int, tuple[ParsedPolicy, Place]], near: _Nearness, bank: PromptBank) -> Iterator[Finding]:
+def _cancelling(
+    owners: dict[int, tuple[ParsedPolicy, NodePath]], near: _Nearness, bank: PromptBank
+) -> Iterator[Finding]:
     background = bank.policy_set.background.prompts
     for number, policy in enumerate(bank.policy_set.policies):
         against = [(Rule.NEAR_CONTRAST, "its own contrast", policy.contrast, bank.contrast_rows[number])]
@@ -85,7 +89,7 @@ def _cancelling(owners: dict[int, tuple[ParsedPolicy, Place]], near: _Nearness, 
                 yield finding(rule, owners[number][0], place, message)
 
 
-def _others(owners: dict[int, tuple[ParsedPolicy, Place]], near: _Nearness, bank: PromptBank) -> Iterator[Finding]:
+def _others(owners: dict[int, tuple[ParsedPolicy, NodePath]], near: _Nearness, bank: PromptBank) -> Iterator[Finding]:
     policies = bank.policy_set.policies
     prompts = [(number, text) for number, policy in enumerate(policies) for text in policy.prompts]
     rows = np.concatenate([np.arange(*each) for each in bank.prompt_rows])

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.policies.diagnostics import Position
-from pipeline.policies.document import Place
+from pipeline.policies.diagnostics import NodePath
+from pipeline.policies.folder import ParsedPolicy
 from pipeline.policies.lint_rules import RULES, About, Rule
-from pipeline.policies.load import ParsedPolicy
+from pipeline.policies.source import Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Finding:
         return RULES[self.rule]
 
 
-def finding(rule: Rule, written: ParsedPolicy, place: Place, message: str, *, key: bool = False) -> Finding:
+def finding(rule: Rule, written: ParsedPolicy, place: NodePath, message: str, *, key: bool = False) -> Finding:
     """Return a finding at a place of a policy in full, shown where that was written."""
     document, there = written.resolved.written_at(place)
     about = RULES[rule]
@@ -37,7 +37,7 @@ def finding(rule: Rule, written: ParsedPolicy, place: Place, message: str, *, ke
     return Finding(rule, written.file.id, document.path, position, message, shown + advice)
 
 
-def texts_of(written: ParsedPolicy) -> Iterator[tuple[Place, str]]:
+def texts_of(written: ParsedPolicy) -> Iterator[tuple[NodePath, str]]:
     """Yield every prompt and contrast prompt of a policy and its children with its place."""
     for prefix, part in (((), written.file), *((("children", i), c) for i, c in enumerate(written.file.children))):
         for key in ("prompts", "contrast"):

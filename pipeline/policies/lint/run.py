@@ -1,15 +1,15 @@
-"""All rules over a folder of policies."""
+"""Lint of a policy folder: every rule, and the silences of each policy."""
 
 from collections.abc import Collection, Iterator
 from datetime import date
 
 from pipeline.events.policies import PolicySet, PromptBank
+from pipeline.policies.folder import ParsedPolicy, PolicyFolder
 from pipeline.policies.lint.embeddings import check_vectors
 from pipeline.policies.lint.findings import Finding, finding
-from pipeline.policies.lint.tokens import Pieces, check_tokens
+from pipeline.policies.lint.tokens import Tokenizer, check_tokens
 from pipeline.policies.lint.wording import PeopleWords, check_words
 from pipeline.policies.lint_rules import Rule
-from pipeline.policies.load import ParsedPolicy, PolicyFolder
 from pipeline.policies.model_compatibility import stale_policies
 
 _CHANGED = {
@@ -20,13 +20,13 @@ _CHANGED = {
 
 
 def lint(
-    folder: PolicyFolder, bank: PromptBank, tokenizer: Pieces, models: Collection[str], today: date
+    folder: PolicyFolder, bank: PromptBank, tokenizer: Tokenizer, models: Collection[str], today: date
 ) -> list[Finding]:
     """
-    Return what a CLIP will get wrong about a folder's policies, by file and line.
+    Return the findings in a folder's policies, in the order of files and lines.
 
     `bank` is the folder's set encoded by the model whose tokenizer is `tokenizer`, and whose digest, or that of the
-    bundle it is an engine of, is among `models`. What a policy silences is left out; a silence without a use is found.
+    bundle it is an engine of, is among `models`. Silenced findings are left out; a silence without a finding is one itself.
     """
     people = PeopleWords.load()
     found = list(check_vectors(folder.written, bank))

@@ -1,31 +1,31 @@
-"""Rules about what the text tower gets to read."""
+"""Rules about the tokens of a policy's texts."""
 
 from collections.abc import Iterator
 from typing import Protocol
 
-from pipeline.events.texts import Piece
+from pipeline.events.texts import Token
+from pipeline.policies.folder import ParsedPolicy
 from pipeline.policies.lint.findings import Finding, finding, texts_of
 from pipeline.policies.lint_rules import Rule
-from pipeline.policies.load import ParsedPolicy
 
-# A word of so many pieces was too rare in the tokenizer's corpus to have any of its own.
+# A word split into this many tokens was too rare in the tokenizer's corpus to have a token of its own.
 SHATTERED = 4
 
 
-class Pieces(Protocol):
+class Tokenizer(Protocol):
     """
     A model's tokenizer.
 
-    `pieces` splits a text into tokens, uncut and without special ones; `room` is how many of them the tower reads.
+    `tokens` splits a text into tokens, without truncation and special tokens. The tower reads `max_tokens` of them.
     """
 
-    room: int
+    max_tokens: int
 
-    def pieces(self, text: str) -> list[Piece]: ...
+    def tokens(self, text: str) -> list[Token]: ...
 
 
-def check_tokens(written: ParsedPolicy, tokenizer: Pieces) -> Iterator[Finding]:
-    """Look at what becomes of a policy's texts."""
+def check_tokens(written: ParsedPolicy, tokenizer: Tokenizer) -> Iterator[Finding]:
+    """Find texts that are too long for the tower, and words that the tokenizer does not know or splits."""
     for place, text in texts_of(written):
         if cut := _cut(text, written.file.templates, tokenizer):
             yield finding(Rule.TOO_LONG, written, place, f"the tower reads no further than `{cut}`")
@@ -33,25 +33,25 @@ def check_tokens(written: ParsedPolicy, tokenizer: Pieces) -> Iterator[Finding]:
             yield finding(Rule.SHATTERED_WORD, written, place, f"{', '.join(words)} in `{text}`")
 
 
-def _cut(text: str, templates: list[str], tokenizer: Pieces) -> str | None:
-    """Return what is read of the text in the longest template, when that is not all."""
+def _cut(text: str, templates: list[str], tokenizer: Tokenizer) -> str | None:
+    """Return the part of the text that the tower reads in the longest template, None if it reads everything."""
     for template in sorted(templates, key=len, reverse=True):
         filled = template.format(text)
-        pieces = tokenizer.pieces(filled)
-        if len(pieces) > tokenizer.room:
-            return filled[: pieces[tokenizer.room - 1].stop]
+        tokens = tokenizer.tokens(filled)
+        if len(tokens) > tokenizer.max_tokens:
+            return filled[: tokens[tokenizer.max_tokens - 1].stop]
     return None
 
 
-def _shattered(text: str, tokenizer: Pieces) -> list[str]:
-    pieces = tokenizer.pieces(text)
+def _shattered(text: str, tokenizer: Tokenizer) -> list[str]:
+    tokens = tokenizer.tokens(text)
     found, start = [], 0
     for word in text.split():
         start = text.index(word, start)
         stop = start + len(word)
-        inside = [piece for piece in pieces if start <= piece.start and piece.stop <= stop and piece.stop > piece.start]
-        parts = "·".join(text[piece.start : piece.stop] for piece in inside)
-        if any(not piece.known for piece in inside):
+        inside = [token for token in tokens if start <= token.start and token.stop <= stop and token.stop > token.start]
+        parts = "·".join(text[token.start : token.stop] for token in inside)
+        if any(not token.known for token in inside):
             found.append(f"`{word}` is unknown")
         elif len(inside) >= SHATTERED + word.count("-") * 2:
             found.append(f"`{word}` is `{parts}`")

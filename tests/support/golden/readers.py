@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pipeline.archive.dataset import Archive
 from pipeline.archive.rows import ArchivedEmbedding
-from pipeline.cli.stream.read import outcome_fields
-from pipeline.errors import DeadLetterReason
-from pipeline.evaluation.decisions.standing import decisions
 from pipeline.evaluation.delivery.delivery_check import DeliveryCheck, check_delivery
-from pipeline.evaluation.replay.recorded import RecordedVerdict, retold_dead_letter, retold_verdict
+from pipeline.evaluation.replay.recorded import RecordedVerdict, retold_verdict
 from pipeline.events.decisions import Decision
 from pipeline.events.policies import PolicySet
 from pipeline.events.records import ImageEvent, Record
+from pipeline.events.wire.dead_letter import DeadLetterRecord
+from pipeline.events.wire.flag import FlagRecord
 from pipeline.ingest.event import parse_event
 from pipeline.releases.control_topic import ControlTopic
 
@@ -26,21 +24,20 @@ def verdict(record: Record, policy_set: PolicySet) -> RecordedVerdict:
     return retold_verdict(record, policy_set)[1]
 
 
-def flag(record: Record) -> dict[str, Any]:
-    return outcome_fields(record)
+def flag(record: Record) -> FlagRecord:
+    return FlagRecord.parse(record)
 
 
 def embedding(record: Record) -> ArchivedEmbedding:
     return ArchivedEmbedding.of(record)
 
 
-def dead_letter(record: Record) -> DeadLetterReason:
-    return retold_dead_letter(record)[1].reason
+def dead_letter(record: Record) -> DeadLetterRecord:
+    return DeadLetterRecord.parse(record)
 
 
 def decision(record: Record) -> Decision:
-    [read] = decisions([record])
-    return read
+    return Decision.parse(record)
 
 
 def control(records: Sequence[Record]) -> ControlTopic:
@@ -49,10 +46,11 @@ def control(records: Sequence[Record]) -> ControlTopic:
     return published
 
 
-def stream(*topics: Sequence[Record]) -> DeliveryCheck:
+def stream(*topics: Sequence[Record], control: ControlTopic) -> DeliveryCheck:
     """Count images, verdicts, embeddings, flags and dead letters against each other."""
     images, verdicts, embeddings, flags, dead_letters = topics
-    return check_delivery(images, verdicts, embeddings, flags, dead_letters)
+    sets = map(control.policy_set, control.sets)
+    return check_delivery(images, verdicts, embeddings, flags, dead_letters, sets)
 
 
 def archived(rows: Sequence[ArchivedEmbedding], folder: Path) -> Archive:

@@ -74,7 +74,7 @@ def _releases() -> list[Message]:
     """Return what the first release writes, and one after it with a canary."""
     small = compose([FIREARMS], POLICY_SET.background)
     first = ReleaseRequest(small, parent=0, author="ana")
-    canary = ReleaseRequest(small, parent=1, author="bo", note="§ 7 – naïve", canary=(POLICY_SET, 0.25))
+    canary = ReleaseRequest(small, parent=1, author="bo", note="§ 7 – naïve", canary=POLICY_SET, canary_share=0.25)
     messages, release = _release(first, ControlTopic())
     later, _ = _release(canary, ControlTopic(releases={1: release}, current=release))
     return [*messages, *later]

@@ -1,4 +1,4 @@
-"""The archive: every embedding once, several models side by side, and what is deleted is gone from every file."""
+"""The archive: every embedding once, several models side by side, and deleted embeddings gone from every file."""
 
 import threading
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ def test_models_stand_side_by_side(tmp_path: Path) -> None:
 
 
 def test_writers_at_once_leave_each_row_once(tmp_path: Path) -> None:
-    """As when one that was taken for dead wakes up: both store the same range."""
+    """For example, a writer that seemed dead wakes up: both store the same range."""
     archives = [Archive(str(tmp_path)) for _ in range(3)]
     failures: list[BaseException] = []
 
@@ -98,8 +98,8 @@ def test_writers_at_once_leave_each_row_once(tmp_path: Path) -> None:
     assert sorted(keys) == sorted({row(n).key for n in range(430)})
 
 
-def test_what_is_deleted_is_in_no_file(tmp_path: Path) -> None:
-    """Of all models, after compaction; everything else stays."""
+def test_a_deleted_embedding_is_in_no_file(tmp_path: Path) -> None:
+    """This holds for all models, after compaction. Everything else stays."""
     archive = Archive(str(tmp_path))
     archive.add([row(n, content="gone" if n % 40 == 7 else "") for n in range(100)])
     archive.add([row(n, OTHER, 32, content="gone" if n == 7 else "") for n in range(10)])
@@ -114,7 +114,7 @@ def test_what_is_deleted_is_in_no_file(tmp_path: Path) -> None:
     assert holds_bytes(tmp_path, row(8).vector.tobytes()), "the search finds what is there"
 
 
-def test_what_is_held_stays_whatever_its_age(tmp_path: Path) -> None:
+def test_a_held_image_stays_whatever_its_age(tmp_path: Path) -> None:
     archive = Archive(str(tmp_path))
     archive.add([row(n) for n in range(10)])
     with pytest.raises(ArchiveError, match="a hold needs a reason"):
@@ -166,13 +166,13 @@ def test_a_record_is_read_whole_or_named() -> None:
     for changed in ({"dimension": "5"}, {"dtype": "float32"}, {"event-attributes": "{"}, {"event-time": "monday"}):
         with pytest.raises(ArchiveError, match="t/0/7 is no embedding"):
             ArchivedEmbedding.of(Record(Origin("t", 0, 7), None, value, headers(**changed)))
-    with pytest.raises(ArchiveError, match="is no embedding: 'dtype'"):
+    with pytest.raises(ArchiveError, match="is no embedding: header `dtype`: field required"):
         ArchivedEmbedding.of(Record(Origin("t", 0, 7), None, value))
 
 
 @pytest.fixture
 def bucket() -> Iterator[dict[str, str]]:
-    """A bucket of moto's server, and how to reach it."""
+    """Storage options that reach a bucket of a moto server."""
     [port] = free_ports(1)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=port)
     server.start()
@@ -207,7 +207,7 @@ def test_object_storage_is_an_archive_too(bucket: dict[str, str]) -> None:
     np.testing.assert_array_equal(found[row(5).key], row(5).vector)
 
 
-def test_the_nearest_are_found_and_what_is_older_than_asked_for_is_not(tmp_path: Path) -> None:
+def test_the_nearest_are_found_and_older_images_are_not(tmp_path: Path) -> None:
     archive = Archive(str(tmp_path))
     archive.add([row(n) for n in range(300)])
     wanted = row(7).vector.astype(np.float32)
@@ -225,8 +225,8 @@ def test_the_nearest_are_found_and_what_is_older_than_asked_for_is_not(tmp_path:
     assert index(archive, MODEL) is False, "too few for an index to pay"
 
 
-def test_an_index_finds_the_same_and_knows_nothing_of_what_was_deleted(tmp_path: Path) -> None:
-    """New rows are found beside it; after a deletion it is built anew."""
+def test_an_index_finds_the_same_and_nothing_that_was_deleted(tmp_path: Path) -> None:
+    """New rows are found without it. A deletion rebuilds it."""
     archive = Archive(str(tmp_path))
     archive.add([row(n) for n in range(2000)])
     archive.index(MODEL)

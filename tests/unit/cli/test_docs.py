@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from pipeline.cli.reference import metrics_page, schema_page, settings_page
+from pipeline.cli.reference import logs_page, metrics_page, schema_page, settings_page
+from pipeline.cli.reference_events import events_page, record_schema_page
+from pipeline.events.wire.json_schema import KINDS
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -17,3 +19,16 @@ def test_the_schema_of_policy_files_is_made_from_what_reads_them() -> None:
 
 def test_the_metrics_page_is_made_from_telemetry() -> None:
     assert (DOCS / "metrics.md").read_text() == metrics_page(), "run `make docs`"
+
+
+def test_the_page_of_log_events_is_made_from_the_calls_of_loggers() -> None:
+    assert (DOCS / "logs.md").read_text() == logs_page(), "run `make docs`"
+
+
+def test_the_document_of_the_topics_is_made_from_the_records() -> None:
+    assert (DOCS / "events.asyncapi.yaml").read_text() == events_page(), "run `make docs`"
+
+
+def test_the_schemas_of_records_are_made_from_what_writes_and_reads_them() -> None:
+    files = {path.name.removesuffix(".schema.json"): path.read_text() for path in (DOCS / "schemas").iterdir()}
+    assert files == {kind: record_schema_page(kind) for kind in KINDS}, "run `make docs`"

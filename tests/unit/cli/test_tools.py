@@ -10,54 +10,46 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli.console import print_json
-from pipeline.cli.decisions import commands as deciding
-from pipeline.cli.decisions.commands import rows_of
 from pipeline.cli.main import app
-from pipeline.cli.policies import publish
-from pipeline.cli.stream import explain
 from pipeline.emit.jsonlines import JsonLinesSink
 from pipeline.errors import DeadLetterReason, UsageError
+from pipeline.evaluation.datasets.topic_labels import read_topic_labels
 from pipeline.evaluation.stats.intervals import Interval
 from pipeline.events.decisions import Decision, Ruling
 from pipeline.events.outcomes import DeadLetter
 from pipeline.events.records import Origin, Record
-from pipeline.operations.stream import topic_stream
-from pipeline.releases.control_topic import ControlTopic
+from pipeline.operations.decisions import show
+from pipeline.operations.stream import explain
 from tests.support.deciding import POLICY, decision
 from tests.support.publishing import two_policies
 
 NOW = datetime(2031, 5, 20, 12, tzinfo=UTC)
 
 
-def test_before_anything_is_published_history_says_how_to(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    class CurrentRelease:
-        published = ControlTopic()
-
-    monkeypatch.setattr(publish, "CurrentRelease", CurrentRelease)
-    publish.run_history("table")
-    assert capsys.readouterr().out == "nothing published yet; `watchword policies publish` does that\n"
-    publish.run_history("json")
-    assert json.loads(capsys.readouterr().out) == []
-
-
 def audited(ruling: Ruling, number: int) -> Decision:
     return decision(ruling, f"e{number}", probability=0.5)
 
 
-def test_a_policy_that_never_flagged_has_no_recall(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_policy_that_never_flagged_has_no_recall(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its recall is not zero: people may have judged the images before the policy was in force."""
     given = [audited(Ruling.MISSED, number) for number in range(20)]
-    monkeypatch.setattr(deciding, "read_decisions", lambda *_: given)
-    deciding.run_show(None, "table")
-    row = capsys.readouterr().out.splitlines()[1]
+    monkeypatch.setattr(show, "read_decisions", lambda *_: given)
+    row = CliRunner().invoke(app, ["decisions", "show"]).stdout.splitlines()[1]
     assert row.startswith(POLICY.id)
-    assert row.split()[-2:] == ["–", "–"]
-    monkeypatch.setattr(deciding, "read_decisions", lambda *_: [*given, audited(Ruling.UPHELD, 99)])
-    deciding.run_show(None, "table")
-    assert "(" in capsys.readouterr().out.splitlines()[1].rsplit("  ", 1)[1]
+    assert row.split()[5] == "–"
+    assert row.endswith(" – (not in force when these were judged?)")
+    monkeypatch.setattr(show, "read_decisions", lambda *_: [*given, audited(Ruling.UPHELD, 99)])
+    row = CliRunner().invoke(app, ["decisions", "show"]).stdout.splitlines()[1]
+    assert "(" in row.rsplit("  ", 1)[1]
+    assert "in force" not in row
+
+
+def test_without_decisions_show_says_how_to_record_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(show, "read_decisions", lambda *_: [])
+    assert (
+        CliRunner().invoke(app, ["decisions", "show"]).stdout.startswith("no decisions yet; `watchword decisions add`")
+    )
+    assert CliRunner().invoke(app, ["decisions", "show", "--format", "jsonl"]).stdout == ""
 
 
 def test_measuring_a_restricted_policy_is_noted(tmp_path: Path, samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,8 +76,9 @@ def test_measuring_a_restricted_policy_is_noted(tmp_path: Path, samples: Path, m
 )
 def test_a_file_of_decisions_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "decided.jsonl").write_bytes(content)
-    with pytest.raises(UsageError, match=r"decided\.jsonl"):
-        list(rows_of(tmp_path / "decided.jsonl"))
+    refused = CliRunner().invoke(app, ["decisions", "add", "--from", str(tmp_path / "decided.jsonl")]).exception
+    assert isinstance(refused, UsageError)
+    assert "decided.jsonl" in str(refused)
 
 
 @pytest.mark.parametrize(
@@ -95,21 +88,23 @@ def test_a_file_of_decisions_that_is_none_is_named(tmp_path: Path, content: byte
 )
 def test_what_is_no_flag_is_not_explained(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "flag.json").write_bytes(content)
-    with pytest.raises(UsageError, match="not one flag event"):
-        explain._flag(str(tmp_path / "flag.json"))
+    refused = CliRunner().invoke(app, ["explain", str(tmp_path / "flag.json")]).exception
+    assert isinstance(refused, UsageError)
+    assert "not one flag event" in str(refused)
 
 
 def test_an_id_longer_than_any_file_name_is_looked_for_as_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explain, "read_topics", lambda *_: iter([Record(Origin("t", 0, 0), None, b"{")]))
-    with pytest.raises(UsageError, match="no flag `x"):
-        explain._flag("x" * 300)
+    refused = CliRunner().invoke(app, ["explain", "x" * 300]).exception
+    assert isinstance(refused, UsageError)
+    assert "no flag `x" in str(refused)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b'id,policies\n"' + b"x" * 140_000 + b'",a\n'])
 def test_labels_of_a_topic_that_are_no_csv_are_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "labels.csv").write_bytes(content)
     with pytest.raises(UsageError, match=r"labels\.csv"):
-        topic_stream._rows(tmp_path / "labels.csv")
+        read_topic_labels(tmp_path / "labels.csv")
 
 
 def test_a_scans_lines_are_json_whatever_a_file_is_called() -> None:

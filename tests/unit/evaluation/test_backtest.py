@@ -1,35 +1,23 @@
-"""What an edit would have done to what was archived, held against judging it all by hand."""
+"""Differences between two policy sets over archived images, compared with judging all of them by hand."""
 
 import dataclasses
-import json
-import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from typer.testing import CliRunner
 
-from pipeline.archive.dataset import Archive
-from pipeline.archive.rows import ArchivedEmbedding
-from pipeline.cli.main import app
-from pipeline.cli.policies.backtest import archive_summary
-from pipeline.cli.times import since_of
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
-from pipeline.errors import UsageError
-from pipeline.evaluation.backtest.batches import part_of
-from pipeline.evaluation.backtest.compare import PolicySetComparison, recount
+from pipeline.evaluation.backtest.compare import PolicySetComparison
 from pipeline.evaluation.backtest.result import Backtest, Image, Part
 from pipeline.events.policies import Background, PolicySet
 from pipeline.events.scope import Scope
 from pipeline.judge.score import Judge
 from pipeline.policies.compile import compose, with_digest
 from pipeline.policies.load import load_policy_set
-
-NOW = datetime(2031, 5, 20, tzinfo=UTC)
+from tests.support.recounting import recount
 
 
 @pytest.fixture(scope="module")
@@ -141,79 +129,3 @@ def test_a_recount_by_each_images_own_set_makes_its_flags_again(
     guns = {event_id for event_id, policy_id in found if policy_id == "weapons.firearms"}
     assert guns >= {f"e{n}" for n in range(0, 100, 2)}
     assert len(guns) < 100
-
-
-def test_the_command_looks_back_as_far_as_asked(
-    tmp_path: Path,
-    policies: Path,
-    before: PolicySet,
-    encoder: LocalEncoder,
-    vectors: NDArray[np.float16],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Over a real archive; what is older stays out of it."""
-    archive = Archive(str(tmp_path / "archive"))
-    rows = [
-        ArchivedEmbedding(
-            key=f"images/0/{n}",
-            model=encoder.model_digest,
-            event_id=f"e{n}",
-            source="shop",
-            attributes="{}",
-            content=f"c{n}",
-            time=datetime.now(UTC) - timedelta(days=n % 10, hours=1),
-            policy_set=before.digest,
-            vector=vectors[n],
-        )
-        for n in range(200)
-    ]
-    archive.add(rows)
-    folder = tmp_path / "edited"
-    folder.mkdir()
-    for path in policies.glob("*.yaml"):
-        text = path.read_text().split("\nexamples:")[0] + "\n"
-        lower = re.sub(r"value: [\d.]+", "value: -99", text)
-        (folder / path.name).write_text(lower if "firearms" in path.name else text)
-    monkeypatch.setenv("WATCHWORD_ARCHIVE", archive.address)
-    run = CliRunner().invoke(
-        app,
-        ["policies", "backtest", str(folder), "--before", str(policies), "--since", "5d", "--format", "json"],
-    )
-    assert run.exit_code == 1, run.stderr
-    fields = json.loads(run.stdout)
-    assert fields["images"] == 100
-    guns = fields["policies"]["weapons.firearms"]
-    assert guns["after"] == 100
-    assert guns["newly_flagged"] == 100 - guns["before"]
-    told = archive_summary(before, load_policy_set(folder), "5d")
-    assert told[0] == "of 100 images archived since 5d:"
-    assert told[1].startswith(f"weapons.firearms: {100 - guns['before']} newly flagged, 0 newly cleared")
-    words = ["policies", "backtest", str(folder), "--before", str(policies), "--since", "5d"]
-    few = CliRunner().invoke(app, [*words, "--sample", "20%", "--format", "json"])
-    both = json.loads(few.stdout)
-    assert (both["sample"]["images"], both["sample"]["of"]) == (20, 100)
-    ends = both["sample"]["policies"]["weapons.firearms"]["newly_flagged"]
-    assert ends["lower"] <= guns["newly_flagged"] <= ends["upper"]
-    assert both["policies"] == fields["policies"]
-    same = CliRunner().invoke(app, ["policies", "backtest", str(policies), "--before", str(policies)])
-    assert same.exit_code == 0
-    [batch, *_] = archive.scan(encoder.model_digest, ["event_id", "source", "attributes", "time", "vector"])
-    np.testing.assert_array_equal(part_of(batch).vectors[0], vectors[0])
-    nothing = CliRunner().invoke(
-        app, ["policies", "backtest", str(policies), "--before", str(policies), "--since", "0h"]
-    )
-    assert "has nothing of this model since 0h" in str(nothing.exception)
-
-
-def test_a_time_to_look_back_to_is_read_or_named() -> None:
-    assert datetime.now(UTC) - since_of("2w") == pytest.approx(timedelta(days=14), abs=timedelta(seconds=5))
-    assert since_of("2031-05-20") == NOW
-    with pytest.raises(UsageError, match="such as `7d`"):
-        since_of("a week")
-
-
-def test_nothing_is_said_of_an_archive_that_is_not_there(
-    tmp_path: Path, before: PolicySet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WATCHWORD_ARCHIVE", str(tmp_path / "none"))
-    assert archive_summary(before, before) == []

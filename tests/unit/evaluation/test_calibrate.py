@@ -17,11 +17,10 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from pipeline.cli.main import app
-from pipeline.cli.transition import InProcess
 from pipeline.emit.formats import flag_fields
 from pipeline.encode.local import LocalEncoder
 from pipeline.errors import PolicyError, UsageError
-from pipeline.evaluation.calibration.labels import queue_threshold
+from pipeline.evaluation.calibration.queue import queue_threshold
 from pipeline.evaluation.stats.certification import Labels
 from pipeline.evaluation.stats.near_duplicates import difference_hash, near_duplicates
 from pipeline.evaluation.stats.probability_curves import fit_probability
@@ -29,9 +28,11 @@ from pipeline.events.calibration import Isotonic, Platt
 from pipeline.events.outcomes import Verdict
 from pipeline.events.policies import Policy
 from pipeline.ingest.folder import read_files
+from pipeline.operations.workbench import Workbench
 from pipeline.policies.load import load_policy_set
 from pipeline.policies.model_compatibility import for_model
 from pipeline.releases.codec import decode_set, encode_set
+from pipeline.settings import Settings
 from tests.unit.policies.test_policy_files import GOOD, problem
 
 POLICY = "wildlife.big_cats"
@@ -98,6 +99,7 @@ def stored(folder: Path) -> dict[str, object]:
         ("{ queue: many }", "`threshold.queue`: string should match pattern"),
         ("{ precison: 0.9 }", "unknown key `precison`, did you mean `precision`?"),
         ("{ precision: 0.9 }", "not fitted to precision 0.9 with 95% confidence yet: `watchword policies calibrate"),
+        ("{ precision: 0.9 }", "or `--decisions` made with `watchword policies label weapons.firearms`"),
         ("{ queue: 200/day }", "not fitted to a queue of 200/day yet: `watchword policies calibrate"),
     ],
 )
@@ -126,14 +128,15 @@ def test_a_fitted_threshold_judges_and_its_flag_says_what_it_is_worth(
     assert measured["calibration_error"] < 0.05
     said = said_of_a_flag(folder, samples)
     assert said["digest"] == policy.calibration.digest
-    assert said["stale"] == []
+    assert list(said["stale"]) == []
     assert 0.5 < said["probability"] <= 1
 
 
 def said_of_a_flag(folder: Path, samples: Path) -> dict[str, Any]:
     """What the first flag of the leopards says of its calibration."""
     photographs = sorted((samples / "images/Leopards").iterdir())
-    for outcome in InProcess(load_policy_set(folder)).outcomes(photographs, read_files):
+    workbench = Workbench(Settings(), user="tester")
+    for outcome in workbench.outcomes(workbench.bank(load_policy_set(folder)), photographs, read_files):
         assert isinstance(outcome, Verdict)
         for flag in outcome.flags:
             found: dict[str, Any] = flag_fields(outcome, flag)["calibration"]
@@ -154,6 +157,10 @@ def test_too_little_data_is_refused_with_what_is_missing(folder: Path, labels: P
     rewrite(folder, policies / "wildlife-big_cats.yaml", "{ precision: 0.95 }")
     refused = run("calibrate", POLICY, "--policies", folder, "--labels", labels)
     assert refused.exit_code == 1
+    best = (
+        r"highest precision of a threshold: measured [01]\.\d\d \(\d+ of \d+ labels\) at [\d.]+; supported 0\.\d\d at"
+    )
+    assert re.search(best, refused.stdout)
     missing = re.search(r"at least (\d+) more labels", refused.stdout)
     assert missing is not None
     assert int(missing[1]) > 20
@@ -227,7 +234,7 @@ def test_fitting_again_and_again_tests_the_same_thresholds(folder: Path, labels:
 def test_thresholds_under_watch_are_kept_when_nothing_is_certified(folder: Path, labels: Path, policies: Path) -> None:
     """Chosen anew at every refusal they would be chosen by looking."""
     rewrite(folder, policies / "wildlife-big_cats.yaml", "{ precision: 0.99, confidence: 0.6 }")
-    refused = run("calibrate", POLICY, "--policies", folder, "--labels", labels, "--watched")
+    refused = run("calibrate", POLICY, "--policies", folder, "--labels", labels, "--sequential")
     assert refused.exit_code == 1
     assert (folder / "calibrations" / f"{POLICY}.grid").exists()
     assert not (folder / "calibrations" / f"{POLICY}.json").exists()

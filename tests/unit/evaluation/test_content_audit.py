@@ -61,7 +61,7 @@ def flip(fields: dict[str, Any]) -> None:
     ("edit", "line"),
     [
         (score(123.0), "score 123.0"),
-        (score(None), "score None"),
+        (score(None), "`policies.0.score`: input should be a valid number"),
         (flip, "flagged"),
         (lambda fields: fields.update(model_digest="f" * 64), "model_digest ffffffffffff"),
         (lambda fields: fields["image"].update(content_digest="0" * 64), "content_digest 000000000000"),

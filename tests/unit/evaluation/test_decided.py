@@ -102,8 +102,8 @@ def test_labels_of_decisions_are_in_scope_weighted_and_one_a_picture(encoder: Lo
     ]
     labels = decided_labels(given, judge, policy.id, None)
     assert labels.weights.tolist() == [2, 2, 10]
-    assert labels.right.tolist() == [True, True, False]
-    assert len(labels.once().scores) == 2
+    assert labels.positive.tolist() == [True, True, False]
+    assert len(labels.deduplicated().scores) == 2
     assert labels.scores[0] > labels.scores[2]
     assert policy.scope == Scope(values=(("region", ("eu",)),))
     with pytest.raises(UsageError, match="nobody decided about"):

@@ -5,9 +5,15 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from typer.testing import CliRunner
 
-from pipeline.cli.policies.examples import run_examples, try_examples
+from pipeline.cli.main import app
 from pipeline.errors import UsageError
+from pipeline.evaluation.replay.examples import ExampleResult
+from pipeline.operations.policies.examples import run_examples
+from pipeline.operations.workbench import Workbench
+from pipeline.policies.load import read_folder
+from pipeline.settings import Settings
 
 POLICY = """\
 id: weapons.firearms
@@ -33,26 +39,35 @@ def folder(tmp_path: Path, samples: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def workbench() -> Workbench:
+    return Workbench(Settings(), user="tester")
+
+
 def write(folder: Path, threshold: float) -> None:
     (folder / "guns.yaml").write_text(POLICY.format(threshold=threshold))
 
 
-def test_a_policy_is_tried_on_its_examples_in_its_scope_also_when_it_is_off(folder: Path) -> None:
+def results(workbench: Workbench, folder: Path) -> list[ExampleResult]:
+    return run_examples(workbench, read_folder(folder))
+
+
+def test_a_policy_is_tried_on_its_examples_in_its_scope_also_when_it_is_off(folder: Path, workbench: Workbench) -> None:
     write(folder, -100)
-    everything = try_examples(folder)
+    everything = results(workbench, folder)
     assert [each.flagged for each in everything] == [True, True, False]
     write(folder, (everything[0].score + everything[1].score) / 2)
     assert everything[0].score > everything[1].score
-    assert [each.passed for each in try_examples(folder)] == [True, True, True]
-    assert run_examples(folder, only=None, junit=None) == 0
+    assert [each.passed for each in results(workbench, folder)] == [True, True, True]
+    assert CliRunner().invoke(app, ["policies", "test", str(folder)]).exit_code == 0
 
 
-def test_what_fails_is_named_with_its_place_and_told_to_junit(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_fails_is_named_with_its_place_and_told_to_junit(folder: Path, tmp_path: Path) -> None:
     write(folder, -100)
-    assert run_examples(folder, only="weapons.firearms", junit=tmp_path / "junit.xml") == 1
-    line, total = capsys.readouterr().out.splitlines()
+    arguments = ["--policy", "weapons.firearms", "--junit", str(tmp_path / "junit.xml")]
+    shown = CliRunner().invoke(app, ["policies", "test", str(folder), *arguments])
+    assert shown.exit_code == 1
+    line, total = shown.stdout.splitlines()
     assert line.startswith(
         f"{folder}/guns.yaml:12:14: `weapons.firearms`, `ant.jpg`: must not be flagged (an insect): "
     )
@@ -62,23 +77,23 @@ def test_what_fails_is_named_with_its_place_and_told_to_junit(
     assert [case.get("name") for case in suite if len(case)] == ["ant.jpg"]
 
 
-def test_an_image_outside_the_scope_cannot_be_wanted(folder: Path) -> None:
+def test_an_image_outside_the_scope_cannot_be_wanted(folder: Path, workbench: Workbench) -> None:
     write(folder, -100)
     text = (folder / "guns.yaml").read_text()
     (folder / "guns.yaml").write_text(text.replace("flag: false, attributes: { surface: avatar }", "flag: true"))
-    assert try_examples(folder)[2].line() == "is outside the policy's scope"
+    assert results(workbench, folder)[2].line() == "is outside the policy's scope"
 
 
-def test_an_image_that_is_not_there_or_is_none_is_said(folder: Path) -> None:
+def test_an_image_that_is_not_there_or_is_none_is_said(folder: Path, workbench: Workbench) -> None:
     write(folder, 0)
     (folder / "ant.jpg").write_bytes(b"no image")
-    assert "cannot be judged: unsupported_format" in try_examples(folder)[1].line()
+    assert "cannot be judged: unsupported_format" in results(workbench, folder)[1].line()
     (folder / "ant.jpg").unlink()
     with pytest.raises(UsageError, match=r"guns\.yaml:12:14: `ant\.jpg` is not there"):
-        try_examples(folder)
+        results(workbench, folder)
 
 
 def test_a_folder_without_examples_says_so(folder: Path) -> None:
     write(folder, 0)
-    with pytest.raises(UsageError, match="`other` has no examples"):
-        try_examples(folder, "other")
+    refused = CliRunner().invoke(app, ["policies", "test", str(folder), "--policy", "other"])
+    assert "`other` has no examples" in str(refused.exception)

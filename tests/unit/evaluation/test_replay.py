@@ -7,11 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner, Result
 
-from pipeline.cli.stream.replay import Asked, replay, run_replay
+from pipeline.cli.main import app
+from pipeline.encode.local import LocalEncoder
 from pipeline.errors import UsageError
 from pipeline.evaluation.datasets.labelled_stream import read_stream
 from pipeline.evaluation.replay.metrics import curve, results, slices
+from pipeline.evaluation.replay.outcomes import Replayed
+from pipeline.operations.stream.replay import ReplayReport, ReplayRequest, replay, replay_stream
+from pipeline.operations.workbench import Workbench
+from pipeline.policies.load import load_policy_set
+from tests.support.releasing import make_workbench
 
 pytest_plugins = ["pytester"]
 
@@ -33,6 +40,23 @@ def stream(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> Path:
         writer.writeheader()
         writer.writerows(rows)
     return folder / "stream.csv"
+
+
+@pytest.fixture
+def workbench(encoder: LocalEncoder) -> Workbench:
+    return make_workbench(encoder)
+
+
+def replay_file(workbench: Workbench, stream: Path, policies: Path) -> Replayed:
+    return replay_stream(workbench, read_stream(stream), load_policy_set(policies))
+
+
+def with_threshold(folder: Path, threshold: str, *more: str) -> None:
+    """Edit the policy about branded goods, and drop its examples."""
+    path = folder / "counterfeit-branded_goods.yaml"
+    text = path.read_text().partition("examples:")[0]
+    lines = [line for line in text.splitlines() if not line.startswith("threshold:")]
+    path.write_text("\n".join([*lines, f"threshold: {threshold}", *more, ""]))
 
 
 def test_a_stream_is_read_alike_as_csv_json_lines_and_folders(stream: Path, tmp_path: Path) -> None:
@@ -74,8 +98,8 @@ def test_a_stream_that_cannot_be_read_says_where(tmp_path: Path, name: str, text
         read_stream(tmp_path / name)
 
 
-def test_results_are_counted_from_what_was_said(stream: Path, policies: Path) -> None:
-    replayed = replay(read_stream(stream), policies)
+def test_results_are_counted_from_what_was_said(stream: Path, policies: Path, workbench: Workbench) -> None:
+    replayed = replay_file(workbench, stream, policies)
     found = results(replayed)
     for place, policy in enumerate(replayed.policies):
         each, flagged, right = found[policy.id], replayed.flagged[:, place], replayed.right[:, place]
@@ -92,52 +116,59 @@ def test_results_are_counted_from_what_was_said(stream: Path, policies: Path) ->
     assert sum(halves) == found["weapons.firearms"].true_positives
 
 
-def test_an_image_that_cannot_be_judged_is_named(
-    stream: Path, policies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_image_that_cannot_be_judged_is_named(stream: Path, policies: Path, tmp_path: Path) -> None:
     shutil.copytree(stream.parent, tmp_path / "stream")
     (tmp_path / "stream/ant-0.jpg").write_bytes(b"no image")
-    given = {"slice_by": (), "baseline": None, "save": None}
-    run_replay(Asked(str(tmp_path / "stream/stream.csv")), policies=policies, output_format="json", **given)  # type: ignore[arg-type]  # a literal's
-    fields = json.loads(capsys.readouterr().out)
+    words = [str(tmp_path / "stream/stream.csv"), "--policies", str(policies), "--format", "json"]
+    fields = json.loads(CliRunner().invoke(app, ["replay", *words]).stdout)
     assert [each["id"] for each in fields["unjudged"]] == ["ant-0.jpg"]
     assert fields["images"] == len(read_stream(stream).images) - 1
     assert "wildlife.reptiles" in fields["unlabelled"]
 
 
-def test_a_policy_that_got_worse_is_told_from_one_that_did_not(
-    stream: Path, policies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_policy_that_got_worse_is_told_from_one_that_did_not(stream: Path, policies: Path, tmp_path: Path) -> None:
     """A threshold that flags everything, or nothing, is beyond noise; the same policies are not."""
+    before = str(tmp_path / "before.json")
 
-    def code(folder: Path, **given: Path) -> int:
-        paths = {"baseline": None, "save": None, **given}
-        return run_replay(Asked(str(stream)), policies=folder, slice_by=(), output_format="table", **paths)
+    def run(folder: Path, *words: str) -> Result:
+        return CliRunner().invoke(app, ["replay", str(stream), "--policies", str(folder), *words])
 
-    assert code(policies, save=tmp_path / "before.json") == 0
-    assert code(policies, baseline=tmp_path / "before.json") == 0
-    assert "worse" not in capsys.readouterr().out
+    assert run(policies, "--save", before).exit_code == 0
+    same = run(policies, "--baseline", before)
+    assert (same.exit_code, "worse" in same.stdout) == (0, False)
     for threshold in ("-100", "100"):
         shutil.copytree(policies, tmp_path / threshold)
-        path = tmp_path / threshold / "counterfeit-branded_goods.yaml"
-        lines = [line for line in path.read_text().splitlines() if not line.startswith("threshold:")]
-        path.write_text("\n".join([*lines, f"threshold: {threshold}\n"]))
-        assert code(tmp_path / threshold, baseline=tmp_path / "before.json") == 1
-        worse = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.rstrip().endswith("worse")]
+        with_threshold(tmp_path / threshold, threshold)
+        edited = run(tmp_path / threshold, "--baseline", before)
+        assert edited.exit_code == 1
+        worse = [line.split()[0] for line in edited.stdout.splitlines() if line.rstrip().endswith("worse")]
         assert worse == ["counterfeit.branded_goods"]
 
 
-def test_a_baseline_of_something_else_is_refused(stream: Path, policies: Path, tmp_path: Path) -> None:
+def test_a_baseline_of_something_else_is_refused(
+    stream: Path, policies: Path, tmp_path: Path, workbench: Workbench
+) -> None:
     (tmp_path / "none.json").write_text("{}")
     with pytest.raises(UsageError, match="is no kept replay"):
-        run_replay(
-            Asked(str(stream)),
-            policies=policies,
-            slice_by=(),
-            baseline=tmp_path / "none.json",
-            save=None,
-            output_format="table",
-        )
+        replay(workbench, ReplayRequest(str(stream), policies, baseline=tmp_path / "none.json"))
+
+
+def with_pictures(workbench: Workbench, stream: Path, policies: Path) -> ReplayReport:
+    return replay(workbench, ReplayRequest(str(stream), policies, thumbnail_side=32))
+
+
+def test_the_worst_errors_come_with_pictures_but_for_restricted_policies(
+    stream: Path, policies: Path, tmp_path: Path, workbench: Workbench
+) -> None:
+    shutil.copytree(policies, tmp_path / "policies")
+    with_threshold(tmp_path / "policies", "-100")
+    errors = with_pictures(workbench, stream, tmp_path / "policies").errors["counterfeit.branded_goods"]
+    assert len(errors) == 8
+    assert all(error.thumbnail and not error.missed for error in errors)
+    with_threshold(tmp_path / "policies", "-100", "restricted: true")
+    report = with_pictures(workbench, stream, tmp_path / "policies")
+    assert "counterfeit.branded_goods" not in report.errors
+    assert report.errors == {"weapons.firearms": ()}, "the restricted policy flags every image"
 
 
 def test_a_policy_repositorys_tests_can_replay_streams(stream: Path, policies: Path, pytester: pytest.Pytester) -> None:
@@ -155,11 +186,33 @@ def test_a_policy_repositorys_tests_can_replay_streams(stream: Path, policies: P
         """
     )
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", f"--watchword-policies={policies}")
-    result.assert_outcomes(passed=1, failed=1)
+    result.assert_outcomes(passed=1, failed=1, warnings=0)
 
 
-def test_scores_of_a_replay_are_those_of_a_scan(stream: Path, policies: Path) -> None:
+def test_an_assertion_about_a_policy_that_flags_nothing_reads_well(
+    stream: Path, policies: Path, pytester: pytest.Pytester
+) -> None:
+    shutil.copytree(stream.parent, pytester.path / "streams")
+    shutil.copytree(policies, pytester.path / "policies")
+    with_threshold(pytester.path / "policies", "100")
+    pytester.makepyfile(
+        """
+        def test_watches_are_found(replay):
+            assert replay("streams/stream.csv")["counterfeit.branded_goods"].precision.lower >= 0.9
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.stdout.fnmatch_lines(
+        [
+            "*where 0.0 = unknown (0 to 1).lower",
+            "*counterfeit.branded_goods: 0 images flagged, precision unknown (0 to 1)*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*nan*")
+
+
+def test_scores_of_a_replay_are_those_of_a_scan(stream: Path, policies: Path, workbench: Workbench) -> None:
     """Twice the same stream, twice the same scores: nothing of a replay is random."""
-    first, second = (replay(read_stream(stream), policies) for _ in range(2))
+    first, second = (replay_file(workbench, stream, policies) for _ in range(2))
     np.testing.assert_array_equal(first.flagged, second.flagged)
     np.testing.assert_allclose(first.scores, second.scores, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Sentences as classes and as queries."""
+"""Zero-shot labels and search."""
 
 from collections.abc import Sequence
 
@@ -25,8 +25,8 @@ def test_probabilities_are_the_softmax_of_scaled_cosines() -> None:
     assert np.isfinite(label_probabilities(vectors, vectors, 10_000.0)).all()
 
 
-def test_the_nearest_come_first_and_ties_in_their_order() -> None:
+def test_the_nearest_come_first_and_equal_cosines_keep_their_order() -> None:
     embeddings = np.array([[1, 0], [0, 1], [0, 1], [0.6, 0.8]], dtype=np.float32)
     hits = nearest(embeddings, np.array([0, 1], dtype=np.float32), 3)
-    assert [place for place, _ in hits] == [1, 2, 3]
-    assert hits[0][1] == 1.0
+    assert [hit.index for hit in hits] == [1, 2, 3]
+    assert hits[0].cosine == 1.0

@@ -101,19 +101,21 @@ def test_an_image_is_known_by_its_first_bytes(tmp_path: Path, start: bytes, *, i
 
 
 def test_a_scan_judges_the_rest_and_exits_with_2(tmp_path: Path, samples: Path) -> None:
-    """Markup, escape sequences and bytes that are no UTF-8 in names, a broken file, and a file without its right."""
+    """File names have markup, escape sequences and bytes that are not UTF-8; a file that is no image is named."""
     good = sorted((samples / "images/grand_piano").iterdir())[0].read_bytes()
     (tmp_path / "[").mkdir()
     for name in ("[/].jpg", "\x1b[2Jgone.jpg", ":smile:.jpg", LATIN):
         (tmp_path / name).write_bytes(good)
     (tmp_path / "[bold].txt").write_bytes(b"no image")
     page = tmp_path / "page.html"
-    command = [sys.executable, "-m", "pipeline", "scan", str(tmp_path), "--html", str(page)]
+    text_file = str(tmp_path / "[bold].txt")
+    command = [sys.executable, "-m", "pipeline", "scan", str(tmp_path), text_file, "--html", str(page)]
     run = subprocess.run(command, capture_output=True, cwd=samples.parent, check=False)
     assert run.returncode == 2, run.stderr
     assert b"\x1b" not in run.stdout + run.stderr
     assert b"[bold].txt  not judged: unsupported_format" in run.stdout
     assert run.stdout.splitlines()[-1] == b"5 files, 0 flagged, 1 could not be judged"
+    assert b"skipped" not in run.stderr
     text = page.read_text()
     assert "caf\\xe9.<wbr>jpg" in text
     assert "\\x1b[2Jgone" in text

@@ -1,11 +1,13 @@
 """A flag is made again from its fields and the archived embedding, or what differs is said."""
 
 import copy
-import json
+import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner
@@ -13,25 +15,29 @@ from typer.testing import CliRunner
 from pipeline.archive.dataset import Archive
 from pipeline.archive.rows import ArchivedEmbedding
 from pipeline.cli.main import app
-from pipeline.cli.transition import InProcess
-from pipeline.emit.formats import flag_fields
-from pipeline.errors import UsageError
+from pipeline.emit.formats import flag_content, flag_fields
+from pipeline.encode.local import LocalEncoder
+from pipeline.errors import OriginalGone, UsageError
 from pipeline.events.outcomes import FlagEvent, Verdict
+from pipeline.events.wire.flag import FlagRecord
 from pipeline.ingest.folder import read_files
 from pipeline.judge.explain import explain
 from pipeline.judge.score import Judge
+from pipeline.operations.stream import explain as explaining
 from pipeline.policies.load import load_policy_set
+from tests.support.releasing import make_workbench
 
 
 @pytest.fixture(scope="module")
-def judged(samples: Path, policies: Path) -> tuple[Judge, list[tuple[Verdict, FlagEvent]]]:
+def judged(samples: Path, policies: Path, encoder: LocalEncoder) -> tuple[Judge, list[tuple[Verdict, FlagEvent]]]:
     """Every flag of a few photographs."""
-    process = InProcess(load_policy_set(policies))
+    workbench = make_workbench(encoder)
+    bank = workbench.bank(load_policy_set(policies))
     photographs = [path for kind in ("revolver", "watch", "Leopards") for path in (samples / "images" / kind).iterdir()]
-    verdicts = process.outcomes(sorted(photographs), read_files)
+    verdicts = workbench.outcomes(bank, sorted(photographs), read_files)
     flags = [(verdict, flag) for verdict in verdicts if isinstance(verdict, Verdict) for flag in verdict.flags]
     assert len(flags) > 30
-    return Judge(process.bank), flags
+    return Judge(bank), flags
 
 
 def test_every_flag_is_proved_and_shown_by_what_made_it(
@@ -39,7 +45,7 @@ def test_every_flag_is_proved_and_shown_by_what_made_it(
 ) -> None:
     judge, flags = judged
     for verdict, flag in flags:
-        found = explain(flag_fields(verdict, flag), verdict.embedding, verdict.image.content_digest, judge)
+        found = explain(flag_content(verdict, flag), verdict.embedding, verdict.image.content_digest, judge)
         assert found.proved, found.differences
         assert found.score == pytest.approx(flag.score, abs=1e-3)
         prompts = [each for each in found.contributions if each.side == "prompt"]
@@ -73,7 +79,8 @@ def test_what_is_not_so_is_named(
     for step in place[:-1]:
         inner = inner[step]
     inner[place[-1]] = value
-    found = explain(fields, verdict.embedding, verdict.image.content_digest, judge)
+    edited = FlagRecord.parse_json(orjson.dumps(fields), "the flag")
+    found = explain(edited, verdict.embedding, verdict.image.content_digest, judge)
     assert not found.proved
     assert any(told in each for each in found.differences), found.differences
 
@@ -81,7 +88,7 @@ def test_what_is_not_so_is_named(
 def test_another_embedding_proves_nothing(judged: tuple[Judge, list[tuple[Verdict, FlagEvent]]]) -> None:
     judge, [(verdict, flag), *_] = judged
     other: NDArray[np.float16] = (-verdict.embedding).astype(np.float16)
-    found = explain(flag_fields(verdict, flag), other, verdict.image.content_digest, judge)
+    found = explain(flag_content(verdict, flag), other, verdict.image.content_digest, judge)
     assert any("is under the threshold" in each for each in found.differences)
 
 
@@ -94,8 +101,27 @@ def test_the_command_takes_a_flag_as_it_was_emitted(
     _, [(verdict, flag), *_] = judged
     fields = flag_fields(verdict, flag)
     archive = Archive(str(tmp_path / "archive"))
+    monkeypatch.setenv("WATCHWORD_ARCHIVE", archive.address)
+    told = tmp_path / "flag.json"
+    told.write_bytes(orjson.dumps(fields))
+    words = ["explain", str(told), "--policies", str(policies)]
+    assert "has no embeddings of the model" in str(CliRunner().invoke(app, words).exception)
+    archive.add([archived(verdict)])
+    shown = CliRunner().invoke(app, words)
+    assert shown.exit_code == 0, shown.stderr
+    assert "proved: made again from the archived embedding" in shown.stdout
+    assert flag.policy.prompts[0] in shown.stdout
+    told.write_bytes(orjson.dumps({**fields, "score": 99.0}))
+    assert CliRunner().invoke(app, words).exit_code == 1
+    told.write_text("[]")
+    refused = CliRunner().invoke(app, words)
+    assert isinstance(refused.exception, UsageError)
+    assert "not one flag event" in str(refused.exception)
+
+
+def archived(verdict: Verdict) -> ArchivedEmbedding:
     event = verdict.image.event
-    row = ArchivedEmbedding(
+    return ArchivedEmbedding(
         key=str(event.origin),
         model=verdict.model_digest,
         event_id=event.id,
@@ -106,19 +132,59 @@ def test_the_command_takes_a_flag_as_it_was_emitted(
         policy_set=verdict.policy_set.digest,
         vector=verdict.embedding,
     )
+
+
+class Originals:
+    """Stands for the broker: each image's file is where its record was."""
+
+    def __init__(self, gone: str = "") -> None:
+        self._gone = gone
+
+    def fetch(self, key: str, content: str, reference: str = "") -> bytes:
+        if self._gone:
+            raise OriginalGone(self._gone)
+        return Path(key.rsplit("/", 2)[0]).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("gone", "edit", "shown"),
+    [
+        ("", "", "data:image/jpeg;base64,"),
+        ("`i/0/1` is no longer retained", "", "No picture: `i/0/1` is no longer retained."),
+        ("", "restricted: true", "No picture: a restricted policy flags this image."),
+    ],
+    ids=["there", "gone", "restricted"],
+)
+def test_the_page_has_the_picture_where_it_may_be_shown_and_can_be_had(
+    judged: tuple[Judge, list[tuple[Verdict, FlagEvent]]],
+    policies: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    gone: str,
+    edit: str,
+    shown: str,
+) -> None:
+    _, [(verdict, flag), *_] = judged
+    archive = Archive(str(tmp_path / "archive"))
+    archive.add([archived(verdict)])
     monkeypatch.setenv("WATCHWORD_ARCHIVE", archive.address)
-    told = tmp_path / "flag.json"
-    told.write_text(json.dumps(fields))
-    words = ["explain", str(told), "--policies", str(policies)]
-    assert "has no embeddings of the model" in str(CliRunner().invoke(app, words).exception)
-    archive.add([row])
-    shown = CliRunner().invoke(app, words)
-    assert shown.exit_code == 0, shown.stderr
-    assert "proved: made again from the archived embedding" in shown.stdout
-    assert flag.policy.prompts[0] in shown.stdout
-    told.write_text(json.dumps({**fields, "score": 99.0}))
-    assert CliRunner().invoke(app, words).exit_code == 1
-    told.write_text("[]")
-    refused = CliRunner().invoke(app, words)
-    assert isinstance(refused.exception, UsageError)
-    assert "not one flag event" in str(refused.exception)
+    monkeypatch.setenv("WATCHWORD_POLICIES", str(active_policies(tmp_path, policies, flag.policy.id, edit)))
+    monkeypatch.setattr(explaining, "open_originals", lambda _: nullcontext(Originals(gone)))
+    told, page = tmp_path / "flag.json", tmp_path / "flag.html"
+    told.write_bytes(orjson.dumps(flag_fields(verdict, flag)))
+    run = CliRunner().invoke(app, ["explain", str(told), "--policies", str(policies), "--html", str(page)])
+    assert run.exit_code == 0, run.exception
+    text = page.read_text()
+    assert shown in text
+    assert ("data:image" in text) == shown.startswith("data:image")
+    assert flag.policy.prompts[0] in text
+    assert page.stat().st_mode & 0o777 == 0o600
+
+
+def active_policies(folder: Path, policies: Path, policy_id: str, edit: str) -> Path:
+    """A folder of the policies, of which one has another line, and no examples."""
+    copy_of = folder / "policies"
+    shutil.copytree(policies, copy_of)
+    [path] = [path for path in copy_of.glob("*.yaml") if f"id: {policy_id}\n" in path.read_text()]
+    path.write_text(path.read_text().partition("examples:")[0] + f"{edit}\n")
+    return copy_of

@@ -12,12 +12,12 @@ from onnx import numpy_helper
 from typer.testing import CliRunner
 
 from pipeline.cli.main import app
-from pipeline.cli.models.compare import _tiles
 from pipeline.encode.bundle import Bundle, file_digest
 from pipeline.errors import UsageError
 from pipeline.events.calibration import Calibration
 from pipeline.ingest.folder import list_files
 from pipeline.models.evaluation.compare import _fit, compare_models, keeping_count, keeping_precision
+from pipeline.operations.models.compare import flipped_images
 from pipeline.policies.load import load_policy_set
 from tests.support.publishing import two_policies
 
@@ -152,14 +152,15 @@ def test_what_a_restricted_policy_flags_is_on_no_page(
     assert (noted["command"], noted["policies"]) == ("models compare", ["weapons.firearms"])
 
     files = list_files([samples / "images/revolver", samples / "images/Leopards"])
-    found = compare_models(bundle, bundle, files, load_policy_set(folder), {}, {})
+    found = compare_models(bundle, bundle, files, load_policy_set(folder))
     withheld = sorted(found.withheld)
     assert withheld
     assert {file.parent.name for file in withheld} == {"revolver"}
     others = [file for file in files if file not in found.withheld][:2]
     flips = replace(found.changes[0], newly_flagged=(withheld[0], *others), newly_cleared=())
-    tiles = _tiles(replace(found, changes=(flips,)))
-    assert [tile.path for tile in tiles] == [str(file) for file in others]
+    shown = flipped_images(replace(found, changes=(flips,)), side=64, most=300)
+    assert [image.file for image in shown] == others
+    assert all(image.thumbnail for image in shown)
 
 
 def test_without_images_it_says_what_to_name(bundle: Bundle) -> None:

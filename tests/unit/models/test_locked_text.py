@@ -12,12 +12,12 @@ from ruamel.yaml import YAML
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from pipeline.models.captions import BUNDLED_PARAPHRASES, BUNDLED_TABLE, Captions
-from pipeline.models.training.common import take_out_common
 from pipeline.models.training.dual_encoder import DualEncoder
 from pipeline.models.training.language import TextTower
 from pipeline.models.training.objective import LockedTextObjective
 from pipeline.models.training.phrases import draw_phrases
 from pipeline.models.training.recipe import ImageRecipe
+from pipeline.models.training.remove_common_direction import remove_common_direction
 from pipeline.models.training.teacher import SentenceEncoder
 from pipeline.models.training.text_bank import TextBank
 from pipeline.models.training.text_space import TextSpace
@@ -109,7 +109,7 @@ def test_what_captions_share_does_not_rank_photographs() -> None:
     shared = captions.mean(axis=0) / np.linalg.norm(captions.mean(axis=0))
     images, input_ids = torch.randn(5, 3, 32, 32), torch.randint(1, 30, (5, 8))
     before = [tower(given).detach().numpy() for tower, given in ((model.image, images), (model.text, input_ids))]
-    take_out_common(model, captions)
+    remove_common_direction(model, captions)
     after = [tower(given).detach().numpy() for tower, given in ((model.image, images), (model.text, input_ids))]
     for was, now in zip(before, after, strict=True):
         assert np.abs(was @ shared).max() > 5e-4

@@ -1,9 +1,13 @@
 """Training: captions, the loss, augmentation, and that a short run learns and becomes a bundle."""
 
 import csv
+import logging
 import random
 import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnxruntime as ort
@@ -34,6 +38,29 @@ from pipeline.models.training.loss import multi_positive_loss
 from pipeline.models.training.recipe import ImageRecipe, Schedule
 from pipeline.models.training.tokenizer import fit_tokenizer
 from pipeline.models.training.vision import ImageTower, normalise
+from pipeline.progress import NoProgress, one
+
+T = TypeVar("T")
+
+
+class Recorded(NoProgress):
+    """Progress that keeps the sum and the total of each bar, and the notices."""
+
+    def __init__(self) -> None:
+        self.sums: Counter[str] = Counter()
+        self.totals: dict[str, int | None] = {}
+        self.notices: list[str] = []
+
+    def track(
+        self, items: Iterable[T], doing: str, total: int | None = None, size: Callable[[T], int] = one
+    ) -> Iterator[T]:
+        self.totals[doing] = total
+        for item in items:
+            yield item
+            self.sums[doing] += size(item)
+
+    def notify(self, message: str) -> None:
+        self.notices.append(message)
 
 
 def test_no_name_stands_for_two_categories(tmp_path: Path) -> None:
@@ -171,7 +198,11 @@ def test_a_short_run_learns_and_its_bundle_computes_what_the_towers_do(tmp_path:
     captions = Captions.load(tmp_path / "table.yaml")
     schedule = Schedule(minutes=0.25, batch=16, warmup_share=0.1)
     recipe = ImageRecipe(schedule=schedule, resolutions=(32,), vocabulary=300, context=12)
-    model, tokenizer = train_towers(tmp_path, captions, recipe, tmp_path / "run")
+    progress = Recorded()
+    model, tokenizer = train_towers(tmp_path, captions, recipe, tmp_path / "run", progress=progress)
+    assert progress.sums["training in run"] == progress.totals["training in run"] == 1000
+    assert all("loss" in notice and "val_top1" in notice for notice in progress.notices)
+    assert progress.notices[-1].startswith(" 100% step")
     export_bundle(model, tokenizer, tmp_path / "bundle", name="tiny", image_size=32)
     bundle = Bundle.load(tmp_path / "bundle")
     assert measure(tmp_path, bundle, captions, "val").top1 > 0.4
@@ -185,12 +216,36 @@ def test_a_short_run_learns_and_its_bundle_computes_what_the_towers_do(tmp_path:
     assert session.get_inputs()[0].type == "tensor(uint8)"
 
 
-def test_a_compact_bundle_takes_half_the_room_and_computes_the_same(tmp_path: Path) -> None:
-    """From full weights, as training exports them: half the bytes or less, embeddings alike to four digits."""
+def export_tiny(folder: Path) -> None:
     torch.manual_seed(3)
     tokenizer = fit_tokenizer(["a watch", "a revolver"], vocabulary=400, context=12)
     model = DualEncoder(ImageTower(64, 0.0), TextTower(tokenizer.get_vocab_size(), 64, context=12, pad_id=0)).eval()
-    export_bundle(model, tokenizer, tmp_path / "full", name="tiny", image_size=32)
+    export_bundle(model, tokenizer, folder, name="tiny", image_size=32)
+
+
+class Records(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+def test_an_export_does_not_warn(tmp_path: Path) -> None:
+    """PyTorch's exporter logs warnings that nobody who trains a model can act on."""
+    handler, logger = Records(), logging.getLogger("torch.onnx")
+    logger.addHandler(handler)
+    try:
+        export_tiny(tmp_path / "tiny")
+    finally:
+        logger.removeHandler(handler)
+    assert handler.messages == []
+
+
+def test_a_compact_bundle_takes_half_the_room_and_computes_the_same(tmp_path: Path) -> None:
+    """From full weights, as training exports them: half the bytes or less, embeddings alike to four digits."""
+    export_tiny(tmp_path / "full")
     shutil.copytree(tmp_path / "full", tmp_path / "compact")
     manifest = compact_bundle(tmp_path / "compact")
     full, compact = (Bundle.load(tmp_path / name) for name in ("full", "compact"))

@@ -1,4 +1,4 @@
-"""A restricted policy: nothing of what it flags is shown, and whoever looks is noted."""
+"""A restricted policy: the images it flags are not shown, and each access is recorded."""
 
 import json
 from datetime import UTC, datetime
@@ -13,7 +13,6 @@ from typer.testing import CliRunner, Result
 from pipeline.archive.dataset import Archive
 from pipeline.archive.rows import ArchivedEmbedding
 from pipeline.cli.main import app
-from pipeline.cli.transition import InProcess
 from pipeline.emit.formats import embedding_record
 from pipeline.encode.local import LocalEncoder
 from pipeline.errors import OriginalGone, PolicyError, UsageError
@@ -22,7 +21,10 @@ from pipeline.evaluation.labelling.session import Candidate, LabellingSession
 from pipeline.evaluation.stats.stratified_sample import draw_sample
 from pipeline.events.outcomes import Verdict
 from pipeline.ingest.folder import read_files
+from pipeline.operations.images.search_archive import search_archive
+from pipeline.operations.workbench import Workbench
 from pipeline.policies.load import load_policy_set
+from pipeline.settings import Settings, load_settings
 from tests.support.publishing import two_policies, with_threshold
 
 POLICY = "weapons.firearms"
@@ -105,6 +107,21 @@ def test_a_back_test_counts_and_names_no_example(folder: Path, tmp_path: Path, e
     assert accesses(folder) == ["policies backtest"]
 
 
+def test_a_search_leaves_out_what_it_flags_and_counts_it(folder: Path, tmp_path: Path, encoder: LocalEncoder) -> None:
+    with_threshold(folder, 1)
+    vectors = encoder.encode_texts(["a revolver", "a leopard"]).astype(np.float16)
+    now = datetime.now(UTC)
+    rows = [
+        ArchivedEmbedding(f"i/0/{n}", encoder.model_digest, f"e{n}", "shop", "{}", f"c{n}", now, "s", vector)
+        for n, vector in enumerate(vectors)
+    ]
+    Archive(str(tmp_path / "archive")).add(rows)
+    found = search_archive(Workbench(load_settings(Settings), user="ana"), "a revolver", since=None, top=5)
+    assert [each.event_id for each in found.images] == ["e1"]
+    assert found.withheld == 1
+    assert accesses(folder) == ["search"]
+
+
 def test_it_is_not_labelled(folder: Path) -> None:
     run = watchword("policies", "label", POLICY, "--policies", str(folder))
     assert isinstance(run.exception, UsageError)
@@ -168,5 +185,6 @@ def test_a_thumbnail_is_kept_where_it_is_asked_for_and_never_of_what_it_flags(
 
 
 def embeddings(folder: Path, files: list[Path]) -> list[dict[str, bytes]]:
-    outcomes = InProcess(load_policy_set(folder)).outcomes(files, read_files)
+    workbench = Workbench(load_settings(Settings), user="ana")
+    outcomes = workbench.outcomes(workbench.bank(load_policy_set(folder)), files, read_files)
     return [dict(embedding_record(outcome).headers) for outcome in outcomes if isinstance(outcome, Verdict)]

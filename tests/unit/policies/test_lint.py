@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from typer.testing import CliRunner, Result
 
-from pipeline.cli.policies.lint import as_github, as_json, as_sarif, as_text
+from pipeline.cli.main import app
+from pipeline.cli.policies.lint_output import as_github, as_json, as_sarif, as_text
 from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.errors import PolicyError
-from pipeline.events.texts import Piece
+from pipeline.events.texts import Token
 from pipeline.policies.lint.findings import Finding
 from pipeline.policies.lint.run import lint
 from pipeline.policies.lint_rules import RULES, Rule
@@ -53,18 +55,18 @@ class Meanings:
 
 
 class Words:
-    """A tokenizer to which words are tokens, cut at every dot, and that does not know what has a question mark."""
+    """A tokenizer whose tokens are words, split at every dot. It does not know words with a question mark."""
 
-    room = 10
+    max_tokens = 10
 
-    def pieces(self, text: str) -> list[Piece]:
+    def tokens(self, text: str) -> list[Token]:
         found, start = [], 0
         for word in text.split():
             start = text.index(word, start)
             for part in word.replace(".", " ").split():
-                place = text.index(part, start)
-                found.append(Piece(place, place + len(part), known="?" not in part))
-                start = place + len(part)
+                position = text.index(part, start)
+                found.append(Token(position, position + len(part), known="?" not in part))
+                start = position + len(part)
         return found
 
 
@@ -84,6 +86,7 @@ CASES: dict[Rule, tuple[str, str]] = {
     Rule.NEGATION: (prompts("a man without a gun"), prompts("a knot of rope", "a notebook", "perfume No. 5")),
     Rule.TOO_LONG: (prompts("a b c d e f g"), prompts("a b c d e f")),
     Rule.SHATTERED_WORD: (prompts("a ba.li.so.ng"), prompts("a re.vol.ver")),
+    Rule.JOINED_PHRASES: (prompts("a rifle - a lamp"), prompts("an AK-47", "a close-up -or two")),
     Rule.IDENTITY_TARGET: (prompts("a photo of black women"), prompts("a black gun", "a woman with a gun")),
     Rule.NO_CONTRAST: (
         POLICY.replace("[a stapler]", "[]"),
@@ -153,8 +156,8 @@ def test_a_finding_is_shown_with_its_place_its_reason_and_what_to_do(tmp_path: P
 shared.yaml:2:22: error: `no` in `no gun` is not understood [negation]
     2 |   guns: [a revolver, no gun]
       |                      ^^^^^^
-      = a CLIP does not understand negation: what is negated is looked for (NegBench, Alhamoud et al. 2025)
-      = say what is to be seen instead, or put what is fine under `contrast`
+      = a CLIP model ignores negation: it looks for the thing that is negated (NegBench, Alhamoud et al. 2025)
+      = write what the image shows instead, or list what is fine under `contrast`
 
 1 error"""
     )
@@ -169,6 +172,45 @@ def test_silence_wants_a_rule_there_is_and_a_reason(tmp_path: Path) -> None:
     for silence, message in (("{ negaton: x }", "negation"), ("{ negation: '' }", "at least 1 character")):
         with pytest.raises(PolicyError, match=message):
             found(tmp_path, POLICY + f"silence: {silence}\n")
+
+
+def lint_command(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["policies", "lint", *map(str, arguments)])
+
+
+def test_rules_are_selected_and_ignored_by_name(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(
+        prompts("a man without a gun", "a gun - a rifle").replace(f"{{ value: 2.5, model: {MODEL} }}", "2.5")
+    )
+    both = lint_command(tmp_path, "--select", "negation", "--select", "joined-phrases", "--format", "json")
+    assert {each["rule"] for each in json.loads(both.stdout)} == {"negation", "joined-phrases"}
+    one = lint_command(tmp_path, "--select", "negation", "--select", "joined-phrases", "--ignore", "negation")
+    assert one.exit_code == 1
+    assert "[joined-phrases]" in one.stdout
+    assert "[negation]" not in one.stdout
+    assert lint_command(tmp_path, "--select", "expired").exit_code == 0
+
+
+@pytest.mark.parametrize("option", ["--select", "--ignore", "--explain"])
+def test_a_rule_that_is_misspelt_is_told_the_nearest(tmp_path: Path, option: str) -> None:
+    (tmp_path / "p.yaml").write_text(POLICY)
+    refused = lint_command(tmp_path, option, "negaton")
+    assert str(refused.exception) == "no lint rule `negaton`, did you mean `negation`?"
+    assert "the rules are `negation`, `too-long`" in str(lint_command(tmp_path, option, "zzz").exception)
+
+
+@pytest.mark.parametrize("rule", Rule)
+def test_every_rule_is_explained_without_a_folder(rule: Rule) -> None:
+    shown = lint_command("no-such-folder", "--explain", rule.value)
+    assert shown.exit_code == 0
+    assert RULES[rule].why in shown.stdout
+    assert RULES[rule].advice in shown.stdout
+
+
+def test_the_advice_about_the_background_names_the_way_and_what_it_changes() -> None:
+    advice = RULES[Rule.NEAR_BACKGROUND].advice
+    for part in ("watchword policies background", "score: similarity", "every policy", "watchword policies backtest"):
+        assert part in advice
 
 
 def test_findings_are_told_to_machines(tmp_path: Path) -> None:

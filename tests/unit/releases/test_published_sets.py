@@ -1,32 +1,23 @@
-"""Policy sets as they are stored, compared, shadowed and shared between workers."""
+"""Policy sets as they are stored, compared and shadowed, and the content of the control topic."""
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from unittest import mock
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
+from structlog.testing import capture_logs
 
-from pipeline.encode.local import LocalEncoder
-from pipeline.encode.text_cache import CachedTextEncoder
-from pipeline.errors import BrokerFault, EncoderFault, PolicyError, UsageError
-from pipeline.evaluation.backtest.shadow_counts import count_shadows
-from pipeline.events.policies import Background, Mode, OnModelChange, PolicySet
+from pipeline.errors import PolicyError, UsageError
+from pipeline.events.policies import Background, Mode, PolicySet
 from pipeline.events.records import Origin, Record
-from pipeline.events.releases import Release, in_sample
+from pipeline.events.releases import Release
 from pipeline.policies.compile import compose, with_digest
 from pipeline.policies.load import load_policy_set
 from pipeline.releases.codec import decode_set, encode_set
 from pipeline.releases.control_topic import ControlTopic, release_fields
 from pipeline.releases.diff import policy_diffs
 from pipeline.releases.shadow import with_shadow, without_shadows
-from pipeline.releases.sources import PolicySetUpdate
-from pipeline.stream.policy_watcher import PolicyWatcher
-from pipeline.telemetry.metrics import Metrics
 
 FULL = """id: weapons.guns
 title: Guns
@@ -133,34 +124,6 @@ def test_a_shadow_set_stands_beside_the_live_one_under_ids_of_its_own(full: Poli
         with_shadow(full, dataclasses.replace(full, background=Background(("a tree",), ("{}",))))
 
 
-def verdict(event_id: str, **answers: tuple[float, str]) -> dict[str, object]:
-    said = [
-        {"id": name, "score": score, "threshold": 1.0, "flagged": score >= 1, "digest": digest}
-        for name, (score, digest) in answers.items()
-    ]
-    return {"event": {"id": event_id}, "policies": said}
-
-
-def test_shadows_are_counted_against_what_is_in_force() -> None:
-    """By their present digest only, and only where both judged."""
-    verdicts = [
-        verdict("both", new=(2, "d"), old=(2, "o")),
-        verdict("flagged", new=(5, "d"), old=(0, "o")),
-        verdict("surer", new=(9, "d"), old=(0, "o")),
-        verdict("cleared", new=(0, "d"), old=(2, "o")),
-        verdict("neither", new=(0, "d"), old=(0, "o")),
-        verdict("before its edit", new=(9, "earlier"), old=(0, "o")),
-        verdict("out of its scope", old=(2, "o")),
-    ]
-    [count] = count_shadows(verdicts, {"new": "old"}, {"new": "d"})
-    assert (count.images, count.both, count.newly_flagged, count.newly_cleared) == (5, 1, 2, 1)
-    assert count.examples_flagged == ("surer", "flagged")
-    assert count.examples_cleared == ("cleared",)
-    assert (count.shadow_share.value, count.live_share.value) == (0.6, 0.4)
-    [alone] = count_shadows(verdicts, {"new": None}, {"new": "d"})
-    assert (alone.images, alone.newly_flagged, alone.newly_cleared) == (5, 3, 0)
-
-
 def release(version: int, digest: str = "d" * 64) -> Release:
     return Release(digest, version, version - 1, datetime(2031, 1, version, tzinfo=UTC), "ana", f"note {version}")
 
@@ -189,129 +152,11 @@ def test_the_past_survives_compaction() -> None:
 
 def test_a_record_that_is_no_release_hides_none_of_the_others() -> None:
     published = ControlTopic()
-    published.take([record("current", b"{}"), record("version/1", stored(release(1))), record("set/a", None)])
+    with capture_logs() as logs:
+        published.take([record("current", b"{}"), record("version/1", stored(release(1))), record("set/a", None)])
+    [rejected] = logs
+    assert (rejected["event"], rejected["key"]) == ("release_rejected", "current")
+    assert "`digest`" in rejected["problem"]
     assert published.version == 1
     assert published.releases == {1: release(1)}
     assert published.current is None
-
-
-class Given:
-    """A source that says what it is told to."""
-
-    def __init__(
-        self, poll: list[PolicySetUpdate | Exception | None], previous: Sequence[PolicySetUpdate] = ()
-    ) -> None:
-        self.given, self.before, self.asked_again = poll, previous, 0
-
-    def poll(self) -> PolicySetUpdate | None:
-        found = self.given.pop(0)
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-    def reset(self) -> None:
-        self.asked_again += 1
-
-    def previous(self) -> Iterator[PolicySetUpdate]:
-        return iter(self.before)
-
-    def close(self) -> None: ...
-
-
-def watch(source: Given, encoder: LocalEncoder) -> PolicyWatcher:
-    return PolicyWatcher(source, encoder, {encoder.model_digest}, Metrics())
-
-
-def test_what_cannot_be_used_leaves_what_was(full: PolicySet, encoder: LocalEncoder) -> None:
-    """At the start, the newest valid set before it; later, the one in force, whatever goes wrong."""
-    other = edited(full, threshold=9.0)
-    source = Given(
-        [PolicyError("no"), PolicyError("no"), BrokerFault("away"), None, PolicySetUpdate(other, 4)],
-        [PolicySetUpdate(full, 2)],
-    )
-    watching = watch(source, encoder)
-    watching.load(lambda _: None)
-    for _ in range(3):
-        assert watching.current().judge.bank.policy_set == full
-        assert watching.current().version == 2
-        watching.refresh()
-    watching.refresh()
-    assert watching.current().judge.bank.policy_set == other
-    with pytest.raises(PolicyError):
-        watch(Given([PolicyError("no")]), encoder).load(lambda _: None)
-
-
-def test_a_start_finds_a_set_whatever_goes_wrong_on_the_way(full: PolicySet, encoder: LocalEncoder) -> None:
-    """The text tower is away just then, and the newest of the earlier sets is for another model."""
-    policies = [
-        dataclasses.replace(policy, model="b" * 64, on_model_change=OnModelChange.REFUSE) for policy in full.policies
-    ]
-    elsewhere = compose(policies, full.background)
-    source = Given(
-        [PolicyError("no"), PolicyError("no"), None], [PolicySetUpdate(elsewhere, 3), PolicySetUpdate(full, 2)]
-    )
-    watching = watch(source, encoder)
-    with mock.patch.object(encoder, "encode_texts", side_effect=EncoderFault("away")), pytest.raises(EncoderFault):
-        watching.load(lambda _: None)
-    assert source.asked_again == 1, "so that the next try is told again"
-    watching.load(lambda _: None)
-    assert watching.current().version == 2
-
-
-def test_an_edit_that_may_not_be_read_leaves_the_watch_alive(full: PolicySet, encoder: LocalEncoder) -> None:
-    other = edited(full, threshold=9.0)
-    source = Given([PolicySetUpdate(full, 1), PermissionError("no"), UsageError("no right"), PolicySetUpdate(other, 2)])
-    watching = watch(source, encoder)
-    watching.load(lambda _: None)
-    for _ in range(3):
-        watching.refresh()
-    assert watching.watching()
-    assert watching.current().version == 2
-
-
-def test_a_share_is_drawn_by_event_and_by_purpose() -> None:
-    ids = [str(number) for number in range(20_000)]
-    canary = {event_id for event_id in ids if in_sample(0.1, "shop", event_id, "canary")}
-    wider = {event_id for event_id in ids if in_sample(0.2, "shop", event_id, "canary")}
-    other = {event_id for event_id in ids if in_sample(0.1, "shop", event_id, "audit")}
-    assert canary < wider, "what a small share has, a larger one has too"
-    assert len(canary) == pytest.approx(2000, abs=5 * 42)
-    assert len(canary & other) == pytest.approx(200, abs=5 * 14), "two purposes have nothing to do with each other"
-    assert not any(in_sample(0.0, "shop", event_id, "canary") for event_id in ids)
-    assert all(in_sample(1.0, "shop", event_id, "canary") for event_id in ids)
-
-
-class Counting:
-    """A text tower that remembers what it was asked."""
-
-    model_digest, logit_scale = "m" * 64, 20.0
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        self.asked += texts
-        angles = np.array([len(text) for text in texts], dtype=np.float32)
-        return np.stack([np.cos(angles), np.sin(angles), 0 * angles, 0 * angles], axis=1)
-
-
-def test_a_text_is_encoded_once_for_good(tmp_path: Path) -> None:
-    """In a file that the next process reads; another model's texts are others."""
-    tower, file = Counting(), tmp_path / "new/cache.sqlite"
-    first = CachedTextEncoder(tower, file).encode_texts(["a", "bb", "a"])
-    second = CachedTextEncoder(tower, file).encode_texts(["bb", "ccc"])
-    assert tower.asked == ["a", "bb", "ccc"]
-    np.testing.assert_allclose(first[:, 0], np.cos([1, 2, 1]), rtol=1e-6)
-    np.testing.assert_allclose(second[:, 0], np.cos([2, 3]), rtol=1e-6)
-    other = Counting()
-    other.model_digest = "n" * 64
-    CachedTextEncoder(other, file).encode_texts(["a"])
-    assert other.asked == ["a"]
-
-
-def test_a_cache_that_is_no_cache_costs_time_only(tmp_path: Path) -> None:
-    file = tmp_path / "cache.sqlite"
-    file.write_bytes(b"not a database, and long enough to be looked at" * 50)
-    tower = Counting()
-    assert CachedTextEncoder(tower, file).encode_texts(["a"]).shape == (1, 4)
-    assert file.read_bytes().startswith(b"not a database")

@@ -11,8 +11,8 @@ from pipeline.archive.rows import ArchivedEmbedding
 from pipeline.errors import BrokerFault, CommitAborted, StoreFault
 from pipeline.events.chunks import Chunk, Span
 from pipeline.events.records import Origin, Record
+from pipeline.retry import Backoff
 from pipeline.stream.archiver import Archiver
-from pipeline.stream.retry import Backoff
 from tests.unit.archive.test_archive import headers
 
 MEMBER = ConsumerGroupMetadata("group")
@@ -26,7 +26,7 @@ class Topic:
         self.committed = self.position = 0
         self.rewinds = 0
 
-    def poll(self, timeout_s: float, max_records: int, max_bytes: int) -> Chunk | None:  # noqa: ARG002 -- the port's
+    def poll(self, timeout_s: float, max_records: int, max_bytes: int) -> Chunk | None:
         start, end = self.position, min(self.position + 4, self.length)
         if start == end:
             return None
@@ -38,9 +38,12 @@ class Topic:
         )
         return Chunk(records, (Span(0, start, end),), MEMBER)
 
+    def request_rewind(self) -> None:
+        self.needs_rewind = True
+
     def keep_alive(self, timeout_s: float) -> None: ...
 
-    def rewind(self, timeout_s: float) -> dict[int, int] | None:  # noqa: ARG002 -- the port's
+    def rewind(self, timeout_s: float) -> dict[int, int] | None:
         self.rewinds += 1
         self.needs_rewind, self.position = False, self.committed
         return {0: self.committed}

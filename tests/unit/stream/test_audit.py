@@ -69,10 +69,11 @@ class Stream:
 
 
 def drawn_in_a_day(stream: Stream, share: float = 1.0) -> list[Verdict]:
-    draw = AuditSampler(lambda: stream.now, lambda: share)
+    sampler = AuditSampler(lambda: stream.now)
+    sampler.set_share(share)
     found = []
     for _ in range(24 * 12):
-        found += [each for each in draw.draw(stream.chunk(150, DAY_S / 24 / 12)) if each.audit is not None]
+        found += [each for each in sampler.sample(stream.chunk(150, DAY_S / 24 / 12)) if each.audit is not None]
     return found
 
 
@@ -97,12 +98,12 @@ def test_one_draw_serves_every_policy_and_a_worker_draws_for_its_part(policies: 
 
 def test_nothing_is_drawn_of_what_was_flagged_or_is_not_audited(policies: Path) -> None:
     stream = Stream(policy_set(policies, 10**6, None))
-    draw = AuditSampler(lambda: stream.now)
-    assert all(each.audit is None for each in draw.draw(stream.chunk(200, 60, [True, False])))
-    assert all(each.audit == 1 for each in draw.draw(stream.chunk(200, 60, [False, True])))
+    sampler = AuditSampler(lambda: stream.now)
+    assert all(each.audit is None for each in sampler.sample(stream.chunk(200, 60, [True, False])))
+    assert all(each.audit == 1 for each in sampler.sample(stream.chunk(200, 60, [False, True])))
     unaudited = Stream(policy_set(policies, None))
-    assert all(each.audit is None for each in draw.draw(unaudited.chunk(200, 60)))
-    assert draw.draw([]) == []
+    assert all(each.audit is None for each in sampler.sample(unaudited.chunk(200, 60)))
+    assert sampler.sample([]) == []
 
 
 def test_a_verdict_says_with_which_probability_its_image_was_drawn(policies: Path) -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from pipeline.errors import CommitAborted, DeadLetterLimit, EncoderFault
 from pipeline.events.chunks import Span
+from pipeline.retry import Backoff
 from pipeline.stack.kafka import cluster_id
 from pipeline.stream.dead_letter_breaker import DeadLetterBreaker
 from pipeline.stream.offset_ledger import OffsetLedger
-from pipeline.stream.retry import Backoff
 from pipeline.stream.stages import Stage, StageChain
 from tests.support.waiting import wait_until
 
@@ -114,6 +114,19 @@ def test_nobody_waits_for_a_dependency_once_the_chunk_is_stale() -> None:
     line.offer(0)
     line.invalidate()
     assert line.wait_until_empty(5)
+    line.close()
+
+
+def test_an_item_that_a_stage_lost_stops_the_chain() -> None:
+    """A chunk without an outcome must never pass for one that is stale."""
+    out = list[int]()
+    line = chain(Stage("forgetful", lambda _: None), Stage("collect", out.append))
+    line.begin()
+    line.offer(0)
+    wait_until(lambda: not line.open, 5, "the chain to stop")
+    with pytest.raises(TypeError, match="returned nothing for the next stage"):
+        line.raise_failure()
+    assert out == []
     line.close()
 
 

@@ -10,7 +10,7 @@ from pipeline.broker.producer import transactional_id
 from pipeline.encode.contract import checked_embeddings, serving_version
 from pipeline.errors import BrokerFault, EncoderFault, UsageError
 from pipeline.settings import Settings, load_settings, logging_asked
-from pipeline.stream.progress import ChunkSize, Progress
+from pipeline.stream.progress import ChunkSize, CommitProgress
 from pipeline.stream.watches import BrokerWatch
 
 UNIT = np.eye(4, 8, dtype=np.float32)
@@ -43,7 +43,7 @@ def test_two_models_have_two_versions() -> None:
 
 def test_time_passes_without_progress_only_while_there_is_something_to_commit() -> None:
     now = [0.0]
-    progress = Progress(lambda: now[0])
+    progress = CommitProgress(lambda: now[0])
     now[0] = 100.0
     assert progress.stalled_s() == 0
     progress.measure(busy=True)

@@ -1,0 +1,26 @@
+"""`watchword archive expire`."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.session import session_of
+from pipeline.counted import counted
+
+
+def expire(
+    context: typer.Context,
+    days: Annotated[int, typer.Option(min=1, help="Delete embeddings older than this many days, unless held.")],
+) -> None:
+    """
+    Delete old embeddings, and every byte of them from the archive's files.
+
+    Stop `watchword archive run` first: this command would also remove files that it is still writing.
+
+    Example: `watchword archive expire --days 90`
+    """
+    from pipeline.operations.archive.forget import expire_images
+
+    deleted = expire_images(session_of(context).workbench, datetime.now(UTC) - timedelta(days=days))
+    typer.echo(f"{counted(deleted, 'embedding')} deleted")

@@ -1,0 +1,27 @@
+"""`watchword decisions watch`."""
+
+import typer
+
+from pipeline.cli.session import session_of
+from pipeline.extras import models_extra
+
+
+def watch(context: typer.Context) -> None:
+    """
+    Serve the number of decisions, and the precision and recall they show, on `/metrics` until SIGTERM.
+
+    Example: `WATCHWORD_HTTP_PORT=8082 watchword decisions watch`
+    """
+    from pipeline.settings import logging_asked
+    from pipeline.telemetry.logs import configure_logging
+
+    # Before the settings are read: a setting that is wrong is a log event like any other fault.
+    configure_logging(*logging_asked())
+    with models_extra("calibrate"):
+        from pipeline.operations.decisions.watch import watch_decisions
+    from pipeline.stream.shutdown import Shutdown
+
+    session = session_of(context)
+    shutdown = Shutdown(session.settings.drain_timeout_s)
+    shutdown.install()
+    watch_decisions(session.workbench, shutdown.asked, shutdown.begin_work)

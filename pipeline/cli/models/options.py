@@ -1,0 +1,16 @@
+"""Options that several commands of the group have."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ImageSample = Annotated[
+    list[Path],
+    typer.Option(
+        help="An image, or a folder of images. Give the option again for each further one: `--images A --images B`."
+    ),
+]
+Policies = Annotated[Path, typer.Option(help="Folder of policy files.")]
+FlipRate = Annotated[float, typer.Option(help="Maximum share of images whose verdict by any one policy may change.")]
+NewBundle = Annotated[Path, typer.Option(help="Folder of the new model bundle.")]

@@ -1,0 +1,14 @@
+"""The commands of a stream, which stand at the top level: `watchword run`, `watchword read` and others."""
+
+import typer
+
+from pipeline.cli.stream import demo, explain, lag, produce, read, replay, run
+
+app = typer.Typer()
+app.command()(run.run)
+app.command()(lag.lag)
+app.command()(replay.replay)
+app.command()(explain.explain)
+app.command()(produce.produce)
+app.command()(read.read)
+app.command()(demo.demo)

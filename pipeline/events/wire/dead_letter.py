@@ -1,0 +1,77 @@
+"""Dead-letter record: an input record that cannot be judged, with the reason and its position in the headers."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field
+
+from pipeline.errors import DeadLetterReason
+from pipeline.events.records import Headers, Origin, Record
+from pipeline.events.wire.headers import HeaderFields, Nothing, header_model
+from pipeline.events.wire.model import WireRecord
+from pipeline.events.wire.parts import Digest, Number, Time
+from pipeline.events.wire.versions import header_text
+
+Parts = Annotated[str, Field(pattern="^(key|headers|value)(,(headers|value))*$")]
+
+
+@header_model
+class DeadLetterHeaders(HeaderFields):
+    """Headers that Watchword adds to a dead letter, after the record's own. The last of a name counts."""
+
+    PREFIX: ClassVar[str] = "watchword-"
+
+    reason: Annotated[DeadLetterReason, Field(description="Why the record cannot be judged.")]
+    detail: Annotated[str, Field(description="The reason in words.")]
+    topic: Annotated[str, Field(description="Topic of the input record.")]
+    partition: Annotated[Number, Field(description="Partition of the input record.")]
+    offset: Annotated[Number, Field(description="Offset of the input record.")]
+    time: Annotated[Time, Field(description="When the record was given up, RFC 3339 in UTC.")]
+    absent: Annotated[
+        str,
+        Field(description="`key`, `value` or `key,value`: null in the input record, and empty here."),
+    ]
+    truncated: Annotated[
+        Parts | Nothing,
+        Field(description="Parts that are cut here, because the record is larger than this topic admits."),
+    ] = None
+    value_bytes: Annotated[
+        Number | Nothing, Field(description="Size of the whole value, where the letter is truncated.")
+    ] = None
+    value_sha256: Annotated[
+        Digest | Nothing, Field(description="SHA-256 of the whole value, where the letter is truncated.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterRecord(WireRecord):
+    """
+    An input record that cannot be judged.
+
+    `own` are the headers that Watchword added. `event_headers`, `key` and `value` are those of the input record: empty
+    where it had none, and cut where `own.truncated` says so. No header carries the version of a dead letter.
+    """
+
+    KIND: ClassVar[str] = "dead_letter"
+
+    own: DeadLetterHeaders
+    event_headers: Headers
+    key: bytes
+    value: bytes
+
+    @classmethod
+    def parse(cls, record: Record) -> Self:
+        """Read a record of a topic. Raises `UnreadableRecord`."""
+        own = DeadLetterHeaders.of(record, cls.KIND)
+        first = max(n for n, (name, _) in enumerate(record.headers) if name == DeadLetterHeaders.NAMES[0])
+        return cls(own, record.headers[:first], record.key or b"", record.value or b"")
+
+    @property
+    def origin(self) -> Origin:
+        """Position of the input record."""
+        return Origin(self.own.topic, int(self.own.partition), int(self.own.offset))
+
+    @property
+    def event_id(self) -> str:
+        """The event's id, as far as the record gives one; empty otherwise."""
+        return header_text(self.event_headers, "ce_id") or ""

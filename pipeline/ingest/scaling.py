@@ -1,0 +1,52 @@
+"""Scaling: sizes of drafts, boxes and scaled pictures, as numbers."""
+
+from pipeline.events.images import PixelSpec
+
+# A JPEG is decoded at the smallest eighth that still has this many times the wanted pixels a side.
+DRAFT_OVERSAMPLING = 2
+
+
+# An image is averaged over whole boxes first when it still has this many times the wanted pixels a side.
+REDUCING_GAP = 2.0
+
+
+# Pixels of an image scaled whole before its middle is taken.
+LARGEST_SCALED = 16_000_000
+Size = tuple[int, int]
+
+
+def draft_size(width: int, height: int, spec: PixelSpec) -> Size:
+    """Return the least size, with the image's own aspect, that a draft may have."""
+    wanted = DRAFT_OVERSAMPLING * spec.size
+    if spec.mode == "squash":
+        return wanted, wanted
+    scale = wanted / min(width, height)
+    return round(width * scale), round(height * scale)
+
+
+def box_factors(size: Size, spec: PixelSpec) -> Size:
+    """Return the sides of boxes to average before resizing, as Pillow finds them from its `reducing_gap`."""
+    scaled = scaled_size(size, spec)
+    return (1, 1) if spec.exact or area(scaled) > LARGEST_SCALED else _factors(size, scaled)
+
+
+def _factors(size: Size, scaled: Size) -> Size:
+    return int(size[0] / scaled[0] / REDUCING_GAP) or 1, int(size[1] / scaled[1] / REDUCING_GAP) or 1
+
+
+def scaled_size(size: Size, spec: PixelSpec) -> Size:
+    """Return what the whole image is scaled to: the square, or its short side to the square's."""
+    if spec.mode == "squash":
+        return spec.size, spec.size
+    return spec.size * size[0] // min(size), spec.size * size[1] // min(size)
+
+
+def size_within(size: Size, side: int) -> Size:
+    """Return a size of the same aspect whose longer side is at most `side`."""
+    scale = min(1.0, side / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def area(size: Size) -> int:
+    """Return the number of pixels."""
+    return size[0] * size[1]

@@ -1,0 +1,54 @@
+"""Outcomes of a stream as their topics hold them: read without trust in what a record contains."""
+
+from typing import Any
+
+import orjson
+
+from pipeline.errors import UnreadableRecord
+from pipeline.events.records import Headers, Record
+from pipeline.events.wire.flag import FlagRecord
+
+_OWN = "watchword-"
+_FIRST_OWN = "watchword-reason"
+
+
+def parsed_value(record: Record) -> Any:
+    """Return the JSON value of a record; None where it is no JSON."""
+    try:
+        return orjson.loads(record.value or b"")
+    except orjson.JSONDecodeError:
+        return None
+
+
+def outcome_fields(record: Record) -> dict[str, Any]:
+    """Return the fields of an outcome; none where the record is no JSON object."""
+    fields = parsed_value(record)
+    return fields if isinstance(fields, dict) else {}
+
+
+def readable_flag(record: Record) -> FlagRecord | None:
+    """Return the flag event of a record; None where the record cannot be read as one."""
+    try:
+        return FlagRecord.parse(record)
+    except UnreadableRecord:
+        return None
+
+
+def dead_letter_fields(record: Record) -> dict[str, Any]:
+    """Return the reason of a dead letter, its origin, and the headers and size of the record it keeps."""
+    own, event = _split(record.headers)
+    about = {name.removeprefix(_OWN): text for name, text in own.items()}
+    return {**about, "headers": event, "size_bytes": len(record.value or b"")}
+
+
+def shown_bytes(value: bytes | None) -> str:
+    r"""Return bytes as text; those that are no UTF-8 become `\xff`."""
+    return (value or b"").decode(errors="backslashreplace")
+
+
+def _split(headers: Headers) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the headers that the worker added, which come last, and those of the record itself."""
+    positions = [position for position, (name, _) in enumerate(headers) if name == _FIRST_OWN]
+    first = positions[-1] if positions else len(headers)
+    own = {name: shown_bytes(value) for name, value in headers[first:] if name.startswith(_OWN)}
+    return own, {name: shown_bytes(value) for name, value in headers[:first]}

@@ -1,0 +1,32 @@
+"""Progress on stderr: notices always, bars and spinners on a terminal only."""
+
+import pytest
+
+from pipeline.cli.progress import TerminalProgress
+
+
+def test_a_pipe_gets_notices_without_bars_and_spinners(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = TerminalProgress()
+    with progress.working("loading the model"):
+        progress.notify("fitted for another model: a")
+    assert list(progress.track([1, 2], "judging", 2)) == [1, 2]
+    assert capsys.readouterr().err == "fitted for another model: a\n"
+
+
+def test_a_terminal_shows_the_work_that_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    progress = TerminalProgress()
+    with progress.working("loading the model"):
+        pass
+    assert "loading the model …" in capsys.readouterr().err
+
+
+def test_work_within_work_is_no_error() -> None:
+    """A model may be loaded, for example, while images are counted."""
+    progress = TerminalProgress()
+    for _ in progress.track([1], "judging", 1):
+        with progress.working("loading the model"), progress.working("encoding the policies' texts"):
+            pass

@@ -1,0 +1,103 @@
+"""The watch over a worker's policy set: the set in use survives whatever its source does."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from pipeline.encode.local import LocalEncoder
+from pipeline.errors import BrokerFault, EncoderFault, PolicyError, UsageError
+from pipeline.events.policies import OnModelChange, PolicySet
+from pipeline.policies.compile import compose, with_digest
+from pipeline.policies.load import load_policy_set
+from pipeline.releases.sources import PolicySetUpdate
+from pipeline.stream.policy_watcher import PolicyWatcher
+from pipeline.telemetry.metrics import Metrics
+from tests.support.publishing import two_policies
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> PolicySet:
+    return load_policy_set(two_policies(tmp_path / "policies"))
+
+
+def edited(policy_set: PolicySet, **changes: object) -> PolicySet:
+    """Return the set with its first policy changed."""
+    first, *others = policy_set.policies
+    return compose([with_digest(dataclasses.replace(first, **changes)), *others], policy_set.background)  # type: ignore[arg-type]  # by field
+
+
+class Given:
+    """A source that says what it is told to."""
+
+    def __init__(
+        self, poll: list[PolicySetUpdate | Exception | None], previous: Sequence[PolicySetUpdate] = ()
+    ) -> None:
+        self.given, self.before, self.asked_again = poll, previous, 0
+
+    def poll(self) -> PolicySetUpdate | None:
+        found = self.given.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def reset(self) -> None:
+        self.asked_again += 1
+
+    def previous(self) -> Iterator[PolicySetUpdate]:
+        return iter(self.before)
+
+    def close(self) -> None: ...
+
+
+def watch(source: Given, encoder: LocalEncoder) -> PolicyWatcher:
+    return PolicyWatcher(source, encoder, {encoder.model_digest}, Metrics())
+
+
+def test_what_cannot_be_used_leaves_what_was(full: PolicySet, encoder: LocalEncoder) -> None:
+    """At the start, the newest valid set before it; later, the one in force, whatever goes wrong."""
+    other = edited(full, threshold=9.0)
+    source = Given(
+        [PolicyError("no"), PolicyError("no"), BrokerFault("away"), None, PolicySetUpdate(other, 4)],
+        [PolicySetUpdate(full, 2)],
+    )
+    watching = watch(source, encoder)
+    watching.load(lambda _: None)
+    for _ in range(3):
+        assert watching.current().judge.bank.policy_set == full
+        assert watching.current().version == 2
+        watching.refresh()
+    watching.refresh()
+    assert watching.current().judge.bank.policy_set == other
+    with pytest.raises(PolicyError):
+        watch(Given([PolicyError("no")]), encoder).load(lambda _: None)
+
+
+def test_a_start_finds_a_set_whatever_goes_wrong_on_the_way(full: PolicySet, encoder: LocalEncoder) -> None:
+    """The text tower is away just then, and the newest of the earlier sets is for another model."""
+    policies = [
+        dataclasses.replace(policy, model="b" * 64, on_model_change=OnModelChange.REFUSE) for policy in full.policies
+    ]
+    elsewhere = compose(policies, full.background)
+    source = Given(
+        [PolicyError("no"), PolicyError("no"), None], [PolicySetUpdate(elsewhere, 3), PolicySetUpdate(full, 2)]
+    )
+    watching = watch(source, encoder)
+    with mock.patch.object(encoder, "encode_texts", side_effect=EncoderFault("away")), pytest.raises(EncoderFault):
+        watching.load(lambda _: None)
+    assert source.asked_again == 1, "so that the next try is told again"
+    watching.load(lambda _: None)
+    assert watching.current().version == 2
+
+
+def test_an_edit_that_may_not_be_read_leaves_the_watch_alive(full: PolicySet, encoder: LocalEncoder) -> None:
+    other = edited(full, threshold=9.0)
+    source = Given([PolicySetUpdate(full, 1), PermissionError("no"), UsageError("no right"), PolicySetUpdate(other, 2)])
+    watching = watch(source, encoder)
+    watching.load(lambda _: None)
+    for _ in range(3):
+        watching.refresh()
+    assert watching.watching()
+    assert watching.current().version == 2
