@@ -1,7 +1,7 @@
 # `make demo` runs the main job, `make test` everything that is checked. Each sets up what it needs, once.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench prove attack docs training stack-down lock clean
+.PHONY: help demo test check bench prove attack docs pictures training stack-down lock clean
 
 SOURCES := pyproject.toml requirements/uv.txt
 WORKER := .venv/.worker
@@ -31,8 +31,8 @@ test: check ## Lint, types, structure, and every test, on the real broker and Tr
 	@.venv/bin/pytest -m alone
 
 check: $(TESTING) ## Lint, types and structure alone
-	@.venv/bin/ruff check -q pipeline tests
-	@.venv/bin/ruff format -q --check pipeline tests
+	@.venv/bin/ruff check -q pipeline watchword tests
+	@.venv/bin/ruff format -q --check pipeline watchword tests
 	@.venv/bin/mypy --no-error-summary
 	@.venv/bin/lint-imports --no-logo > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 
@@ -65,6 +65,10 @@ docs: $(WORKER) ## Write the reference pages that are made from code
 	@.venv/bin/watchword reference events > docs/events.asyncapi.yaml
 	@for kind in verdict flag embedding dead_letter decision release; do \
 		.venv/bin/watchword reference $$kind > docs/schemas/$$kind.schema.json || exit 1; done
+
+pictures: $(TESTING) ## Draw the pictures of README and docs again, from a real run
+	@.venv/bin/watchword stack install
+	@.venv/bin/python -m tests.support.pictures
 
 lock: $(WORKER) ## Resolve the lock files anew
 	@deploy/setup/lock

@@ -27,7 +27,7 @@ def reference(
     `make docs` writes all of them into docs/. Example: `watchword reference metrics > docs/metrics.md`
     """
     from pipeline.cli.reference_events import events_page, record_schema_page
-    from pipeline.events.wire.json_schema import KINDS
+    from pipeline.events.schemas.json_schema import KINDS
 
     pages: dict[str, Callable[[], str]] = {
         "settings": settings_page,

@@ -14,7 +14,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from typer.testing import CliRunner
 
 from pipeline.cli.main import app
-from pipeline.encode.bundle import Bundle, file_digest
+from pipeline.digests import file_digest
+from pipeline.encode.bundle import Bundle
 from pipeline.errors import UsageError
 from pipeline.evaluation.datasets.labels_csv import read_labels
 from pipeline.events.policies import PolicySet

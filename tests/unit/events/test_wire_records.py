@@ -17,10 +17,10 @@ from pipeline.errors import UnreadableRecord
 from pipeline.events.decisions import Decision
 from pipeline.events.records import Origin, Record
 from pipeline.events.releases import Release
+from pipeline.events.schemas.json_schema import KINDS, record_schema
 from pipeline.events.wire.dead_letter import DeadLetterRecord
 from pipeline.events.wire.embedding import EmbeddingRecord
 from pipeline.events.wire.flag import FlagRecord
-from pipeline.events.wire.json_schema import KINDS, record_schema
 from pipeline.events.wire.model import JsonRecord
 from pipeline.events.wire.verdict import VerdictRecord
 from tests.support import wire
