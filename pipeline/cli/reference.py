@@ -108,8 +108,8 @@ def logs_page() -> str:
     lines = [
         "# Log events",
         "",
-        "A worker logs one JSON object a line to stderr (`WATCHWORD_LOG_FORMAT`). Its `event` is one of the identifiers",
-        "below; `level`, `timestamp` and the fields named here go with it. Alert on the identifier: the text of fields",
+        "A worker logs one JSON object a line to stderr (`WATCHWORD_LOG_FORMAT`). Its `event` is an identifier of",
+        "this list; `level`, `timestamp` and the fields named here go with it. Alert on the identifier: the text of fields",
         "may change. This page is made from the code by `make docs`.",
         "",
         "| event | level | fields | meaning |",

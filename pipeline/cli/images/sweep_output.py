@@ -65,7 +65,8 @@ def next_steps(policy: IncidentPolicy, written: WrittenPolicy, policies: Path) -
         return f"{told}; {label}"
     target = shlex.quote(str(policies))
     together = f"cp -r {folder}/. {target} && watchword policies backtest {target}"
-    return f"{told}, alone in `{policy.folder}`; see its effect together with the other policies with `{together}`, and {label}"
+    alone = f"{told}, alone in `{policy.folder}`"
+    return f"{alone}; see its effect together with the other policies with `{together}`, and {label}"
 
 
 def _nothing_else(found: Sweep, min_similarity: float) -> str:

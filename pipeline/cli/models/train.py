@@ -51,7 +51,7 @@ def train(
         int,
         typer.Option(
             min=0,
-            help="With `pairs`: number of images computed at once, to save memory. The loss still covers the batches of all "
+            help="With `pairs`: number of images computed at once, to save memory. The loss covers the batches of all "
             "ranks. 0 computes the whole batch at once.",
         ),
     ] = 0,

@@ -41,7 +41,7 @@ def replay_through_kafka(workbench: Workbench, stream: LabelledStream, policies:
     repeated = len(stream.images) - len({image.id for image in stream.images})
     if repeated:
         raise UsageError(
-            f"{counted(repeated, 'image')} with the id of another; a replay through Kafka needs a different id for each image"
+            f"{counted(repeated, 'image')} with the id of another; a replay through Kafka needs one id for each image"
         )
     policy_set = for_model(load_policy_set(policies), workbench.bundle.lineage)
     with _own_topics(workbench, policies) as settings:
