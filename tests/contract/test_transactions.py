@@ -20,7 +20,7 @@ from pipeline.errors import BrokerFault, CommitAborted, InstanceTaken
 from tests.support.stream import Stack
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.alone]
+pytestmark = pytest.mark.integration
 
 
 class Bench:
