@@ -35,7 +35,7 @@ quick: $(TESTING) ## Lint, types, structure and the unit tests, side by side: tw
 test: $(TESTING) ## Lint, types, structure, and every test, on the real broker and Triton
 	@$(MAKE) --no-print-directory -j3 check
 	@.venv/bin/watchword stack install
-	@OMP_NUM_THREADS=1 .venv/bin/pytest -n 3 --dist loadgroup
+	@OMP_NUM_THREADS=1 .venv/bin/pytest -n 3
 
 check: lint types structure ## Lint, types and structure alone
 

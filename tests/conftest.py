@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer  # type: ignore[import-untyped]
 
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
@@ -13,9 +14,15 @@ from pipeline.settings import BUNDLED_MODEL, StackSettings
 from pipeline.stack.local import down, stack_parts, up
 from tests.support.ports import free_ports
 from tests.support.remembered import Embeddings
+from tests.support.schedule import GroupScheduling
 from tests.support.stream import Stack
 
 REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
+    return GroupScheduling(config, log)
 
 
 @pytest.fixture(scope="session")

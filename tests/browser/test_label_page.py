@@ -23,7 +23,7 @@ from tests.support.publishing import two_policies, with_threshold
 from tests.support.stream import Stack, Stream
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("label page")]
+pytestmark = pytest.mark.integration
 
 POLICY = "weapons.firearms"
 RIGHT = "revolver/"

@@ -29,9 +29,6 @@ from tests.support.ports import free_ports
 from tests.support.remembered import Embeddings
 from tests.support.stream import Stack
 
-# In one process with tests/integration/test_figures.py: both measure the shipped model on the same photographs.
-pytestmark = pytest.mark.xdist_group("figures")
-
 SHIPPED_BYTES = 12_000_000
 
 

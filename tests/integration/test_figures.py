@@ -11,7 +11,7 @@ from pipeline.models.captions import BUNDLED_TABLE, Captions
 from pipeline.models.evaluation.zero_shot import measure
 from pipeline.models.training.card import Held
 
-pytestmark = [pytest.mark.xdist_group("figures"), pytest.mark.usefixtures("remembered")]
+pytestmark = pytest.mark.usefixtures("remembered")
 
 
 def test_the_model_holds_its_bars_on_photographs_it_never_saw(samples: Path, bundle: Bundle) -> None:

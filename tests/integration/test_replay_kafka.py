@@ -19,7 +19,7 @@ from pipeline.errors import UsageError
 from pipeline.evaluate.labelled_stream import LabelledImage, LabelledStream, read_stream
 from tests.support.stream import Stack, Stream
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("remembered"), pytest.mark.xdist_group("figures")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("remembered")]
 
 
 def test_verdicts_through_kafka_and_triton_are_those_in_process(

@@ -20,7 +20,7 @@ from tests.support.archived import archive_photographs
 from tests.support.publishing import two_policies
 from tests.support.stream import Stack, Stream
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("search")]
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
