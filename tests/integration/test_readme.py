@@ -41,7 +41,6 @@ def test_pictures_are_small_and_fetch_nothing() -> None:
 @pytest.mark.integration
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.alone
 def test_every_command_does_what_it_says(stack: Stack, tmp_path: Path) -> None:
     """On a stack of its own, beside the session's: `make demo` first, then scan, the stream, the policies."""
     names = ("KAFKA", "CONTROLLER", "TRITON_GRPC", "TRITON_HTTP", "TRITON_METRICS")
