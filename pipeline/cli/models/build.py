@@ -31,7 +31,7 @@ def build(
     batch: Annotated[
         str,
         typer.Option(
-            help="Smallest, typical and largest batch, in images; the largest at least the workers' WATCHWORD_BATCH_SIZE."
+            help="Smallest, typical and largest batch; the largest at least the workers' WATCHWORD_BATCH_SIZE."
         ),
     ] = "1,32,64",
     instances: Annotated[
