@@ -150,7 +150,7 @@ def test_a_baseline_of_something_else_is_refused(
     stream: Path, policies: Path, tmp_path: Path, workbench: Workbench
 ) -> None:
     (tmp_path / "none.json").write_text("{}")
-    with pytest.raises(UsageError, match="is no kept replay"):
+    with pytest.raises(UsageError, match="is not a saved replay"):
         replay(workbench, ReplayRequest(str(stream), policies, baseline=tmp_path / "none.json"))
 
 
