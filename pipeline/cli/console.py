@@ -55,17 +55,17 @@ class PlainConsole(Console):
 
 def output() -> Console:
     """Return the console for results, on stdout."""
-    _escape_what_does_not_fit(sys.stdout)
+    _escape_unencodable(sys.stdout)
     return PlainConsole(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False, soft_wrap=True)
 
 
 def progress_output() -> Console:
     """Return the console for progress, on stderr."""
-    _escape_what_does_not_fit(sys.stderr)
+    _escape_unencodable(sys.stderr)
     return PlainConsole(stderr=True, highlight=False, soft_wrap=True)
 
 
-def _escape_what_does_not_fit(output: TextIO) -> None:
+def _escape_unencodable(output: TextIO) -> None:
     """Make an output that is not UTF-8 escape the characters it cannot encode, including those that rich adds."""
     if isinstance(output, TextIOWrapper) and not output.encoding.lower().startswith("utf"):
         output.reconfigure(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""Shares of images as they are written on a command line."""
+"""Shares of images as people write them on a command line."""
 
 from pipeline.errors import UsageError
 

@@ -16,7 +16,7 @@ class TerminalProgress:
     """Bars, spinners and notices on stderr. Bars and spinners show on a terminal only, until their work is done."""
 
     def __init__(self) -> None:
-        # One console, so that a notice stands above the bars instead of inside them.
+        # One console, so that a notice is printed above the bars instead of inside them.
         self._console = progress_output()
 
     def track(

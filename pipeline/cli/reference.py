@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
 def reference(
     page: Annotated[
-        str, typer.Argument(help="`settings`, `metrics`, `logs`, `events`, or a kind of record, for example `verdict`.")
+        str, typer.Argument(help="Page: `settings`, `metrics`, `logs`, `events`, or a kind of record, e.g. `verdict`.")
     ],
 ) -> None:
     """
     Print a reference page: Markdown, the AsyncAPI document of the topics, or the JSON Schema of a kind of record.
 
-    `make docs` writes all of them into docs/. Example: `watchword reference metrics > docs/metrics.md`
+    `make docs` writes all pages into docs/.
+
+    Example: `watchword reference metrics > docs/metrics.md`
     """
     from pipeline.cli.reference_events import events_page, record_schema_page
     from pipeline.events.schemas.json_schema import KINDS
@@ -48,8 +50,8 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Every setting is an environment variable. `watchword settings` prints those in force, secrets masked, and a",
-        "worker logs them as its first line. This page is made from `pipeline/settings.py` by `make docs`.",
+        "Every setting is an environment variable. `watchword settings` prints their values, with secrets masked, and",
+        "a worker logs them as its first line. This page is made from `pipeline/settings.py` by `make docs`.",
         "",
         "## Worker and tools",
         "",
@@ -71,10 +73,10 @@ def metrics_page() -> str:
         "# Metrics",
         "",
         "A worker serves `/metrics`, `/healthz` (loop, chunks and policy watch alive) and `/readyz` (partitions",
-        "assigned, model answers, policy set loaded, broker answers, topics there, commits made while there is",
-        "something to commit) at `WATCHWORD_HTTP_HOST:WATCHWORD_HTTP_PORT`, from its first moment on. This page is",
-        "made from `pipeline/telemetry/metrics.py` by `make docs`. Beside these are the process's own",
-        "(`process_cpu_seconds_total`, `process_resident_memory_bytes`, …).",
+        "assigned, model answers, policy set loaded, broker answers, topics exist, commits made while there is",
+        "something to commit) at `WATCHWORD_HTTP_HOST:WATCHWORD_HTTP_PORT`, from its start on. It also serves",
+        "the metrics of its process (`process_cpu_seconds_total`, `process_resident_memory_bytes`, …). This page is",
+        "made from `pipeline/telemetry/metrics.py` by `make docs`.",
         "",
         "| metric | type | labels | meaning |",
         "| --- | --- | --- | --- |",
@@ -108,8 +110,8 @@ def logs_page() -> str:
     lines = [
         "# Log events",
         "",
-        "A worker logs one JSON object a line to stderr (`WATCHWORD_LOG_FORMAT`). Its `event` is an identifier of",
-        "this list; `level`, `timestamp` and the fields named here go with it. Alert on the identifier: the text of",
+        "A worker logs one JSON object a line to stderr (`WATCHWORD_LOG_FORMAT`). Its `event` is an identifier from",
+        "this list; it also has `level`, `timestamp` and the fields named here. Alert on the identifier: the text of",
         "fields may change. This page is made from the code by `make docs`.",
         "",
         "| event | level | fields | meaning |",

@@ -9,7 +9,7 @@ from pipeline.events.schemas.json_schema import record_schema
 from pipeline.settings import Settings
 
 _WIDTH = 120
-# The settings of the channels' topics.
+# The settings that name the topics of the channels.
 _TOPICS = {
     "images": "topic_images",
     "flags": "topic_flags",
@@ -24,9 +24,9 @@ _TOPICS = {
 def events_page() -> str:
     """Return docs/events.asyncapi.yaml."""
     document = asyncapi({channel: Settings.model_fields[name].default for channel, name in _TOPICS.items()})
-    # Through JSON, so that a part that stands twice is written out twice, and not as a YAML alias.
-    told: str = yaml.safe_dump(json.loads(json.dumps(document)), width=_WIDTH, sort_keys=False, allow_unicode=True)
-    return f"# Made from `pipeline/events/wire` by `make docs`.\n{told}"
+    # The document passes through JSON, so that a repeated part is written out again, not as a YAML alias.
+    text: str = yaml.safe_dump(json.loads(json.dumps(document)), width=_WIDTH, sort_keys=False, allow_unicode=True)
+    return f"# Made from `pipeline/events/wire` by `make docs`.\n{text}"
 
 
 def record_schema_page(kind: str) -> str:

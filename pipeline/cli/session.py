@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 class Session:
     """
-    Settings and workbench of a command, made when they are first asked for.
+    Settings and workbench of a command, made when they are first used.
 
     `progress` shows bars and notices on this terminal; a `quiet` session shows neither.
     """
@@ -26,14 +26,14 @@ class Session:
 
     @cached_property
     def settings(self) -> "Settings":
-        """The settings of the environment. Raises `UsageError` when one is wrong."""
+        """The settings from the environment. Raises `UsageError` when one is wrong."""
         from pipeline.settings import Settings, load_settings
 
         return load_settings(Settings)
 
     @cached_property
     def stack_settings(self) -> "StackSettings":
-        """The local stack's settings of the environment. Raises `UsageError` when one is wrong."""
+        """The local stack's settings from the environment. Raises `UsageError` when one is wrong."""
         from pipeline.settings import StackSettings, load_settings
 
         return load_settings(StackSettings)
@@ -47,5 +47,5 @@ class Session:
 
 
 def session_of(context: typer.Context) -> Session:
-    """Return the session of the command that runs."""
+    """Return the session of the running command."""
     return context.find_root().ensure_object(Session)

@@ -1,4 +1,4 @@
-"""`watchword stack`: a real Kafka broker and a real Triton on this machine."""
+"""`watchword stack`: a Kafka broker and a Triton server on this machine."""
 
 from typing import Annotated
 
@@ -7,12 +7,18 @@ import typer
 from pipeline.cli.session import session_of
 from pipeline.errors import UsageError
 
-app = typer.Typer(help="Run a real Kafka broker and a real Triton on this machine.", no_args_is_help=True)
+app = typer.Typer(help="Run a Kafka broker and a Triton server on this machine.", no_args_is_help=True)
 
 
 @app.command()
 def install(context: typer.Context) -> None:
-    """Install the broker's jars and Triton's environment, once; `up` installs them where they are missing."""
+    """
+    Install the broker's jars and Triton's environment.
+
+    `up` does this too if they are missing.
+
+    Example: `watchword stack install`
+    """
     from pipeline.stack.local import install as install_parts
     from pipeline.stack.local import stack_parts
 
@@ -23,9 +29,9 @@ def install(context: typer.Context) -> None:
 @app.command()
 def up(context: typer.Context) -> None:
     """
-    Start the parts that are not running, and wait until all of them serve.
+    Start the parts that are not running, and wait until all parts are ready.
 
-    Ports are WATCHWORD_STACK_KAFKA_PORT, _CONTROLLER_PORT, _TRITON_GRPC_PORT, _TRITON_HTTP_PORT and
+    The ports are WATCHWORD_STACK_KAFKA_PORT, _CONTROLLER_PORT, _TRITON_GRPC_PORT, _TRITON_HTTP_PORT and
     _TRITON_METRICS_PORT; data and logs are under .watchword/stack (WATCHWORD_STACK_STATE).
 
     Example: `watchword stack up && watchword stack status`
@@ -39,7 +45,13 @@ def up(context: typer.Context) -> None:
 
 @app.command()
 def status(context: typer.Context) -> None:
-    """Show the state of each part; exit code 1 unless all are ready."""
+    """
+    Show the state of each part.
+
+    Exit codes: 0 every part is ready, 1 a part is not, 2 an error.
+
+    Example: `watchword stack status`
+    """
     from pipeline.stack.local import stack_parts
     from pipeline.stack.local import status as status_of
 
@@ -53,10 +65,14 @@ def status(context: typer.Context) -> None:
 @app.command()
 def logs(
     context: typer.Context,
-    part: Annotated[str | None, typer.Argument(help="`kafka` or `triton`.  [default: both]")] = None,
-    lines: Annotated[int, typer.Option(min=1, help="Number of lines of each part.")] = 40,
+    part: Annotated[str | None, typer.Argument(help="Part: `kafka` or `triton`.  [default: both]")] = None,
+    lines: Annotated[int, typer.Option(min=1, help="Number of lines to show for each part.")] = 40,
 ) -> None:
-    """Print the end of the parts' output."""
+    """
+    Print the last lines of each part's log.
+
+    Example: `watchword stack logs triton --lines 100`
+    """
     from pipeline.stack.local import stack_parts
 
     parts = stack_parts(session_of(context).stack_settings)
@@ -69,7 +85,11 @@ def logs(
 
 @app.command()
 def down(context: typer.Context) -> None:
-    """Stop the parts that `up` started, and nothing else."""
+    """
+    Stop the parts that `up` started, and nothing else.
+
+    Example: `watchword stack down`
+    """
     from pipeline.stack.local import down as stop_parts
     from pipeline.stack.local import stack_parts
 

@@ -1,4 +1,4 @@
-"""Times as they are spelled on a command line."""
+"""Times as people write them on a command line."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ def time_of(text: str | None, option: str) -> datetime | None:
     try:
         return _utc(text)
     except ValueError as error:
-        raise UsageError(f"`{option} {text}`: a day or a time, such as `2026-11-14` or `2026-11-14T06:00`") from error
+        raise UsageError(f"`{option} {text}`: a day or a time is expected, such as `2026-11-14T06:00`") from error
 
 
 def since_of(text: str) -> datetime:
@@ -26,7 +26,7 @@ def since_of(text: str) -> datetime:
             return datetime.now(UTC) - timedelta(days=int(found[1]) * _UNITS[found[2]])
         return _utc(text)
     except (ValueError, OverflowError) as error:
-        raise UsageError(f"`--since {text}`: such as `7d`, `12h`, `2w` or `2026-11-14`") from error
+        raise UsageError(f"`--since {text}`: expected a period such as `7d`, `12h` or `2w`, or a day") from error
 
 
 def _utc(text: str) -> datetime:

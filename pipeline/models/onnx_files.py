@@ -4,12 +4,12 @@ from pathlib import Path
 
 import onnx
 
-# Protocol buffers hold at most 2 GiB; larger weights go to a file beside the graph.
+# Protocol buffers hold at most 2 GiB; larger weights go to a file next to the graph.
 LARGEST_FILE_BYTES = 1900 << 20
 
 
 def save_graph(model: onnx.ModelProto, path: Path) -> list[Path]:
-    """Check a graph and write it, weights too large for one file beside it; return the files written."""
+    """Check and write a graph; weights too large for one file go next to it. Return the files written."""
     if sum(len(tensor.raw_data) for tensor in model.graph.initializer) > LARGEST_FILE_BYTES:
         weights = path.with_suffix(".weights")
         onnx.save(model, path, save_as_external_data=True, location=weights.name)

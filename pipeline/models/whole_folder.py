@@ -17,7 +17,7 @@ def require_new_folder(folder: Path) -> None:
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
     """
-    Yield an empty folder beside `folder`, and move it there when the block ends without an error.
+    Yield an empty folder next to `folder`, and rename it to `folder` when the block ends without an error.
 
     Any exception, for example a refusal or Ctrl-C, leaves nothing behind. `folder` must be absent or empty.
     """

@@ -31,14 +31,14 @@ class AccessLog:
         """
         restricted = frozenset(policy.id for policy in policies if policy.restricted)
         if restricted:
-            told = {"command": command, "policies": sorted(restricted), "user": self.user}
+            fields = {"command": command, "policies": sorted(restricted), "user": self.user}
             if self.file is not None:
-                self._append(self.file, told)
-            log.warning("restricted_policy_viewed", **told)
+                self._append(self.file, fields)
+            log.warning("restricted_policy_viewed", **fields)
         return restricted
 
-    def _append(self, file: Path, told: Mapping[str, object]) -> None:
-        line = json.dumps({"time": rfc3339(datetime.now(UTC)), **told})
+    def _append(self, file: Path, fields: Mapping[str, object]) -> None:
+        line = json.dumps({"time": rfc3339(datetime.now(UTC)), **fields})
         try:
             with append_private(file) as lines:
                 lines.write(f"{line}\n")

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def stream(stack: Stack, tmp_path: Path, revolver: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stream]:
-    """A stream on which a revolver, and a record that is no image, have been judged."""
+    """A stream with two judged records: a revolver, and one that is not an image."""
     with Stream(stack, tmp_path) as stream:
         for name, value in stream.environment.items():
             monkeypatch.setenv(name, value)

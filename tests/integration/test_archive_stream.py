@@ -1,4 +1,4 @@
-"""The archive's writer on a real broker, and what a worker sends it."""
+"""The archiver on a real broker, with the embeddings of a worker."""
 
 import json
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_what_a_worker_judged_is_archived_with_all_that_is_known_of_it(
 def test_archived_embeddings_judged_by_their_own_sets_give_every_flag_again(
     stack: Stack, tmp_path: Path, samples: Path, encoder: LocalEncoder
 ) -> None:
-    """Also where the policy set changes three times while the stream runs."""
+    """This holds although the policy set changes three times while the stream runs."""
     archive = Archive(str(tmp_path / "archive"))
     photographs = sorted((samples / "images").rglob("*.jpg"))[::2]
     with published_stream(stack, tmp_path, WATCHWORD_CHUNK_MAX_RECORDS="32") as stream:

@@ -1,4 +1,4 @@
-"""The short form of each attack; `make attack` is the long one, its last figures in docs/proofs.md."""
+"""The short form of each attack. `make attack` is the long form; docs/proofs.md has its latest figures."""
 
 import subprocess
 import sys
@@ -55,7 +55,7 @@ def test_what_is_hostile_ends_in_time_and_in_little_memory(attack: Callable[...,
 
 
 def test_every_hostile_policy_folder_bundle_and_label_file_gets_a_report() -> None:
-    """In a process of its own: it forks, and libraries that others have loaded here may not be forked."""
+    """It runs in a separate process, because it forks, and libraries loaded by other tests must not be forked."""
     command = [sys.executable, "-m", "tests.attack.policy_folders", "--quick"]
     run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr

@@ -1,4 +1,4 @@
-"""The same back-test by threads, by Daft on this machine and on a local Ray: the same answer to the last count."""
+"""A back-test by threads, by Daft on this machine and on a local Ray gives the same counts."""
 
 import json
 import os
@@ -82,4 +82,4 @@ def test_every_engine_finds_the_same(folder: Path) -> None:
 
 def test_an_engine_that_is_none_is_named(folder: Path) -> None:
     run = CliRunner().invoke(app, words(folder, "spark"), env={"WATCHWORD_ARCHIVE": str(folder / "archive")})
-    assert "`--engine spark`: it is `threads`" in str(run.exception)
+    assert "`--engine spark`: choose `threads`" in str(run.exception)

@@ -1,4 +1,4 @@
-"""A bundle to what Triton serves: configurations that Triton's own schema reads, engines that were judged first."""
+"""Model repositories for Triton: configurations that Triton's schema accepts, and engines that were judged first."""
 
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def test_the_shipped_repository_is_what_the_code_writes() -> None:
 def test_triton_serves_what_was_built_and_computes_what_it_was_judged_by(
     evidence: Evidence, bundle: Bundle, photographs: list[Path], tmp_path: Path
 ) -> None:
-    """int8 on the CPU, from the command line's own function to embeddings over gRPC."""
+    """An int8 engine on the CPU is built by the command, and its embeddings are read over gRPC."""
     repository = tmp_path / "models"
     build_repository(bundle, repository, Plan("cpu", "int8", Serving(PROFILE, instances=1)), evidence)
     engine = Bundle.load(repository / "clip_image/bundle")
@@ -102,7 +102,10 @@ def half_engine(bundle: Bundle, folder: Path) -> Engine:
 
 
 def test_a_tensorrt_engine_has_the_contracts_tensors_and_the_profile(bundle: Bundle, tmp_path: Path) -> None:
-    """In half precision, without a GPU: as the builder has them, and as large as its weights."""
+    """
+    The engine is built in half precision, without a GPU; its tensors come from the builder, and its size fits its
+    weights.
+    """
     engine = half_engine(bundle, tmp_path)
     side = bundle.pixels.size
     images, embeds = engine.bindings
@@ -116,7 +119,7 @@ def test_a_tensorrt_engine_has_the_contracts_tensors_and_the_profile(bundle: Bun
 
 
 def opened(plan: bytes) -> tuple[Binding, ...]:
-    """The tensors of an engine as the engine itself has them; skips where it cannot be opened, without a GPU."""
+    """Return the tensors of an opened engine; skip the test without a GPU, where it cannot be opened."""
     trt = load_library("tensorrt-rtx")
     logger = error_logger(trt)
     engine = trt.Runtime(logger).deserialize_cuda_engine(plan)
@@ -134,7 +137,7 @@ def binding(trt: Any, engine: Any, name: str) -> Binding:
 
 
 def test_an_opened_engine_has_the_tensors_it_was_built_with(bundle: Bundle, tmp_path: Path) -> None:
-    """Only a machine with a GPU opens one."""
+    """Only a machine with a GPU can open an engine."""
     engine = half_engine(bundle, tmp_path)
     assert opened(engine.plan) == engine.bindings
 
@@ -182,7 +185,7 @@ def test_a_refused_engine_leaves_no_repository(bundle: Bundle, evidence: Evidenc
         (["--target", "cpu", "--precision", "fp16"], "target `cpu` has fp32 and int8, not fp16"),
         (["--target", "cpu", "--gpu", "0"], "`--gpu` is for the targets"),
         (["--target", "onnx", "--capability", "SM89"], "`--capability` is for the targets"),
-        (["--target", "cpu", "--batch", "8,4,16"], "the sizes must not fall"),
+        (["--target", "cpu", "--batch", "8,4,16"], "the sizes must be at least 1 and must not decrease"),
         (["--target", "cpu", "--batch", "many"], "three numbers"),
         (["--target", "tensorrt-rtx", "--batch", "4,8,16"], "the smallest batch must be 1"),
     ],

@@ -1,4 +1,4 @@
-"""Decisions on a real broker: in by hand, and back in precision, metrics and thresholds."""
+"""Decisions on a real broker: added by hand, and counted in precision, metrics and thresholds."""
 
 import json
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ POLICY = "weapons.firearms"
 
 @pytest.fixture
 def stream(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stream]:
-    """A stream whose settings are those of this process, with an archive of its own."""
+    """A stream with the settings of this process and a separate archive."""
     with Stream(stack, tmp_path, WATCHWORD_ARCHIVE=str(tmp_path / "archive")) as stream:
         for name, value in stream.environment.items():
             monkeypatch.setenv(name, value)
@@ -120,7 +120,7 @@ def test_what_cannot_be_a_decision_is_told_and_nothing_is_sent(stream: Stream, t
 def test_decisions_and_the_archive_fit_a_threshold_without_any_image(
     stream: Stream, tmp_path: Path, bundle: Bundle, encoder: LocalEncoder
 ) -> None:
-    """Of 240 archived images 120 are right and score high; all of them were looked at."""
+    """All 240 archived images were decided: 120 are right and score high."""
     rng = np.random.default_rng(6)
     texts = encoder.encode_texts(["a revolver", "a tree"])
     noisy = texts[np.arange(240) % 2] + rng.normal(0, 0.02, (240, texts.shape[1]))

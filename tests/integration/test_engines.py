@@ -1,4 +1,4 @@
-"""Engines of the shipped model: the int8 one is let through, damaged ones are refused, on real photographs."""
+"""Engines of the shipped model on real photographs: the int8 engine passes, and damaged engines are refused."""
 
 import json
 import shutil
@@ -42,7 +42,7 @@ def _shipped_once(encoded: Embeddings, bundle: Bundle) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def photographs(samples: Path) -> list[Path]:
-    """Every third photograph of `val`: enough to see damage, and quick."""
+    """Every third photograph of `val`: enough to detect damage quickly."""
     return [row.path for row in read_labels(samples / "labels.csv", "val")][::3]
 
 
@@ -64,7 +64,7 @@ def int8(
 
 @pytest.mark.slow
 def test_int8_costs_at_most_half_a_point(int8: tuple[Bundle, Parity], bundle: Bundle, samples: Path) -> None:
-    """Of each figure that the model is held to, on photographs that neither was made with."""
+    """This holds for each figure with a required minimum, on photographs that made neither model."""
     captions = Captions.load(BUNDLED_TABLE)
     shipped, engine = (Held.measure(samples, each, captions, "test") for each in (bundle, int8[0]))
     assert engine.figures.top1 >= shipped.figures.top1 - 0.005
@@ -74,7 +74,7 @@ def test_int8_costs_at_most_half_a_point(int8: tuple[Bundle, Parity], bundle: Bu
 
 @pytest.mark.slow
 def test_int8_flips_at_most_one_verdict_in_two_hundred(int8: tuple[Bundle, Parity], bundle: Bundle) -> None:
-    """Of `test`, which it was not calibrated on; and an embedding does not depend on its batch at all."""
+    """This holds on `test`, which did not calibrate it. An embedding does not depend on its batch at all."""
     engine, parity = int8
     assert parity.images == 1007
     assert parity.flip_rate <= 0.005
@@ -110,7 +110,7 @@ def swapped_channels(source: Path, target: Path, _: np.ndarray) -> None:
 
 
 def overflowing(source: Path, target: Path, _: np.ndarray) -> None:
-    """Half precision of a tower that passes through numbers over its range, and computes the same in float32."""
+    """Half precision of a tower whose intermediate values exceed its range; in float32 the tower computes the same."""
     model = onnx.load(source)
     conv = next(node for node in model.graph.node if node.op_type == "Conv")
     made, conv.output[0] = conv.output[0], "small"
@@ -124,13 +124,13 @@ def overflowing(source: Path, target: Path, _: np.ndarray) -> None:
 
 
 def everything_per_tensor(source: Path, target: Path, dark: np.ndarray) -> None:
-    """Every operation in int8, one scale a tensor, calibrated on what the stream is not."""
+    """Every operation in int8, with one scale for each tensor, calibrated on images unlike the stream."""
     quant_pre_process(str(source), str(target), skip_symbolic_shape=True)
     quantize_static(str(target), str(target), _Calibration(dark), per_channel=False)
 
 
 def dynamic_scales(source: Path, target: Path, _: np.ndarray) -> None:
-    """Scales taken from the batch at hand."""
+    """Scales computed from each batch."""
     quant_pre_process(str(source), str(target), skip_symbolic_shape=True)
     model = onnx.load(target)
     del model.graph.value_info[:]
@@ -197,7 +197,7 @@ def test_the_command_line_says_what_flips_and_exits_by_it(
 def test_thresholds_of_another_model_are_told(
     bundle: Bundle, photographs: list[Path], policies: Path, tmp_path: Path
 ) -> None:
-    """Where nothing is flagged nothing can flip: whoever reads the gate must know."""
+    """A policy without flags cannot flip, so a reader of the result must know."""
     shutil.copytree(bundle.folder, tmp_path / "other")
     bundle.manifest.model_copy(update={"name": "other"}).write(tmp_path / "other")
     words = ["models", "parity", *[str(tmp_path / "other")] * 2, "--policies", str(policies)]
@@ -220,7 +220,7 @@ def test_a_server_that_does_not_answer_is_an_error_not_a_refusal(
 def test_what_a_server_computes_passes_the_same_gate(
     stack: Stack, bundle: Bundle, photographs: list[Path], policies: Path
 ) -> None:
-    """Behind Triton the shipped bundle judges as it does in process; another bundle is not what that server serves."""
+    """Behind Triton the shipped bundle judges as in process; the server does not serve another bundle."""
     words = ["models", "parity", str(bundle.folder), str(bundle.folder), "--policies", str(policies)]
     images = [word for file in photographs[:64] for word in ("--images", str(file))]
     run = CliRunner().invoke(app, [*words, *images, "--triton", stack.triton_url, "--format", "json"])

@@ -1,4 +1,4 @@
-"""What the shipped model and policies are held to, measured as shipped."""
+"""Required figures of the shipped model and policies, measured as shipped."""
 
 from pathlib import Path
 
@@ -17,7 +17,9 @@ pytestmark = pytest.mark.usefixtures("remembered")
 
 
 def test_the_model_holds_its_bars_on_photographs_it_never_saw(samples: Path, bundle: Bundle) -> None:
-    """Top-1 over 99 categories, average precision of each as a text, and of texts with no word of any caption."""
+    """
+    The figures: top-1 over 99 categories, and average precision of category names and of texts without caption words.
+    """
     held = Held.measure(samples, bundle, Captions.load(BUNDLED_TABLE), "test")
     assert held.figures.images == 1007
     assert held.figures.top1 >= 0.75

@@ -1,4 +1,4 @@
-"""The harness that finds no loss and no doubles finds them when they are there; `make prove` has a slow worker too."""
+"""The delivery check finds losses and duplicates when there are some; `make prove` also has a slow worker."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What an operator sees: health, metrics, and a stack that is brought up once and taken down by its own."""
+"""Operation: health, metrics, and a local stack that starts once and stops only its own parts."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def value(metrics: str, line: str) -> float:
 
 
 def test_health_readiness_and_metrics_tell_what_happened(stack: Stack, tmp_path: Path, revolver: bytes) -> None:
-    """Ready once partitions, model and policies are there; the counters are those of the topics."""
+    """A worker is ready when it has partitions, model and policies; its counters match the topics."""
     [port] = free_ports(1)
     broken = list(broken_images(revolver))
     with Stream(stack, tmp_path, WATCHWORD_HTTP_PORT=str(port)) as stream:
@@ -79,7 +79,7 @@ def test_a_reused_process_id_is_not_taken_for_ours(tmp_path: Path) -> None:
 
 
 def test_a_dead_letter_topic_that_is_too_small_stops_the_worker_at_once(stack: Stack, tmp_path: Path) -> None:
-    """Else a record allowed in could not be kept whole."""
+    """Otherwise an accepted input record could not be stored complete as a dead letter."""
     with Stream(stack, tmp_path) as stream:
         small = f"{stream.name}.small"
         ensure_topics(stream.connection, [Topic(small, 1, 1000)])

@@ -1,4 +1,4 @@
-"""Dependencies go away and come back: the stream waits for them and loses nothing."""
+"""Dependencies stop and come back: the stream waits for them and loses nothing."""
 
 import signal
 import threading
@@ -22,7 +22,7 @@ def images(samples: Path) -> list[bytes]:
 def test_a_server_that_goes_away_mid_run_costs_nothing(
     stack: Stack, tmp_path: Path, images: list[bytes], part: str
 ) -> None:
-    """While Triton or the broker is down nothing is skipped or dead-lettered; when it is back the run ends whole."""
+    """While Triton or the broker is down, no record is skipped or dead-lettered; afterwards the stream completes."""
     server = stack.part(part)
     with Stream(stack, tmp_path, WATCHWORD_CHUNK_MAX_RECORDS="32") as stream:
         sent = stream.send(stream.image(f"a{n}", images[n % len(images)]) for n in range(300))
@@ -46,7 +46,9 @@ def test_a_server_that_goes_away_mid_run_costs_nothing(
 def test_kills_zombies_and_rebalances_neither_lose_nor_double(
     stack: Stack, tmp_path: Path, images: list[bytes]
 ) -> None:
-    """The short form of `make prove`: SIGKILL with an open transaction, SIGSTOP past the session, joins and leaves."""
+    """
+    This is the short form of `make prove`: SIGKILL in an open transaction, SIGSTOP past the session, joins and leaves.
+    """
     plan = Plan(records=900, kills=3, open_kills=1, stops=1, visits=2, stop_s=6.0)
     with Stream(stack, tmp_path, WATCHWORD_CHUNK_MAX_RECORDS="24", WATCHWORD_SESSION_TIMEOUT_S="4") as stream:
         toll = Chaos(stream, images, plan, print).run()

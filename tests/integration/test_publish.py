@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_history_grows_and_whoever_publishes_second_is_told(stack: Stack, tmp_path: Path, folder: Path) -> None:
-    """A first set, an edit, one made from an old version, a way back; what did not change is not published again."""
+    """Cases: a first set, an edit, an edit of an old version, a rollback; an unchanged set is not published again."""
     with published_stream(stack, tmp_path) as stream:
         first = with_threshold(folder, 1.5)
         assert command(stream, "publish", str(folder), "--yes", "-m", "begin").exit_code == 0
@@ -63,7 +63,7 @@ def test_history_grows_and_whoever_publishes_second_is_told(stack: Stack, tmp_pa
 
 
 def test_the_right_to_write_is_taken_from_whoever_had_it(stack: Stack, tmp_path: Path) -> None:
-    """So two who publish at once cannot both have read the same version and both be stored."""
+    """So two people who read the same version and publish at once cannot both succeed."""
     with published_stream(stack, tmp_path) as stream:
         topic = policy_topic(stream.settings)
         ensure_topics(stream.connection, [topic])
@@ -109,7 +109,7 @@ def test_a_worker_waits_for_a_first_set_and_takes_every_later_one(
 def test_a_set_this_version_cannot_read_leaves_the_newest_that_it_can(
     stack: Stack, tmp_path: Path, folder: Path, revolver: bytes
 ) -> None:
-    """A worker that starts then judges by the set before, and says why."""
+    """A worker that starts then uses the set before, and logs why."""
     with published_stream(stack, tmp_path) as stream:
         good = with_threshold(folder, 1.5)
         command(stream, "publish", str(folder), "--yes")
@@ -128,7 +128,9 @@ def test_a_set_this_version_cannot_read_leaves_the_newest_that_it_can(
 
 
 def test_a_canary_judges_its_share_and_no_more(stack: Stack, tmp_path: Path, folder: Path, samples: Path) -> None:
-    """Which images, the event's id says: always the same ones; without the canary everything is judged alike again."""
+    """
+    The event id decides which images, so they are always the same; without the canary one set judges all images again.
+    """
     photographs = sorted((samples / "images").rglob("*.jpg"))[:120]
     with published_stream(stack, tmp_path) as stream:
         live = with_threshold(folder, 1.5)
@@ -177,7 +179,7 @@ def test_a_shadow_set_flags_nothing_and_is_promoted_by_what_it_said(
 def test_sets_change_under_load_and_every_verdict_is_of_one_of_them(
     stack: Stack, tmp_path: Path, folder: Path, samples: Path
 ) -> None:
-    """Two workers, five changes; nothing lost, nothing twice, and each verdict is what its own set says."""
+    """Two workers see five changes: no record is lost or duplicated, and each verdict matches the set that it names."""
     photographs = sorted((samples / "images").rglob("*.jpg"))
     with published_stream(stack, tmp_path, WATCHWORD_CHUNK_MAX_RECORDS="32") as stream:
         outcome = publish_edits(stream, folder, photographs, images=900, changes=5)

@@ -1,4 +1,4 @@
-"""`watchword read` on a real broker: what is there, what comes, and how it ends."""
+"""`watchword read` on a real broker: stored outcomes, new outcomes, and the end of reading."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The README's commands are run as they stand there, in its order."""
+"""The commands of the README run unchanged, in its order."""
 
 import os
 import re
@@ -21,7 +21,7 @@ EXIT_CODES = {"scan": (0, 1)}
 
 
 def commands() -> list[str]:
-    """Return the commands of every block but the first, which runs in an environment of its own: test_wheel.py."""
+    """Return the commands of every block but the first, which test_wheel.py runs in a separate environment."""
     return [line for block in code_blocks("README.md", "sh")[1:] for line in shell_lines(block)]
 
 
@@ -42,7 +42,7 @@ def test_pictures_are_small_and_fetch_nothing() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_every_command_does_what_it_says(stack: Stack, tmp_path: Path) -> None:
-    """On a stack of its own, beside the session's: `make demo` first, then scan, the stream, the policies."""
+    """They run on a separate stack: `make demo` first, then scan, the stream, the policies."""
     names = ("KAFKA", "CONTROLLER", "TRITON_GRPC", "TRITON_HTTP", "TRITON_METRICS")
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     environment = {

@@ -1,4 +1,4 @@
-"""Labelled streams over a real broker and a real Triton, and back from a topic."""
+"""Labelled streams through a real broker and Triton, and labelled ranges of a topic."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("remembered")]
 def test_verdicts_through_kafka_and_triton_are_those_in_process(
     stack: Stack, tmp_path: Path, samples: Path, policies: Path
 ) -> None:
-    """On every photograph of `val` and on a broken file; and nothing of it is left on the broker."""
+    """This holds for every photograph of `val` and for a broken file. Nothing is left on the broker."""
     given = read_stream(samples, "val")
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no image")
@@ -65,7 +65,7 @@ def run(stream: Stream, *arguments: str) -> Result:
 
 
 def test_a_range_of_a_topic_is_a_labelled_stream(stack: Stack, tmp_path: Path, samples: Path) -> None:
-    """What has a label and is of the time is judged, with its attributes; the rest of the topic is left alone."""
+    """Labelled records of the period are judged with their attributes; other records are not read as images."""
     revolvers, watches = (sorted((samples / "images" / kind).iterdir())[:4] for kind in ("revolver", "watch"))
     labels = tmp_path / "decided.csv"
     with labels.open("w", newline="") as lines:

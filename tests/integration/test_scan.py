@@ -1,4 +1,4 @@
-"""`watchword scan` as a person and a script use it, and the other commands that need no server."""
+"""`watchword scan` for a person and for a script, and other commands that need no server."""
 
 import json
 import socket
@@ -45,7 +45,7 @@ def test_nothing_flagged_exits_with_0(samples: Path) -> None:
 
 
 def test_a_file_that_cannot_be_judged_exits_with_2_and_keeps_its_place(tmp_path: Path, samples: Path) -> None:
-    """Every file that is named has its line, in the order given."""
+    """Every named file has its line, in the given order."""
     (tmp_path / "a.jpg").write_bytes(b"")
     (tmp_path / "b.txt").write_text("words")
     (tmp_path / "c.jpg").write_bytes(sorted((samples / "images/grand_piano").iterdir())[0].read_bytes())
@@ -69,7 +69,7 @@ def test_a_folders_files_that_are_not_images_are_skipped_with_a_notice(tmp_path:
 
 
 def test_a_folders_broken_image_is_reported_and_exits_with_2(tmp_path: Path) -> None:
-    """A file that is named like an image is one, also in a format that cannot be decoded."""
+    """A file named like an image counts as one, even if its format cannot be decoded."""
     (tmp_path / "a.jpg").write_bytes(b"")
     (tmp_path / "b.heic").write_bytes(b"\0\0\0\x18ftypheic")
     run = watchword("scan", tmp_path, "--format", "jsonl")
@@ -82,7 +82,7 @@ def test_a_folders_broken_image_is_reported_and_exits_with_2(tmp_path: Path) -> 
     [
         (["scan", "no/such/file.jpg"], "`no/such/file.jpg`: not found"),
         (["scan", "samples/images/ant", "--policies", "nowhere"], "`nowhere`: not a folder"),
-        (["scan", "samples/images/ant", "--format", "xml"], "it is `table` or `jsonl`"),
+        (["scan", "samples/images/ant", "--format", "xml"], "choose `table` or `jsonl`"),
         (["scan", "samples/images/ant", "--model", "docs"], "a model bundle is a folder with a manifest.json"),
         (["stack", "logs", "nothing"], "choose `kafka` or `triton`"),
     ],
@@ -109,7 +109,7 @@ def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def commands(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every command and group of commands, with the words that lead there."""
+    """Return every command and group, with its words on the command line."""
     yield words, group
     for name, command in getattr(group, "commands", {}).items():
         yield from commands(command, (*words, name))
@@ -148,7 +148,7 @@ def test_without_java_the_error_names_the_package(tmp_path: Path, monkeypatch: p
 
 
 def test_building_engines_needs_no_torch() -> None:
-    """So that they are built inside Triton's image, which has none."""
+    """Engines are built inside Triton's image, which has no torch."""
     code = (
         "import sys; sys.modules.update(torch=None, transformers=None);"
         "import pipeline.models.engines.build, pipeline.cli.models.build, pipeline.cli.models.parity; print('built')"

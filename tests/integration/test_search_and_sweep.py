@@ -27,7 +27,7 @@ pytestmark = pytest.mark.integration
 def stream(
     stack: Stack, tmp_path_factory: pytest.TempPathFactory, samples: Path, bundle: Bundle, encoder: LocalEncoder
 ) -> Iterator[Stream]:
-    """Sixty photographs on a topic, and one of them again, smaller and squeezed."""
+    """Sixty photographs on a topic, and a smaller, compressed copy of one."""
     folder = tmp_path_factory.mktemp("search")
     files = [
         path for name in ("revolver", "Leopards", "watch") for path in sorted((samples / "images" / name).iterdir())
@@ -102,11 +102,11 @@ def test_a_sweep_groups_copies_and_writes_a_policy_that_flags_nothing(
     assert flagged == sum(each["copies"] for each in groups), "of one image, what the sweep found"
     again = CliRunner().invoke(app, [*words, "--policy", "incident.no_12"])
     assert isinstance(again.exception, UsageError)
-    assert "written already" in str(again.exception)
+    assert "already has the policy" in str(again.exception)
 
 
 def test_a_sweep_that_finds_the_given_image_alone_proposes_a_lower_minimum(samples: Path) -> None:
-    """Under the older name of the option too."""
+    """The older name of the option works too."""
     worst = str(sorted((samples / "images/watch").iterdir())[0])
     run = CliRunner().invoke(app, ["sweep", worst, "--since", "1d", "--least", "0.999"])
     assert run.exit_code == 0

@@ -28,7 +28,7 @@ def photographs(samples: Path) -> list[Path]:
 def test_two_workers_give_every_record_its_outcome_once(
     stack: Stack, tmp_path: Path, photographs: list[Path], revolver: bytes
 ) -> None:
-    """Good and broken records in: verdicts and dead letters out, each once, with the right reasons."""
+    """Good and broken records become verdicts and dead letters, exactly one each, with the right reasons."""
     broken = list(broken_images(revolver))
     with Stream(stack, tmp_path) as stream:
         sent = stream.send(stream.image(path.name + str(i), path.read_bytes()) for i, path in enumerate(photographs))
@@ -50,7 +50,7 @@ def test_two_workers_give_every_record_its_outcome_once(
 def test_every_flag_can_be_made_again_from_its_embedding(
     stack: Stack, tmp_path: Path, photographs: list[Path], policies: Path, encoder: LocalEncoder
 ) -> None:
-    """Judging the archived embedding by the set a flag names gives the same scores and the same flags."""
+    """The archived embedding, judged by the flag's policy set, gives the same scores and flags."""
     with Stream(stack, tmp_path) as stream:
         sent = stream.send(stream.image(str(path), path.read_bytes()) for path in photographs)
         stream.worker()
@@ -117,7 +117,7 @@ def test_an_image_over_the_limit_is_kept_whole_among_the_dead_letters(stack: Sta
 
 
 def test_a_worker_goes_on_where_the_last_one_stopped(stack: Stack, tmp_path: Path, photographs: list[Path]) -> None:
-    """SIGTERM drains what is in work; a worker started later takes the rest, and nothing twice."""
+    """SIGTERM drains the chunks in flight. A later worker judges the rest, and no record twice."""
     with Stream(stack, tmp_path, WATCHWORD_CHUNK_MAX_RECORDS="16") as stream:
         sent = stream.send(stream.image(str(path), path.read_bytes()) for path in photographs)
         first = stream.worker()
@@ -130,7 +130,9 @@ def test_a_worker_goes_on_where_the_last_one_stopped(stack: Stack, tmp_path: Pat
 
 
 def test_a_broken_producer_does_not_drain_the_topic(stack: Stack, tmp_path: Path) -> None:
-    """Past the share of dead letters the worker stops with 3 and commits none; the override lets them through."""
+    """
+    Over the limit of dead letters the worker exits with 3 and commits none of them; the override lets them through.
+    """
     with Stream(stack, tmp_path, WATCHWORD_DEAD_LETTER_MINIMUM="10") as stream:
         stream.send(stream.image(str(i), b"no image") for i in range(40))
         worker = stream.worker()

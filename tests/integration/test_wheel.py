@@ -1,4 +1,4 @@
-"""The wheel stands alone: installed into an empty environment, without this repository, Java or make."""
+"""The wheel works alone, in an empty environment without this repository, Java or make."""
 
 import json
 import shlex
@@ -27,7 +27,7 @@ class Installed:
     folder: Path
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of the environment, with no variables but its own, and with no other command in reach."""
+        """Run a command of the environment, with only its variables and only its commands on the path."""
         return subprocess.run(
             [str(self.bin / words[0]), *words[1:]],
             env={"PATH": str(self.bin), "HOME": str(self.folder), "LANG": "C.UTF-8"},
@@ -67,7 +67,7 @@ def uv(*words: str | Path) -> None:
 
 
 def install_locked(words: Sequence[str | Path]) -> None:
-    """Install from uv's cache, which `make` has filled, or from the index of the environment where it was emptied."""
+    """Install from uv's cache, which `make` fills, or, if the cache is empty, from the index of the environment."""
     try:
         uv(*words, "--offline")
     except subprocess.CalledProcessError:
@@ -92,7 +92,7 @@ def test_completion_for_shells_is_offered(installed: Installed) -> None:
 
 
 def test_a_newcomer_gets_from_photographs_to_flags(installed: Installed) -> None:
-    """Each step says the next: scan, a policy, check, lint, its examples, scan again."""
+    """Each step names the next: scan, a policy, check, lint, its examples, scan again."""
     told = installed.watchword("scan", "photos", exit_code=2)
     assert "`policies`: not a folder" in told
     assert "`watchword policies new ID`" in told
@@ -118,7 +118,7 @@ def test_a_newcomer_gets_from_photographs_to_flags(installed: Installed) -> None
 
 
 def test_the_first_commands_of_the_readme_work(installed: Installed) -> None:
-    """In its order, in a folder of its own; the last one finds the leopards."""
+    """They run in order, in a separate folder; the last one finds the leopards."""
     install, *commands = shell_lines(code_blocks("README.md", "sh")[0])
     assert install == "uv tool install ."
     here = Installed(installed.bin, installed.folder / "readme")

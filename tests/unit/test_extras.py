@@ -1,4 +1,4 @@
-"""Extras: a missing package is told as the extra that brings it, and a missing module of ours is a defect."""
+"""Extras: the error for a missing package names the extra that installs it; a missing module of ours is a defect."""
 
 import importlib
 

@@ -1,5 +1,5 @@
 """
-The outside of the program stays as it is recorded in `tests/golden`, whatever moves inside.
+The outside of the program stays as recorded in `tests/golden`, even when the code inside moves.
 
 Commands, options, spellings, choices, settings, metrics and error classes may be added. One that is recorded may be
 neither removed nor changed, in type, default, requiredness, number of values, bounds, labels or buckets, and none that
@@ -157,7 +157,7 @@ def test_recorded_embeddings_are_archived_in_the_recorded_columns(tmp_path: Path
 
 
 def test_the_recorded_run_has_every_kind_of_outcome() -> None:
-    """What it lacks, no reader is held to."""
+    """Readers are tested only on kinds of outcome that the run has."""
     verdicts, flags, releases = fields("verdicts"), fields("flags"), readers.control(read_records("policies")).history()
     said = [each for verdict in verdicts for each in verdict["policies"]]
     assert any(verdict["audit"] for verdict in verdicts)

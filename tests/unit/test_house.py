@@ -1,4 +1,4 @@
-"""The house: operations have no side channels, functions and files stay short, and records are read in one place."""
+"""House rules: operations have no side channels, functions and files stay short, and one place reads records."""
 
 import ast
 import builtins

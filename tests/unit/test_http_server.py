@@ -1,4 +1,4 @@
-"""The servers of health and of the label page: nobody who connects can hold them up."""
+"""The servers of health and of the label page: no client can block them."""
 
 import contextlib
 import json
@@ -210,7 +210,7 @@ def test_who_asks_by_address_or_by_a_name_of_this_place_is_answered(
     ],
 )  # fmt: skip
 def test_a_name_that_someone_else_may_point_here_is_refused(health: Callable[..., HealthServer], host: str) -> None:
-    """DNS rebinding: a page of `evil.example` whose name leads here would read what is answered."""
+    """With DNS rebinding, the name `evil.example` leads here, and its page could read the answers."""
     refused = httpx.get(f"http://{health().address}/metrics", headers={"host": host})
     assert refused.status_code == 421
     assert "watchword_" not in refused.text

@@ -1,4 +1,4 @@
-"""Files that hold pictures or people are for their owner alone."""
+"""Files with pictures or names of people are readable by their owner only."""
 
 import os
 import stat

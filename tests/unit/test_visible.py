@@ -1,4 +1,4 @@
-"""Text from outside never steers a terminal, hides, reads backwards or breaks JSON."""
+"""Text from outside never controls a terminal, hides, reads backwards or breaks JSON."""
 
 import json
 

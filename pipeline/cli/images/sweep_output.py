@@ -57,15 +57,15 @@ def notices(found: Sweep, request: SweepRequest) -> Iterator[str]:
 def next_steps(policy: IncidentPolicy, written: WrittenPolicy, policies: Path) -> str:
     """Return the notice about a written policy; `policies` is the folder of the settings' policies."""
     folder = shlex.quote(str(policy.folder))
-    told = f"wrote `{written.file}`, a provisional shadow policy"
+    wrote = f"wrote `{written.file}`, a provisional shadow policy"
     label = f"label its images with `watchword policies label {policy.id} --policies {folder}`"
     if not written.alone:
-        return f"{told}; see what it would flag with `watchword policies backtest {folder}`, and {label}"
+        return f"{wrote}; see what it would flag with `watchword policies backtest {folder}`, and {label}"
     if policy.folder.resolve() == policies.resolve():
-        return f"{told}; {label}"
+        return f"{wrote}; {label}"
     target = shlex.quote(str(policies))
     together = f"cp -r {folder}/. {target} && watchword policies backtest {target}"
-    alone = f"{told}, alone in `{policy.folder}`"
+    alone = f"{wrote}, alone in `{policy.folder}`"
     return f"{alone}; see its effect together with the other policies with `{together}`, and {label}"
 
 

@@ -114,5 +114,5 @@ def _profile(batch: str) -> "BatchProfile":
     except ValueError as error:
         raise UsageError(f"`--batch {batch}`: three numbers are expected, for example 1,32,64") from error
     if not 1 <= smallest <= typical <= largest:
-        raise UsageError(f"`--batch {batch}`: the sizes must be at least 1, in ascending order")
+        raise UsageError(f"`--batch {batch}`: the sizes must be at least 1 and must not decrease")
     return BatchProfile(smallest, typical, largest)

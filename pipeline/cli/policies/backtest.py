@@ -17,28 +17,28 @@ def backtest(
     after: Annotated[
         str, typer.Argument(help="Edited set: a folder, a version, a set's digest, or `current`.")
     ] = "policies",
-    before: Annotated[str, typer.Option(help="Set to compare with, given in the same way.")] = "current",
+    before: Annotated[str, typer.Option(help="Set to compare with, in the same form.")] = "current",
     since: Annotated[str, typer.Option(help="Start of the period: `7d`, `12h`, `2w` ago, or a day.")] = "7d",
     sample: Annotated[
-        str | None, typer.Option(help="First show an estimate from this share of the images, such as `1%`.")
+        str | None, typer.Option(help="Share of the images for a first estimate, for example `1%`.")
     ] = None,
     only_sample: Annotated[bool, typer.Option("--only-sample", help="Stop after the estimate.")] = False,
     decisions: Annotated[bool, typer.Option("--decisions", help="Compare both sets with people's decisions.")] = False,
     engine: Annotated[
         str,
-        typer.Option(help="`threads`; or for each part of the archive `daft`, `ray`, a cluster `ray://host:port`."),
+        typer.Option(help="Engine: `threads`, `daft`, `ray`, or a Ray cluster `ray://host:port`."),
     ] = "threads",
-    format: Annotated[str, typer.Option(help="`table` or `json`.")] = "table",  # noqa: A002 -- the option's name
+    format: Annotated[str, typer.Option(help="Output format: `table` or `json`.")] = "table",  # noqa: A002 -- the option's name
     html: Annotated[
         Path | None,
-        typer.Option(help="Write a page with pictures of the newly flagged and newly cleared images."),
+        typer.Option(help="HTML page to write as well, with pictures of the newly flagged and newly cleared images."),
     ] = None,
 ) -> None:
     """
-    Judge archived images by two policy sets, and show newly flagged and newly cleared images and the flags a day.
+    Judge archived images by two policy sets, and show newly flagged images, newly cleared images and flags a day.
 
-    `--decisions` counts a decision as 1/probability images. A newly flagged image without a decision counts as
-    unjudged, not as wrong.
+    With `--decisions`, each decision counts as 1/probability images. A newly flagged image without a decision counts as
+    undecided, not as wrong.
 
     Exit codes: 0 nothing would have changed, 1 something would, 2 error.
 
@@ -66,7 +66,7 @@ def backtest(
     )
     result = _run(session, request, share, only_sample=only_sample, output_format=format)
     if not result.found.images:
-        raise UsageError(f"the archive has nothing of this model since {since}")
+        raise UsageError(f"the archive has no images of this model since {since}")
     if html is not None:
         _write_page(html, result, f"Back-test of {after} against {before} since {since}.")
     raise typer.Exit(int(bool(result.found.changed)))
@@ -77,7 +77,7 @@ def _share(sample: str | None, *, only_sample: bool) -> float | None:
     from pipeline.errors import UsageError
 
     if sample is None and only_sample:
-        raise UsageError("`--only-sample` goes with `--sample 1%`")
+        raise UsageError("`--only-sample` needs `--sample`, for example `--sample 1%`")
     return None if sample is None else share_of(sample, "--sample", whole=True)
 
 
@@ -97,7 +97,7 @@ def _write_page(path: Path, result: "BacktestResult", about: str) -> None:
 def _run(
     session: Session, request: "BacktestRequest", share: float | None, *, only_sample: bool, output_format: str
 ) -> "BacktestResult":
-    """Run a back-test and print it: tables as they come, JSON at the end. Return the last result."""
+    """Run a back-test and return its last result. Tables are printed as they are ready, JSON at the end."""
     from pipeline.cli.console import print_json
     from pipeline.cli.policies.backtest_output import json_fields, print_sample, print_whole
     from pipeline.operations.policies.backtest import BacktestRun

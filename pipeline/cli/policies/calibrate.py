@@ -16,7 +16,7 @@ def calibrate(
     decisions: Annotated[
         bool, typer.Option("--decisions", help="Use people's decisions about archived images as labels.")
     ] = False,
-    split: Annotated[str | None, typer.Option(help="Only rows with this `split`.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of the labels to use.  [default: all]")] = None,
     base_rate: Annotated[
         float | None,
         typer.Option(help="Share of the stream that should be flagged, for labels without `probability`."),
@@ -29,21 +29,21 @@ def calibrate(
     ] = False,
     images: Annotated[
         Path | None,
-        typer.Option(help="For a queue: folder with a sample of the stream.  [default: its embeddings' topic]"),
+        typer.Option(help="Folder with a sample of the stream, for a queue.  [default: the embeddings' topic]"),
     ] = None,
-    per_day: Annotated[float | None, typer.Option(help="For a queue: number of images a day in the stream.")] = None,
+    per_day: Annotated[float | None, typer.Option(help="Number of images a day in the stream, for a queue.")] = None,
 ) -> None:
     """
-    Fit a threshold to the target in its policy, and write it beside the policy with the evidence.
+    Fit a threshold to the target in its policy, and write it next to the policy with the evidence.
 
-    The target `threshold: { precision: 0.95, confidence: 0.95 }` takes labels. The result is the lowest threshold that
-    they show to be that precise: near-duplicates count once, and the confidence accounts for the search. With
+    The target `threshold: { precision: 0.95, confidence: 0.95 }` needs labels. The result is the lowest threshold that
+    the labels show to be that precise: near-duplicates count once, and the confidence accounts for the search. With
     `--decisions` the labels are people's decisions, scored by archived embeddings, and no image is needed.
 
-    The target `threshold: { queue: 200/day }` takes images without labels.
+    The target `threshold: { queue: 200/day }` needs images without labels.
 
-    The calibration names its data by digests. When the prompts, the model, the target or the labels change, the
-    worker and `lint` say so, and the threshold counts as provisional.
+    The calibration has the digests of its data. When the prompts, the model, the target or the labels change, workers
+    and `lint` report it, and the threshold counts as provisional.
 
     Exit codes: 0 written, 1 the labels do not support a threshold, 2 error.
 

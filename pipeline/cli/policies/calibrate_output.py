@@ -8,7 +8,7 @@ from pipeline.operations.policies.calibrate_queue import QueueFit
 
 
 def lines(result: PrecisionFit | PrecisionRefusal | QueueFit) -> Iterator[str]:
-    """Yield the lines that tell a person the result."""
+    """Yield the lines of a result for people."""
     if isinstance(result, QueueFit):
         yield (
             f"`{result.policy_id}`: threshold {result.threshold:.4f} flags {result.flags} of "

@@ -12,14 +12,14 @@ def diff(
     before: Annotated[
         str, typer.Argument(help="First set: a version, a set's digest, `current`, or a folder.")
     ] = "current",
-    after: Annotated[str, typer.Argument(help="Second set, given in the same way.")] = "policies",
+    after: Annotated[str, typer.Argument(help="Second set, in the same form.")] = "policies",
 ) -> None:
     """
     Show the differences between two policy sets, policy by policy.
 
     Without arguments it compares the folder `policies` with the active set.
 
-    Exit codes: 0 they mean the same, 1 they differ, 2 error.
+    Exit codes: 0 both sets mean the same, 1 they differ, 2 error.
 
     Examples: `watchword policies diff` · `watchword policies diff 12 current`
     """

@@ -12,14 +12,14 @@ from pipeline.cli.session import session_of
 def check_examples(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder of policy files.")] = Path("policies"),
-    policy: Annotated[str | None, typer.Option(help="Only the examples of this policy.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Also write the results to this file, as JUnit XML.")] = None,
+    policy: Annotated[str | None, typer.Option(help="Id of one policy to test.  [default: all]")] = None,
+    junit: Annotated[Path | None, typer.Option(help="JUnit XML file to write as well.")] = None,
 ) -> None:
     """
     Test policies on their own examples. No server is needed.
 
-    A policy lists images, by their paths from its own file, and the answer that it must give for each:
-    `examples: [{ image: examples/toy.jpg, flag: false, why: it is a toy }]`
+    A policy lists images, as paths relative to its file, with the answer that it must give for each: `examples: [{
+    image: examples/toy.jpg, flag: false, why: it is a toy }]`
 
     Exit codes: 0 every example passes, 1 one fails, 2 error.
 

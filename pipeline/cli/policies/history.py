@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def history(
     context: typer.Context,
-    format: Annotated[str, typer.Option(help="`table` or `json`.")] = "table",  # noqa: A002 -- the option's name
+    format: Annotated[str, typer.Option(help="Output format: `table` or `json`.")] = "table",  # noqa: A002 -- the option's name
 ) -> None:
     """
     List the releases, the newest first.
@@ -29,7 +29,7 @@ def history(
     if format == "json":
         print_json([release_fields(each) for each in releases], indent=2)
     elif not releases:
-        output().print("nothing published yet; `watchword policies publish` does that")
+        output().print("nothing is published yet; publish with `watchword policies publish`")
     else:
         _print_table(releases)
 

@@ -11,18 +11,18 @@ from pipeline.cli.session import session_of
 def lint(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder of policy files.")] = Path("policies"),
-    format: Annotated[str, typer.Option(help="`text`, `json`, `sarif` or `github`.")] = "text",  # noqa: A002 -- the option's name
-    select: Annotated[list[str] | None, typer.Option(help="Report only this rule; may be given again.")] = None,
-    ignore: Annotated[list[str] | None, typer.Option(help="Do not report this rule; may be given again.")] = None,
-    explain: Annotated[str | None, typer.Option(help="Explain a rule, and read no folder.")] = None,
+    format: Annotated[str, typer.Option(help="Output format: `text`, `json`, `sarif` or `github`.")] = "text",  # noqa: A002 -- the option's name
+    select: Annotated[list[str] | None, typer.Option(help="Rule to report, and no others (repeatable).")] = None,
+    ignore: Annotated[list[str] | None, typer.Option(help="Rule not to report (repeatable).")] = None,
+    explain: Annotated[str | None, typer.Option(help="Rule to explain; no folder is read.")] = None,
 ) -> None:
     """
     Find wording that the model misunderstands although the file is valid.
 
-    For example negation, texts that are cut short, words that the model hardly knows, and duplicates. The model is
+    Examples are negation, texts that are cut short, words that the model hardly knows, and duplicates. The model is
     `WATCHWORD_MODEL`. A policy silences a rule with a reason: `silence: { negation: a brand's name }`.
 
-    Exit codes: 0 nothing but notes, 1 errors or warnings, 2 the folder cannot be read.
+    Exit codes: 0 at most notes, 1 errors or warnings, 2 the folder cannot be read.
 
     Examples: `watchword policies lint policies --format github` · `watchword policies lint --ignore no-contrast` ·
     `watchword policies lint --explain near-background`

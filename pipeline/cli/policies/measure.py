@@ -17,9 +17,7 @@ def measure(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder of policy files.")] = Path("policies"),
     data: Annotated[Path, typer.Option(help="Folder with labels.csv and policy_labels.yaml.")] = Path("samples"),
-    split: Annotated[
-        str, typer.Option(help="Only rows of labels.csv with this `split`; keep `test` for final figures.")
-    ] = "val",
+    split: Annotated[str, typer.Option(help="Split of the labels to use; keep `test` for final figures.")] = "val",
 ) -> None:
     """
     Measure each policy on labelled photographs, and suggest the threshold with the best F1.

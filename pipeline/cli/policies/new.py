@@ -10,7 +10,7 @@ def new(
     id: Annotated[str, typer.Argument(help="Id of the policy, for example `sale.chandeliers`.")],  # noqa: A002 -- the argument's name
     folder: Annotated[Path, typer.Option("--policies", help="Folder of policy files.")] = Path("policies"),
     prompt: Annotated[
-        list[str] | None, typer.Option(help="Phrase to catch; may be given again.  [default: the id's last part]")
+        list[str] | None, typer.Option(help="Phrase to catch (repeatable).  [default: the id's last part]")
     ] = None,
     severity: Annotated[
         Literal["low", "medium", "high", "critical"], typer.Option(help="Severity of its flags.")
@@ -19,7 +19,7 @@ def new(
     owner: Annotated[str | None, typer.Option(help="Responsible team or person.  [default: you]")] = None,
 ) -> None:
     """
-    Write a policy file with a comment on each key. It counts in shadow and flags nothing until you say `mode: enforce`.
+    Write a policy file with a comment on each key. The policy flags nothing until you write `mode: enforce` into it.
 
     Example: `watchword policies new sale.chandeliers --prompt "a chandelier" --prompt "a crystal lamp"`
     """

@@ -15,19 +15,21 @@ if TYPE_CHECKING:
 
 def promote(
     context: typer.Context,
-    policy: Annotated[str | None, typer.Argument(help="Policy to enforce.  [default: only show shadows]")] = None,
+    policy: Annotated[
+        str | None, typer.Argument(help="Id of the policy to enforce.  [default: only show shadows]")
+    ] = None,
     folder: Annotated[Path, typer.Option("--policies", help="Folder of policy files.")] = Path("policies"),
     against: Annotated[
-        str | None, typer.Option(help="Live policy to compare with.  [default: the one it shadows]")
+        str | None, typer.Option(help="Live policy to compare with, by id.  [default: the one it shadows]")
     ] = None,
     note: Annotated[str, typer.Option("--note", "-m", help="Reason for the release, kept in the history.")] = "",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation.")] = False,
 ) -> None:
     """
     Compare shadow policies with live ones by their verdicts, and enforce one.
 
-    With a policy's id it asks for confirmation and writes `mode: enforce` into that policy's file. Where workers read
-    the control topic, it then publishes the folder.
+    With a policy's id it asks for confirmation and writes `mode: enforce` into that policy's file. If workers read the
+    control topic, it then publishes the folder.
 
     Examples: `watchword policies promote` · `watchword policies promote weapons.firearms`
     """

@@ -22,23 +22,23 @@ def publish(
         int | None, typer.Option(help="Version that this edit was made from.  [default: the current one]")
     ] = None,
     canary: Annotated[
-        str | None, typer.Option(help="Let the set judge only this share of the images, such as `10%`.")
+        str | None, typer.Option(help="Share of the images that the set judges as a canary, for example `10%`.")
     ] = None,
     shadow: Annotated[
-        bool, typer.Option("--shadow", help="Only score and count with the set, beside the active one.")
+        bool, typer.Option("--shadow", help="Publish a shadow set, which is scored and counted but flags nothing.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation.")] = False,
     html: Annotated[
         Path | None,
-        typer.Option(help="Write a page with pictures of newly flagged and newly cleared images, from the archive."),
+        typer.Option(help="HTML page to write as well, with pictures of archived images whose flags change."),
     ] = None,
 ) -> None:
     """
     Activate a folder of policies for every worker with `WATCHWORD_POLICY_SOURCE=topic`, without a restart.
 
-    The command runs lint and the policies' examples, shows the changes, and asks. Where embeddings are archived, it
-    also shows the flags that would have changed in the last 7 days. It fails when someone else published meanwhile: the
-    version that the edit was made from must still be the current one. The release is printed as JSON.
+    The command runs lint and the policies' examples, shows the changes, and asks for confirmation. If embeddings are
+    archived, it also shows the flags that would have changed in the last 7 days. It fails if someone else has published
+    meanwhile: the version that the edit was made from must still be the current one. The release is printed as JSON.
 
     Exit codes: 0 active, 1 lint or an example forbids it, 2 error.
 
@@ -94,7 +94,7 @@ def _show(plan: "ReleasePlan", options: "PublishOptions", html: Path | None) -> 
     if html is None:
         return
     if plan.look_back is None:
-        console.print(f"`{html}` is not written: there are no archived images to look back at")
+        console.print(f"`{html}` is not written: the archive has no images to judge")
         return
     from pipeline.reports.backtest import write_backtest_gallery
 

@@ -11,17 +11,17 @@ from pipeline.cli.session import session_of
 def recall(
     context: typer.Context,
     labels: Annotated[
-        Path, typer.Argument(help="Labelled stream: every flagged image, and the images drawn for an audit.")
+        Path, typer.Argument(help="Labelled stream: every flagged image, and the images sampled for an audit.")
     ],
     folder: Annotated[Path, typer.Option("--policies", help="Folder of policy files.")] = Path("policies"),
-    split: Annotated[str | None, typer.Option(help="Only rows with this `split`.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of the labels to use.  [default: all]")] = None,
 ) -> None:
     """
     Estimate recall, with an interval, from flags and an audit of images that were not flagged.
 
-    With `audit: { per_day: 200 }` in a policy, workers draw images below its threshold for review. Copy the probability
-    of each from its verdict to the column `probability`. The labels must hold every image that any labelled policy
-    flagged. With fewer than ten misses found, the answer is "unknown".
+    With `audit: { per_day: 200 }` in a policy, workers sample images below its threshold for review. Copy the
+    probability of each from its verdict to the column `probability`. The labels must hold every image that any labelled
+    policy flagged. With fewer than ten misses found, the answer is "unknown".
 
     Example: `watchword policies recall audited.csv`
     """
@@ -32,7 +32,7 @@ def recall(
     with models_extra("calibrate"):
         from pipeline.operations.policies.recall import measure_recall
 
-    table = plain_table("policy", "right flags", "misses found", "looked at", "recall")
+    table = plain_table("policy", "right flags", "misses found", "audited", "recall")
     for each in measure_recall(session_of(context).workbench, load_policy_set(folder), labels, split):
         found = each.recall
         shown = interval(found.interval) if found.interval else "unknown"

@@ -35,7 +35,7 @@ def print_rejection(plan: ReleasePlan, console: Console) -> None:
 
 
 def print_diffs(version: int, diffs: Sequence[PolicyDiff], share: float | None, console: Console) -> None:
-    """Print the current version, the differences of a planned release from it, and the images it is for."""
+    """Print the current version, a planned release's differences from it, and the share of images that it is for."""
     scope = f"for {share:.0%} of the images" if share is not None else "for all images"
     console.print(f"current version: {version}" if version else "no version is published yet")
     console.print(Lines(f"{diff_text(diffs)}\n{scope}"))

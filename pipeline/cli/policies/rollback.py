@@ -19,12 +19,12 @@ def rollback(
     author: Annotated[
         str | None, typer.Option(help="Author of the release, kept in the history.  [default: the user's name]")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation.")] = False,
 ) -> None:
     """
     Activate an earlier policy set again, as a new version.
 
-    A rollback changes no file: undo the edit in the folder too, or the next publish brings it back.
+    A rollback changes no file: also undo the edit in the folder, or the next publish brings it back.
 
     Example: `watchword policies rollback --yes`
     """
@@ -40,6 +40,6 @@ def rollback(
         typer.confirm(f"Activate the policy set of version {plan.target.version} again?", abort=True, err=True)
     print_release(activate(workbench, plan.request), console)
     console.print(
-        "the policy files did not change: if they still contain the edit that was rolled back, "
-        "the next publish from their folder brings it back"
+        "the policy files have not changed: if they still contain the edit that was rolled back, "
+        "publishing their folder brings it back"
     )

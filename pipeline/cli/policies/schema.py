@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-# As in pipeline.policies.json_schema, which is imported only when the command runs.
+# The types of pipeline.policies.json_schema, which is imported when the command runs.
 FileKind = Literal["policy", "shared", "background"]
 
 
@@ -14,7 +14,7 @@ def schema(
     ] = "policy",
 ) -> None:
     """
-    Print the JSON Schema of policy files, with which editors complete and check them.
+    Print the JSON Schema of policy files. Editors use it to complete and check them.
 
     Example: `watchword policies schema > policy.schema.json`, and as a policy's first line
     `# yaml-language-server: $schema=policy.schema.json`

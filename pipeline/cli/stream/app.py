@@ -1,4 +1,4 @@
-"""The commands of a stream, which stand at the top level: `watchword run`, `watchword read` and others."""
+"""Commands of a stream, at the top level: `watchword run`, `watchword read` and others."""
 
 import typer
 

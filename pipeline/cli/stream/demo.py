@@ -15,15 +15,17 @@ if TYPE_CHECKING:
 def demo(
     context: typer.Context,
     samples: Annotated[Path, typer.Option(help="Folder with the sample photographs.")] = Path("samples"),
-    keep: Annotated[bool, typer.Option("--keep", envvar="KEEP", help="Leave the stack running.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", envvar="KEEP", help="Keep the stack running afterwards.")] = False,
 ) -> None:
     """
     Run the main job from end to end on this machine, and count its outcomes from the topics.
 
-    The demo starts the local stack, sends the sample photographs and some broken records, and judges them by two
-    workers.
+    The demo starts the local stack, sends the sample photographs and some broken records, and runs two workers that
+    judge them.
 
-    Exit code 1 when a record was lost or has two outcomes. Example: `watchword demo --keep`
+    Exit codes: 0 every record has exactly one outcome, and the right one, 1 otherwise, 2 a wrong option or setting.
+
+    Example: `watchword demo --keep`
     """
     from pipeline.cli.console import output
     from pipeline.operations.stream.demo import run_demo
@@ -51,7 +53,7 @@ def _print_policies(result: "DemoResult") -> None:
     console.print(Lines(f"\nDead letters by reason: {reasons}"))
     records = result.delivery.records
     console.print(
-        f"{counted(records, 'record')} in {result.seconds:.1f} s, start of the workers included: "
+        f"{counted(records, 'record')} in {result.seconds:.1f} s, including the start of the workers:  "
         f"{records / result.seconds:.0f}/s"
     )
 
@@ -61,5 +63,5 @@ def _print_flag(result: "DemoResult") -> None:
     from pipeline.operations.stream.outcomes import outcome_fields
 
     for flag in result.flags[:1]:
-        output().print(Lines("\nOne flag event, whole:\n"))
+        output().print(Lines("\nOne complete flag event:\n"))
         print_json(outcome_fields(flag), indent=2)

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 def explain(
     context: typer.Context,
-    flag: Annotated[str, typer.Argument(help="A flag's id, a file with its event as JSON, or `-`.")],
+    flag: Annotated[str, typer.Argument(help="Id of a flag, a file with its event as JSON, or `-` for stdin.")],
     policies: Annotated[
         Path | None, typer.Option(help="Folder with the flag's policy set.  [default: from the control topic]")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(help="Also write a page, with the image's picture where it can still be had.")
+        Path | None, typer.Option(help="HTML page to write as well, with the image's picture if it is available.")
     ] = None,
 ) -> None:
     """
-    Make a flag again from its own fields and the archived embedding, and show why, prompt by prompt.
+    Recompute a flag from its event and the archived embedding, and show its score prompt by prompt.
 
-    Exit codes: 0 the flag is proved, 1 something is not as it says, 2 error.
+    Exit codes: 0 the flag is proved, 1 a field of the flag differs, 2 error.
 
     Examples: `watchword explain 3f0c…` · `watchword read flags --format jsonl -n 1 | watchword explain -` ·
     `watchword explain 3f0c… --html flag.html`

@@ -25,13 +25,13 @@ def print_explanation(explained: ExplainedFlag) -> None:
     if len(explained.others) > MOST_OTHERS:
         console.print(f"and {counted(len(explained.others) - MOST_OTHERS, 'text')} further away")
     if found.proved:
-        console.print("proved: made again from the archived embedding, it is the same flag")
+        console.print("proved: recomputing it from the archived embedding gives the same flag")
     for difference in found.differences:
         console.print(f"differs: {difference}")
 
 
 def write_page(path: Path, explained: ExplainedFlag, picture: FlagPicture) -> None:
-    """Write the page, for its owner alone."""
+    """Write the page as a file that only its owner can read."""
     found, flag = explained.explanation, explained.flag
     shown = (*explained.prompts, *explained.others[:MOST_OTHERS])
     page = FlagPage(

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 def lag(
     context: typer.Context,
-    format: Annotated[str, typer.Option(help="`table` or `json`.")] = "table",  # noqa: A002 -- the option's name
+    format: Annotated[str, typer.Option(help="Output format: `table` or `json`.")] = "table",  # noqa: A002 -- the option's name
 ) -> None:
     """
-    Show the number of records that wait for the worker group, by partition, whether a worker runs or not.
+    Show the number of records that wait for the worker group, by partition. No worker needs to run.
 
-    The broker is asked for the group's committed offsets and for the ends of the input topic.
+    The lag is the distance between the group's committed offsets and the ends of the input topic's partitions.
 
     Example: `watchword lag --format json | jq .records`
     """

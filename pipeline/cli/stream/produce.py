@@ -11,22 +11,22 @@ from pipeline.counted import counted
 
 def produce(
     context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
+    paths: Annotated[list[Path], typer.Argument(help="Image files, and folders of images.")],
     labels: Annotated[
-        Path | None, typer.Option(help="Send only the files that this labels.csv lists, relative to its folder.")
+        Path | None, typer.Option(help="labels.csv that lists the files to send, relative to its folder.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Send only this split of the labels.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of the labels to send.  [default: all]")] = None,
     source: Annotated[str, typer.Option(help="`ce_source` of the events.")] = "watchword-produce",
     repeat: Annotated[int, typer.Option(min=1, help="Number of events for each image.")] = 1,
-    rate: Annotated[float | None, typer.Option(help="Images a second.  [default: no limit]")] = None,
+    rate: Annotated[float | None, typer.Option(help="Maximum number of images a second.  [default: no limit]")] = None,
     references: Annotated[
-        bool, typer.Option("--references", help="Send the `file:` addresses of the images instead of their bytes.")
+        bool, typer.Option("--references", help="Send `file:` addresses of the images instead of their bytes.")
     ] = False,
 ) -> None:
     """
     Send images to the input topic as CloudEvents.
 
-    In a folder, files that do not begin like an image are skipped. A file named on the command line is always sent.
+    In a folder, files that do not start with an image's first bytes are skipped. A file that you name is always sent.
 
     Exit codes: 0 sent, 2 an error or a file that could not be read.
 

@@ -13,23 +13,25 @@ from pipeline.cli.times import since_of
 
 def read(
     context: typer.Context,
-    kind: Annotated[str, typer.Argument(help="`flags`, `verdicts` or `dead-letters`.")],
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more until Ctrl-C.")] = False,
+    kind: Annotated[str, typer.Argument(help="Kind of outcome: `flags`, `verdicts` or `dead-letters`.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new outcomes until Ctrl-C.")] = False,
     since: Annotated[
         str | None,
-        typer.Option(help="Only outcomes from this time on: `1h`, `2d` ago, a day or a time; `0h` is now."),
+        typer.Option(help="Start of the period: `1h`, `2d` ago, a day or a time; `0h` is now."),
     ] = None,
     policy: Annotated[
-        str | None, typer.Option(help="Only flags of this policy, or verdicts in which it flags.")
+        str | None, typer.Option(help="Policy, by id: only its flags, or verdicts in which it flags.")
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Stop after this many.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", min=1, help="Maximum number of outcomes to print.")
+    ] = None,
     format: Annotated[  # noqa: A002 -- the option's name
         Literal["table", "jsonl"] | None,
-        typer.Option(help="`table`, or `jsonl`: one JSON object a line.  [default: table on a terminal, else jsonl]"),
+        typer.Option(help="Output format: `table` or `jsonl`.  [default: table on a terminal, else jsonl]"),
     ] = None,
 ) -> None:
     """
-    Print the outcomes of a stream: as a table on a terminal, elsewhere as one JSON object a line.
+    Print the outcomes of a stream: as a table on a terminal, otherwise as JSON lines.
 
     Examples: `watchword read flags | jq -r '[.event.id, .policy.id, .score] | @tsv'` ·
     `watchword read flags --follow --since 0h --policy weapons.firearms`

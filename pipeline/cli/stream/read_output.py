@@ -11,7 +11,7 @@ from pipeline.operations.stream.outcomes import dead_letter_fields, outcome_fiel
 from pipeline.operations.stream.read import DEAD_LETTERS, FLAGS, VERDICTS
 from pipeline.visible import json_text, safe_json
 
-# Longer values are printed whole and move the rest of their row.
+# Longer values are printed in full, and shift the rest of their row.
 _TIME, _POLICY, _SCORE, _REASON = 19, 28, 9, 20
 
 
@@ -21,7 +21,7 @@ def print_json_line(record: Record, kind: str) -> None:
 
 
 def json_line(record: Record, kind: str) -> str:
-    """Return an outcome as it was sent, on one line; a record that is no JSON as an object that says so."""
+    """Return an outcome as it was sent, on one line. A record that is not JSON becomes an object that says so."""
     if kind == DEAD_LETTERS:
         return json_text(dead_letter_fields(record))
     fields, value = parsed_value(record), record.value or b""
@@ -37,7 +37,7 @@ class OutcomeTable:
         self._columns, self._row = _TABLES[kind]
 
     def print(self, outcomes: Iterable[Record]) -> None:
-        """Print the header when the first outcome comes, and a row for each outcome."""
+        """Print the header before the first outcome, and a row for each outcome."""
         console = output()
         for number, record in enumerate(outcomes):
             if not number:

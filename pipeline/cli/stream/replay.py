@@ -16,27 +16,27 @@ def replay(
     ],
     policies: Annotated[Path | None, typer.Option(help="Folder of policy files.  [default: policies]")] = None,
     through: Annotated[
-        Literal["process", "kafka"], typer.Option(help="Judge in this process, or through the broker and Triton.")
+        Literal["process", "kafka"], typer.Option(help="Place to judge in: this process, or the broker and Triton.")
     ] = "process",
-    labels: Annotated[Path | None, typer.Option(help="For a topic: a CSV with event `id` and `policies`.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="CSV with event `id` and `policies`, for a topic.")] = None,
     since: Annotated[
-        str | None, typer.Option(help="For a topic: only records from this time on, for example `2026-11-14`.")
+        str | None, typer.Option(help="Start of the period, for a topic, for example `2026-11-14`.")
     ] = None,
-    until: Annotated[str | None, typer.Option(help="For a topic: only records before this time.")] = None,
+    until: Annotated[str | None, typer.Option(help="End of the period, for a topic.")] = None,
     split: Annotated[
-        str | None, typer.Option(help="Only rows with this `split`; keep `test` for final figures.")
+        str | None, typer.Option(help="Split of the labels to use; keep `test` for final figures.  [default: all]")
     ] = None,
     slice: Annotated[  # noqa: A002 -- the option's name
         list[str] | None,
-        typer.Option(help="Attribute whose values get figures of their own; may be given several times."),
+        typer.Option(help="Attribute whose values get separate figures (repeatable)."),
     ] = None,
-    baseline: Annotated[Path | None, typer.Option(help="Compare with the replay in this file, from `--save`.")] = None,
+    baseline: Annotated[Path | None, typer.Option(help="Earlier replay to compare with: a file from `--save`.")] = None,
     save: Annotated[
-        Path | None, typer.Option(help="Write this replay to a file, as the baseline of later ones.")
+        Path | None, typer.Option(help="File to write this replay to, as a baseline for later ones.")
     ] = None,
-    format: Annotated[str, typer.Option(help="`table` or `json`.")] = "table",  # noqa: A002 -- the option's name
+    format: Annotated[str, typer.Option(help="Output format: `table` or `json`.")] = "table",  # noqa: A002 -- the option's name
     html: Annotated[
-        Path | None, typer.Option(help="Also write a page with curves and the pictures of the worst errors.")
+        Path | None, typer.Option(help="HTML page to write as well, with curves and pictures of the worst errors.")
     ] = None,
 ) -> None:
     """
@@ -45,7 +45,7 @@ def replay(
     A row has an `image` and `policies`, the ids of the policies that should flag it; other columns are the event's
     attributes. A policy is worse than its baseline when noise does not explain the change: misses and false alarms are
     compared by McNemar's test, precision by a paired bootstrap. `--through kafka` sends the stream through the broker
-    and Triton of the settings, on topics of its own that are deleted afterwards.
+    and Triton of the settings, on temporary topics.
 
     Exit codes: 0 done, 1 a policy is worse than the baseline, 2 error.
 

@@ -21,7 +21,7 @@ def print_report(report: ReplayReport, output_format: str) -> None:
 
 
 def save_baseline(path: Path, report: ReplayReport) -> None:
-    """Write a replay as a baseline, for its owner alone."""
+    """Write a replay as a baseline file that only its owner can read."""
     write_private(path, json_text(Baseline.of(report.replayed).model_dump()) + "\n")
 
 

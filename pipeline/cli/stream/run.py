@@ -7,13 +7,13 @@ from pipeline.cli.session import session_of
 
 def run(context: typer.Context) -> None:
     """
-    Run a worker, which reads images from Kafka and writes verdicts and flags back, exactly once.
+    Run a worker. It reads images from Kafka and writes verdicts and flags back, exactly once.
 
     The settings are WATCHWORD_ environment variables; `watchword settings` prints them. On SIGTERM the worker finishes
     the chunks in flight and exits.
 
-    Exit codes: 0 stopped, 2 a setting or policy is wrong, 3 too many dead letters, 4 another worker has this
-    WATCHWORD_INSTANCE_ID, 5 the committed position is past the end of the log, 1 anything else.
+    Exit codes: 0 stopped, 1 any other error, 2 a setting or policy is wrong, 3 too many dead letters, 4 another worker
+    uses this WATCHWORD_INSTANCE_ID, 5 the committed position is past the end of the log.
 
     Example: `WATCHWORD_INSTANCE_ID=worker-1 WATCHWORD_POLICIES=policies watchword run`
     """

@@ -93,8 +93,8 @@ class PolicySetComparison:
 
     def answers(self, part: Part) -> tuple[Answers, Answers]:
         """Return the answers of the set before and the set after about a part. Safe to call from several threads."""
-        said = [answers_of(judge, part) for judge in self._judges]
-        return _with_columns(said[0], self._old), _with_columns(said[-1], self._new)
+        judged = [answers_of(judge, part) for judge in self._judges]
+        return _with_columns(judged[0], self._old), _with_columns(judged[-1], self._new)
 
     def _compare(self, part: Part) -> Backtest:
         old, new = self.answers(part)
@@ -117,9 +117,9 @@ def answers_of(judge: Judge, part: Part) -> Answers:
     policies = judge.bank.policy_set.policies
     slices = [judge.judge(part.vectors[at : at + AT_ONCE]) for at in range(0, len(part.vectors), AT_ONCE)]
     raw = np.concatenate([each.raw for each in slices])
-    said = decide(policies, np.concatenate([each.flagged for each in slices]), part.images)
+    decided = decide(policies, np.concatenate([each.flagged for each in slices]), part.images)
     columns = {policy.id: column for column, policy in enumerate(policies)}
-    return Answers(policies, columns, said.in_scope, said.flagged, raw)
+    return Answers(policies, columns, decided.in_scope, decided.flagged, raw)
 
 
 def _together(before: PolicySet, after: PolicySet) -> PolicySet | None:
@@ -135,14 +135,14 @@ def _columns_of(own: PolicySet, judged: PolicySet, suffix: str = "") -> dict[str
     return {policy.id: columns.get(policy.id + suffix, columns.get(policy.id, -1)) for policy in own.policies}
 
 
-def _with_columns(said: Answers, columns: Mapping[str, int]) -> Answers:
-    return Answers(said.policies, columns, said.in_scope, said.flagged, said.scores)
+def _with_columns(answers: Answers, columns: Mapping[str, int]) -> Answers:
+    return Answers(answers.policies, columns, answers.in_scope, answers.flagged, answers.scores)
 
 
-def _flags_of(said: Answers, ids: Sequence[str]) -> NDArray[np.bool_]:
+def _flags_of(answers: Answers, ids: Sequence[str]) -> NDArray[np.bool_]:
     """Return the flags of these policies, bool [N, len(ids)]; a missing policy flags nothing."""
-    padded = np.concatenate([said.flagged, np.zeros((len(said.flagged), 1), dtype=bool)], axis=1)
-    return np.asarray(padded[:, [said.columns.get(each, -1) for each in ids]])
+    padded = np.concatenate([answers.flagged, np.zeros((len(answers.flagged), 1), dtype=bool)], axis=1)
+    return np.asarray(padded[:, [answers.columns.get(each, -1) for each in ids]])
 
 
 def _count_flags(change: PolicyChange, part: Part, was: NDArray[np.bool_], will: NDArray[np.bool_]) -> None:

@@ -95,12 +95,12 @@ def _recall(weights: NDArray[np.float64], right: NDArray[np.bool_], audited: Seq
 
     Each end of the interval is computed from the pessimistic end of the true positives' interval.
     """
-    missed, looked_at = _probabilities(each for each in audited if each.ruling.right), _probabilities(audited)
+    missed, audit_chances = _probabilities(each for each in audited if each.ruling.right), _probabilities(audited)
     drawn = weights > 1
     certain = float((right & ~drawn).sum())
     largest = float(weights[drawn].max()) if drawn.any() else 0.0
     value, lower, upper = (
-        estimate_recall(certain + hits, missed, looked_at)
+        estimate_recall(certain + hits, missed, audit_chances)
         for hits in weighted_total(weights[right & drawn], largest, level=0.025)
     )
     if value.interval is None or lower.interval is None or upper.interval is None:

@@ -139,19 +139,19 @@ def _compare_verdict(expected: Verdict, verdict: VerdictRecord, flags: list[str]
         "model_digest": (verdict.model_digest, expected.model_digest),
         "policy_set_digest": (verdict.policy_set_digest, expected.policy_set.digest),
     }
-    for name, (said, true) in digests.items():
-        if said != true:
-            yield f"{name} {said[:12]}, expected {true[:12]}"
+    for name, (found, true) in digests.items():
+        if found != true:
+            yield f"{name} {found[:12]}, expected {true[:12]}"
     answers = {policy.id: (score, flagged) for policy, score, flagged in expected.answers()}
-    said_of = {each.id: each for each in verdict.policies}
-    if said_of.keys() != answers.keys():
-        yield f"policies {sorted(said_of.keys() ^ answers.keys())} are answered by one of the two"
-    for policy_id in said_of.keys() & answers.keys():
-        (score, flagged), answer = answers[policy_id], said_of[policy_id]
+    found_answers = {each.id: each for each in verdict.policies}
+    if found_answers.keys() != answers.keys():
+        yield f"policies {sorted(found_answers.keys() ^ answers.keys())} are answered by one of the two"
+    for policy_id in found_answers.keys() & answers.keys():
+        (score, flagged), answer = answers[policy_id], found_answers[policy_id]
         if not abs(answer.score - score) <= SCORE_TOLERANCE:
             yield f"{policy_id}: score {answer.score}, expected {score:.4f}"
         elif answer.flagged != flagged:
             yield f"{policy_id}: flagged {answer.flagged}, expected {flagged}"
-    called_for = sorted(flag.policy.id for flag in expected.flags)
-    if sorted(flags) != called_for:
-        yield f"flag events {sorted(flags)}, expected {called_for}"
+    required = sorted(flag.policy.id for flag in expected.flags)
+    if sorted(flags) != required:
+        yield f"flag events {sorted(flags)}, expected {required}"

@@ -64,7 +64,7 @@ def check_delivery(
     says yes must have a flag. Raises `UnreadableRecord`.
     """
     received = {record.origin for record in records}
-    judged, called_for = _count_verdicts(verdicts, {each.digest: each for each in policy_sets})
+    judged, required = _count_verdicts(verdicts, {each.digest: each for each in policy_sets})
     archived = Counter(EmbeddingRecord.parse(record).headers.origin for record in embeddings)
     rejected = Counter(DeadLetterRecord.parse(record).origin for record in dead_letters)
     ids, emitted = _count_flags(flags)
@@ -80,7 +80,7 @@ def check_delivery(
         duplicated=(*_repeated("outcome", outcomes), *_repeated("flag", ids), *_repeated("embedding", archived)),
         stray=(
             *(f"outcome of {origin}" for origin in outcomes.keys() - received),
-            *(f"flag of {origin} by {policy_id}" for origin, policy_id in emitted ^ called_for),
+            *(f"flag of {origin} by {policy_id}" for origin, policy_id in emitted ^ required),
             *(f"embedding of {origin}" for origin in archived.keys() ^ to_archive),
         ),
     )
@@ -91,22 +91,22 @@ def _count_verdicts(
 ) -> tuple[Counter[Origin], set[tuple[Origin, str]]]:
     """Return the number of verdicts by origin, and the flags, as origin and policy, that the verdicts require."""
     judged: Counter[Origin] = Counter()
-    called_for: set[tuple[Origin, str]] = set()
+    required: set[tuple[Origin, str]] = set()
     for record in verdicts:
         verdict = VerdictRecord.parse(record)
         judged[verdict.origin] += 1
-        policy_ids = _flags_called_for(verdict, policy_sets.get(verdict.policy_set_digest))
-        called_for.update((verdict.origin, policy_id) for policy_id in policy_ids)
-    return judged, called_for
+        policy_ids = _required_flags(verdict, policy_sets.get(verdict.policy_set_digest))
+        required.update((verdict.origin, policy_id) for policy_id in policy_ids)
+    return judged, required
 
 
-def _flags_called_for(verdict: VerdictRecord, policy_set: PolicySet | None) -> set[str]:
+def _required_flags(verdict: VerdictRecord, policy_set: PolicySet | None) -> set[str]:
     """Return the ids of the policies that must raise a flag for this verdict."""
-    said_yes = {each.id for each in verdict.policies if each.flagged and each.mode is Mode.ENFORCE}
+    matched = {each.id for each in verdict.policies if each.flagged and each.mode is Mode.ENFORCE}
     if policy_set is None:
-        return said_yes
+        return matched
     day = datetime.fromisoformat(verdict.time).date()
-    return said_yes & {policy.id for policy in policy_set.policies if policy.enforced(day)}
+    return matched & {policy.id for policy in policy_set.policies if policy.enforced(day)}
 
 
 def _count_flags(flags: Iterable[Record]) -> tuple[Counter[str], set[tuple[Origin, str]]]:

@@ -46,7 +46,7 @@ class ExampleResult:
 
     @property
     def passed(self) -> bool:
-        """Whether the policy gives the expected answer."""
+        """True when the policy gives the expected answer."""
         return not self.fault and self.flagged == self.example.expected.flag
 
     def line(self) -> str:

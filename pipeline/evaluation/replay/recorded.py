@@ -29,7 +29,7 @@ class RecordedVerdict:
     model_digest: str
 
 
-def retold_verdict(record: Record, policy_set: PolicySet) -> tuple[str, RecordedVerdict]:
+def recorded_verdict(record: Record, policy_set: PolicySet) -> tuple[str, RecordedVerdict]:
     """Return a verdict's event id and its answers. Raises `UsageError` when another policy set made it."""
     verdict = VerdictRecord.parse(record)
     if verdict.policy_set_digest != policy_set.digest:
@@ -37,8 +37,8 @@ def retold_verdict(record: Record, policy_set: PolicySet) -> tuple[str, Recorded
             f"the verdict of `{verdict.event.id}` is by policy set {verdict.policy_set_digest[:12]}, not by "
             f"{policy_set.digest[:12]}: were policies edited meanwhile?"
         )
-    said = {each.id: each for each in verdict.policies}
-    answers = [said.get(policy.id) for policy in policy_set.policies]
+    recorded = {each.id: each for each in verdict.policies}
+    answers = [recorded.get(policy.id) for policy in policy_set.policies]
     return verdict.event.id, RecordedVerdict(
         scores=np.array([each.score if each else np.nan for each in answers], dtype=np.float64),
         in_scope=np.array([each is not None for each in answers], dtype=bool),
@@ -48,7 +48,7 @@ def retold_verdict(record: Record, policy_set: PolicySet) -> tuple[str, Recorded
     )
 
 
-def retold_dead_letter(record: Record) -> tuple[str, DeadLetter]:
+def recorded_dead_letter(record: Record) -> tuple[str, DeadLetter]:
     """Return a dead letter's event id, and the dead letter with its reason."""
     letter = DeadLetterRecord.parse(record)
     return letter.event_id, DeadLetter(record, letter.own.reason, letter.own.detail, datetime.now(UTC))

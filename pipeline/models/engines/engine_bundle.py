@@ -52,7 +52,7 @@ def write_engine_bundle(
     progress: Progress = NO_PROGRESS,
 ) -> tuple[Manifest, Parity]:
     """
-    Write an engine of `parent`'s image tower to `folder` as a bundle of its own.
+    Write an engine of `parent`'s image tower to `folder` as a separate bundle.
 
     The text tower does not change: it runs once for each policy set, and its vectors decide every score. `small_texts`
     stores its weights in int8. Raises `UsageError`, and leaves no bundle, when the engine exceeds the limits.

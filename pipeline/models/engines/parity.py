@@ -102,7 +102,7 @@ class Parity:
         for policy, both in self.flagged_by_both.items():
             flips = counts[policy]
             if flips > 1 and both / (both + flips) < limits.agreement:
-                yield f"`{policy}`: of {both + flips} images that either flags, both flag {both}"
+                yield f"`{policy}`: of {both + flips} images that either engine flags, both flag {both}"
 
     def _embedding_refusals(self, limits: Limits) -> Iterator[str]:
         # In this form NaN is refused too.

@@ -63,7 +63,7 @@ def build_engine(graph: Path, flavour: Flavour, profile: BatchProfile, *, capabi
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
-    # By path, so that the parser finds weights beside the graph.
+    # By path, so that the parser finds weights next to the graph.
     if not parser.parse_from_file(str(graph)):
         errors = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
         raise UsageError(f"`{graph}`: {flavour} cannot read it: {errors}")

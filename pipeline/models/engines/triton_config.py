@@ -1,7 +1,7 @@
 """
 Triton's model configuration as values, and as protobuf text.
 
-Names are those of Triton's `model_config.proto`, of which this is the part in use.
+Names come from Triton's `model_config.proto`; only the parts in use are here.
 """
 
 import json

@@ -32,7 +32,7 @@ def to_markdown(evaluations: Sequence[Evaluation]) -> str:
         _table(["", *(each.model for each in evaluations)], _summary(evaluations)),
         "## Categories, worst first\n\nAverage precision of the plain name as a policy of its own.",
         _categories(evaluations),
-        "## Altered images, as uploads are\n\nZero-shot top-1, and mean average precision.",
+        "## Altered images, as uploads often are\n\nZero-shot top-1, and mean average precision.",
         _table(["", *(each.model for each in evaluations)], _robustness(evaluations)),
     ]
     if evaluations[0].slices:

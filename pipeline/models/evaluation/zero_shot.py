@@ -1,4 +1,4 @@
-"""Zero-shot figures: texts as classifiers of categories, and each category as a policy of its own."""
+"""Zero-shot figures: texts as classifiers of categories, and each category as a policy."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -116,7 +116,7 @@ def _loaded(name: str, options: dict[str, Any]) -> tuple[Any, dict[str, Any], An
         model, loading = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True, **options)
         image_processor = AutoImageProcessor.from_pretrained(name, **options)
         tokenizer = AutoTokenizer.from_pretrained(name, **options)
-    except Exception as error:  # the files are a stranger's and may hold anything
+    except Exception as error:  # the files come from outside and may hold anything
         reason = _NO_CODE if "trust_remote_code" in str(error) else brief(error, 500)
         raise UsageError(f"`{name}` cannot be loaded: {reason}") from error
     return model, loading, image_processor, tokenizer

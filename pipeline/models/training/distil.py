@@ -28,7 +28,7 @@ HELD_OUT = 0.05
 # Enough to follow a run; all of them are embedded again at each report.
 MOST_HELD_OUT = 2000
 WATCH_BATCH = 256
-# Beside a run's state: its phrases, so that a resumed run need not ask the encoder again.
+# A file next to the run's state with its phrases, so that a resumed run need not encode them again.
 PHRASES = "phrases.npz"
 
 
@@ -124,7 +124,7 @@ class PhraseBatches:
 
 
 def _known(path: Path, learns: str) -> Phrases | None:
-    """Read the phrases that were saved, if any. Raises `UsageError` when they are another run's."""
+    """Read the saved phrases, if any. Raises `UsageError` when they belong to another run."""
     if not path.exists():
         return None
     with np.load(path) as kept:

@@ -39,7 +39,7 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class Rank:
-    """One of the processes of a run, each with a part of the data of its own."""
+    """One of the processes of a run; each has a different part of the data."""
 
     number: int
     count: int
@@ -134,7 +134,7 @@ class _Trainer:
 
     def run(self) -> Iterator[Advance]:
         """Train to the end of the schedule; yield each thousandth, and the figures of the rank that leads."""
-        started, reported, loss, told = time.process_time() - self.trained_s, self._progress(), math.nan, 0
+        started, reported, loss, advanced = time.process_time() - self.trained_s, self._progress(), math.nan, 0
         while (progress := self._agree(self._progress())) < 1:
             loss = self._learn(progress)
             self._average_in()
@@ -143,10 +143,10 @@ class _Trainer:
             due = self.leads and progress - reported >= REPORT_EVERY
             if due:
                 reported = progress
-            if due or int(progress * WHOLE) > told:
-                yield Advance(int(progress * WHOLE) - told, self._report(progress, loss) if due else None)
-                told = int(progress * WHOLE)
-        yield Advance(WHOLE - told, self._report(1.0, loss) if self.leads else None)
+            if due or int(progress * WHOLE) > advanced:
+                yield Advance(int(progress * WHOLE) - advanced, self._report(progress, loss) if due else None)
+                advanced = int(progress * WHOLE)
+        yield Advance(WHOLE - advanced, self._report(1.0, loss) if self.leads else None)
 
     def _progress(self) -> float:
         return self.trained_s / (60 * self.schedule.minutes)

@@ -56,8 +56,8 @@ def _archived_rows(
     """Return the archived images of some events by source and event id, in the order they were stored."""
     rows: dict[tuple[str, str], list[_Row]] = {}
     for batch in workbench.archive.of(model, "event_id", event_ids, _COLUMNS, since):
-        told = batch.select(_COLUMNS[:-1]).to_pylist()
-        for row, vector in zip(told, vectors_of(batch), strict=True):
+        fields = batch.select(_COLUMNS[:-1]).to_pylist()
+        for row, vector in zip(fields, vectors_of(batch), strict=True):
             one = _Row(row["content"], json.loads(row["attributes"]), vector)
             rows.setdefault((row["source"], row["event_id"]), []).append(one)
     return rows

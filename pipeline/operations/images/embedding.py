@@ -39,7 +39,7 @@ def embed_images(workbench: Workbench, paths: Sequence[Path], doing: str) -> Emb
             unreadable += 1
             _notify(workbench, outcome.file, outcome.reason)
     if not found:
-        raise UsageError("there are no images to search")
+        raise UsageError("no images found; name image files, or folders with images")
     return EmbeddedFiles(tuple(each.file for each in found), np.stack([each.embedding for each in found]), unreadable)
 
 

@@ -82,28 +82,28 @@ def sweep_archive(workbench: Workbench, request: SweepRequest) -> Sweep:
     ]
     near, below = _split(merged(results), request.min_similarity)
     shown = restricted.left_out_of(near)
-    looked_at = _look_at(workbench, shown.images, request.picture_side)
+    originals = _examine(workbench, shown.images, request.picture_side)
     contents = set(map(file_digest, files))
     return Sweep(
         examples=Examples(tuple(files), vectors),
-        groups=tuple(grouped(shown.images, looked_at.hashes)),
+        groups=tuple(grouped(shown.images, originals.hashes)),
         withheld=shown.withheld,
         only_examples=all(each.content in contents for each in near),
         nearest_below=tuple(each.cosine for each in restricted.left_out_of(below[:NEAREST_BELOW]).images),
         top_reached=any(len(each) == request.top and each[-1].cosine >= request.min_similarity for each in results),
-        pictures=looked_at.pictures,
+        pictures=originals.pictures,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _LookedAt:
+class _Originals:
     """Difference hashes and pictures, by record, of the images that are still available."""
 
     hashes: Mapping[str, NDArray[np.bool_]]
     pictures: Mapping[str, Picture]
 
 
-def _look_at(workbench: Workbench, images: Sequence[Neighbour], picture_side: int | None) -> _LookedAt:
+def _examine(workbench: Workbench, images: Sequence[Neighbour], picture_side: int | None) -> _Originals:
     hashes: dict[str, NDArray[np.bool_]] = {}
     pictures: dict[str, Picture] = {}
     archived = {} if picture_side is None else archived_thumbnails(workbench, images)
@@ -117,7 +117,7 @@ def _look_at(workbench: Workbench, images: Sequence[Neighbour], picture_side: in
         workbench.progress.notify(
             f"{counted(gone, 'original')} no longer available: their copies are found only if the bytes are equal"
         )
-    return _LookedAt(hashes, pictures)
+    return _Originals(hashes, pictures)
 
 
 def _hash(content: bytes | None) -> NDArray[np.bool_] | None:

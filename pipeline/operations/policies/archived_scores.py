@@ -34,7 +34,7 @@ def score_archive(
     workbench: Workbench, since: datetime, policy_id: str, *, before: Judge, after: Judge
 ) -> ArchivedScores:
     """
-    Judge the archived images since then by both versions of a policy. The set before the edit may lack the policy.
+    Judge archived images from `since` on by both versions of a policy; the set before the edit may lack the policy.
 
     Raises `ArchiveError` when the archive has no images of the workbench's model.
     """

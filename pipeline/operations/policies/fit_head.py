@@ -46,7 +46,7 @@ def fit_policy_head(
     table, policy_set = labels_file(labels), load_policy_set(folder)
     ids = [policy.id for policy in policy_set.policies]
     if policy_id not in ids:
-        raise UsageError(f"no policy `{policy_id}` is on; write it with prompts first, to have a score to compare with")
+        raise UsageError(f"no policy `{policy_id}` is on; write it with prompts first, whose score is then compared")
     index, bank = ids.index(policy_id), workbench.bank(policy_set)
     labelled = _judged(workbench, bank, table, split, index)
     positive = np.array([policy_id in image.right for image, _ in labelled], dtype=bool)

@@ -38,7 +38,7 @@ class Promotion:
 
     @property
     def needs_edit(self) -> bool:
-        """True while the file has another mode than `enforce`."""
+        """True while the file has `mode: shadow`."""
         return self.policy.file.mode is Mode.SHADOW
 
 

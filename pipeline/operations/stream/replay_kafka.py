@@ -15,7 +15,7 @@ from pipeline.counted import counted
 from pipeline.errors import UsageError
 from pipeline.evaluation.datasets.labelled_stream import LabelledStream
 from pipeline.evaluation.replay.outcomes import Replayed, collect
-from pipeline.evaluation.replay.recorded import RecordedVerdict, retold_dead_letter, retold_verdict
+from pipeline.evaluation.replay.recorded import RecordedVerdict, recorded_dead_letter, recorded_verdict
 from pipeline.events.outcomes import DeadLetter
 from pipeline.events.policies import PolicySet
 from pipeline.ingest.folder import read_events
@@ -91,7 +91,7 @@ def _judge(workbench: Workbench, settings: Settings, count: int) -> None:
 
 def _outcomes(settings: Settings, policy_set: PolicySet) -> dict[str, RecordedVerdict | DeadLetter]:
     connection = connection_of(settings)
-    verdicts = (retold_verdict(each, policy_set) for each in read_topics(connection, [settings.topic_verdicts]))
-    letters = (retold_dead_letter(each) for each in read_topics(connection, [settings.topic_dead_letters]))
+    verdicts = (recorded_verdict(each, policy_set) for each in read_topics(connection, [settings.topic_verdicts]))
+    letters = (recorded_dead_letter(each) for each in read_topics(connection, [settings.topic_dead_letters]))
     found: dict[str, RecordedVerdict | DeadLetter] = dict(verdicts)
     return found | dict(letters)

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.archive.dataset import Archive
 from pipeline.archive.rows import ArchivedEmbedding
 from pipeline.evaluation.delivery.delivery_check import DeliveryCheck, check_delivery
-from pipeline.evaluation.replay.recorded import RecordedVerdict, retold_verdict
+from pipeline.evaluation.replay.recorded import RecordedVerdict, recorded_verdict
 from pipeline.events.decisions import Decision
 from pipeline.events.policies import PolicySet
 from pipeline.events.records import ImageEvent, Record
@@ -21,7 +21,7 @@ def image(record: Record) -> ImageEvent:
 
 
 def verdict(record: Record, policy_set: PolicySet) -> RecordedVerdict:
-    return retold_verdict(record, policy_set)[1]
+    return recorded_verdict(record, policy_set)[1]
 
 
 def flag(record: Record) -> FlagRecord:

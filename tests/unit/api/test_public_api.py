@@ -49,7 +49,7 @@ def without_annotations(function: Callable[..., Any]) -> str:
     return str(inspect.Signature(plain))
 
 
-def test_the_public_names_are_these_and_each_is_there() -> None:
+def test_the_public_names_are_listed_and_importable() -> None:
     assert set(watchword.__all__) == NAMES
     assert dir(watchword) == sorted(NAMES)
     assert all(hasattr(watchword, name) for name in NAMES)
@@ -64,7 +64,7 @@ def test_the_public_names_are_these_and_each_is_there() -> None:
     assert not hasattr(watchword, "Workbench")
 
 
-def test_the_methods_are_called_as_they_were() -> None:
+def test_the_methods_keep_their_signatures() -> None:
     methods = inspect.getmembers(watchword.Watchword, inspect.isfunction)
     public = {name: method for name, method in methods if name == "__init__" or not name.startswith("_")}
     assert {name: without_annotations(method) for name, method in public.items()} == SIGNATURES
@@ -74,7 +74,7 @@ def test_the_methods_are_called_as_they_were() -> None:
         assert all(each.annotation is not inspect.Parameter.empty for each in parameters)
 
 
-def test_importing_it_loads_no_library() -> None:
+def test_importing_the_api_loads_no_heavy_library() -> None:
     code = (
         "import sys, watchword; print([n for n in ('numpy', 'pydantic', 'kafka', 'onnxruntime') if n in sys.modules])"
     )
@@ -114,7 +114,7 @@ def desk(tmp_path: Path, samples: Path, encoder: LocalEncoder, monkeypatch: pyte
 
 
 def test_the_pages_example_runs(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its last block, which reads outcomes, runs on a real broker in tests/integration/test_api_stream.py."""
+    """The last block reads outcomes; it runs on a real broker in tests/integration/test_api_stream.py."""
     names: dict[str, Any] = {}
     for block in code_blocks("docs/api.md", "python")[:-1]:
         exec(block, names)
@@ -156,7 +156,7 @@ def test_a_mistake_in_a_policy_names_its_place(tmp_path: Path) -> None:
         watchword.load_policies(str(tmp_path))
 
 
-def test_an_argument_takes_the_place_of_a_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_argument_overrides_a_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WATCHWORD_MODEL", str(tmp_path / "nowhere"))
     with pytest.raises(watchword.UsageError):
         _ = watchword.Watchword().model_digest

@@ -1,4 +1,4 @@
-"""The archive: every embedding once, several models side by side, and deleted embeddings gone from every file."""
+"""The archive: every embedding is stored once, models are kept apart, and no file has deleted embeddings."""
 
 import threading
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ def holds_bytes(folder: Path, part: bytes) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and part in path.read_bytes()]
 
 
-def test_a_row_comes_back_as_it_was_and_once(tmp_path: Path) -> None:
+def test_a_row_is_read_back_unchanged_and_once(tmp_path: Path) -> None:
     archive = Archive(str(tmp_path / "new/archive"))
     assert archive.models() == []
     assert archive.add([row(n) for n in range(100)]) == 100
@@ -65,7 +65,7 @@ def test_a_row_comes_back_as_it_was_and_once(tmp_path: Path) -> None:
     assert all(np.array_equal(found[row(n).key], row(n).vector) for n in range(160))
 
 
-def test_models_stand_side_by_side(tmp_path: Path) -> None:
+def test_models_are_kept_apart(tmp_path: Path) -> None:
     archive = Archive(str(tmp_path))
     assert archive.add([row(1), row(1, OTHER, 32), row(2, OTHER, 32)]) == 3
     assert archive.models() == [MODEL, OTHER]
@@ -76,8 +76,8 @@ def test_models_stand_side_by_side(tmp_path: Path) -> None:
         archive.count("c" * 64)
 
 
-def test_writers_at_once_leave_each_row_once(tmp_path: Path) -> None:
-    """For example, a writer that seemed dead wakes up: both store the same range."""
+def test_concurrent_writers_store_each_row_once(tmp_path: Path) -> None:
+    """For example, a writer that seemed dead wakes up, and both store the same range."""
     archives = [Archive(str(tmp_path)) for _ in range(3)]
     failures: list[BaseException] = []
 
@@ -114,7 +114,7 @@ def test_a_deleted_embedding_is_in_no_file(tmp_path: Path) -> None:
     assert holds_bytes(tmp_path, row(8).vector.tobytes()), "the search finds what is there"
 
 
-def test_a_held_image_stays_whatever_its_age(tmp_path: Path) -> None:
+def test_a_held_image_never_expires(tmp_path: Path) -> None:
     archive = Archive(str(tmp_path))
     archive.add([row(n) for n in range(10)])
     with pytest.raises(ArchiveError, match="a hold needs a reason"):
@@ -130,7 +130,7 @@ def test_a_held_image_stays_whatever_its_age(tmp_path: Path) -> None:
     assert archive.delete("c2") == 1
 
 
-def test_an_apostrophe_is_only_an_apostrophe(tmp_path: Path) -> None:
+def test_an_apostrophe_does_not_end_a_filter(tmp_path: Path) -> None:
     archive = Archive(str(tmp_path))
     archive.add([row(n) for n in range(3)])
     assert archive.delete("x' or '1' = '1") == 0
@@ -154,7 +154,7 @@ def headers(**changes: str) -> tuple[tuple[str, bytes], ...]:
     return tuple((name, text.encode()) for name, text in given.items())
 
 
-def test_a_record_is_read_whole_or_named() -> None:
+def test_a_record_is_read_completely_or_refused_by_name() -> None:
     value = np.arange(4, dtype="<f2").tobytes()
     found = ArchivedEmbedding.of(Record(Origin("t", 0, 7), None, value, headers()))
     assert (found.key, found.attributes, found.time) == (
@@ -195,7 +195,7 @@ def bucket() -> Iterator[dict[str, str]]:
     server.stop()
 
 
-def test_object_storage_is_an_archive_too(bucket: dict[str, str]) -> None:
+def test_object_storage_can_be_an_archive(bucket: dict[str, str]) -> None:
     archive = Archive("s3://moderation/archive", bucket)
     assert archive.models() == []
     assert archive.add([row(n) for n in range(50)]) == 50
@@ -225,8 +225,8 @@ def test_the_nearest_are_found_and_older_images_are_not(tmp_path: Path) -> None:
     assert index(archive, MODEL) is False, "too few for an index to pay"
 
 
-def test_an_index_finds_the_same_and_nothing_that_was_deleted(tmp_path: Path) -> None:
-    """New rows are found without it. A deletion rebuilds it."""
+def test_an_index_finds_the_same_rows_and_no_deleted_ones(tmp_path: Path) -> None:
+    """New rows are found without the index. A deletion rebuilds it."""
     archive = Archive(str(tmp_path))
     archive.add([row(n) for n in range(2000)])
     archive.index(MODEL)

@@ -1,4 +1,4 @@
-"""The client's errors become ours, the most specific first, and none is left out."""
+"""Every error of the Kafka client is translated to one of ours, the most specific match first."""
 
 import inspect
 
@@ -41,7 +41,7 @@ def made(kind: type[kafka_errors.KafkaError]) -> kafka_errors.KafkaError:
 
 
 def test_an_error_of_the_client_is_translated_or_known_to_be_fatal() -> None:
-    """A class that another version of the client brings fails here until somebody has decided its fate."""
+    """An error class that a new version of the client adds fails here until someone maps it."""
     untranslated = {
         name for name, kind in CLIENTS.items() if isinstance(translate(made(kind)), kafka_errors.KafkaError)
     }
@@ -52,13 +52,13 @@ RETRIABLE = [name for name, kind in CLIENTS.items() if getattr(kind, "retriable"
 
 
 @pytest.mark.parametrize("name", RETRIABLE)
-def test_what_the_client_calls_retriable_is_retried(name: str) -> None:
+def test_retriable_client_errors_are_retried(name: str) -> None:
     assert type(translate(made(CLIENTS[name]))) is BrokerFault
 
 
 @pytest.mark.parametrize("kind", [kafka_errors.InvalidRequestError, type("Unheard", (kafka_errors.KafkaError,), {})])
 def test_a_fatal_error_crashes_under_its_own_name(kind: type[kafka_errors.KafkaError]) -> None:
-    """It is no dependency's fault, so no loop retries it for ever."""
+    """It is not a fault of a dependency, so no loop retries it."""
     with pytest.raises(kind) as caught, translated():
         raise kind("refused")
     assert not isinstance(caught.value, WatchwordError)
@@ -76,10 +76,10 @@ def test_a_fatal_error_crashes_under_its_own_name(kind: type[kafka_errors.KafkaE
         (kafka_errors.KafkaConnectionError, BrokerFault),
     ],
 )
-def test_what_decides_the_fate_is_told_apart(kind: type[Exception], ours: type[Exception]) -> None:
+def test_errors_with_different_fates_are_distinguished(kind: type[Exception], ours: type[Exception]) -> None:
     assert type(translate(kind())) is ours
 
 
-def test_what_is_not_the_clients_stays_itself() -> None:
+def test_other_exceptions_are_not_translated() -> None:
     error = ValueError("x")
     assert translate(error) is error

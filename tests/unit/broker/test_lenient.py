@@ -1,4 +1,4 @@
-"""Records that the client refuses come out as unreadable ones, each at its offset, and good ones beside them whole."""
+"""Records that the client refuses become unreadable records at their offsets; good records next to them are intact."""
 
 import gzip
 from collections.abc import Sequence
@@ -41,16 +41,16 @@ def batch(
 
 
 def resealed(made: bytearray) -> bytearray:
-    """The batch with a checksum that is right again."""
+    """Return the batch with a corrected checksum."""
     made[17:21] = calc_crc32c(memoryview(made)[21:]).to_bytes(4, "big")
     return made
 
 
 def read(*stored: tuple[int, bytes | bytearray]) -> list[Record]:
     """
-    Read as the client does, fetching again from where the last fetch ended until nothing more comes.
+    Read as the client does: fetch from the end of the last fetch until no records are left.
 
-    `stored`: each batch with its last offset, which is how a broker finds the one that a fetch begins in.
+    `stored`: each batch with its last offset, by which a broker finds the first batch of a fetch.
     """
     found: list[Record] = []
     start = 0
@@ -64,7 +64,7 @@ def read(*stored: tuple[int, bytes | bytearray]) -> list[Record]:
     raise AssertionError("reading does not end")
 
 
-def test_good_records_come_out_as_they_went_in() -> None:
+def test_good_records_are_read_unchanged() -> None:
     headers: dict[int, list[tuple[str, bytes]]] = {1: [("ce_id", b"1"), ("x", b"")]}
     found = read((1, batch([b"a", b"b"], headers=headers)))
     assert [(each.value, each.headers, each.unreadable) for each in found] == [
@@ -73,7 +73,7 @@ def test_good_records_come_out_as_they_went_in() -> None:
     ]
 
 
-def test_a_header_name_that_is_no_utf_8_costs_its_own_record_alone() -> None:
+def test_a_header_name_that_is_not_utf_8_loses_only_its_record() -> None:
     found = read((2, batch([b"a", b"b", b"c"], headers={1: [(RawName("x"), b"1")]})))
     assert [each.origin.offset for each in found] == [0, 1, 2]
     assert [each.unreadable is None for each in found] == [True, False, True]
@@ -81,7 +81,7 @@ def test_a_header_name_that_is_no_utf_8_costs_its_own_record_alone() -> None:
     assert b"b" in (found[1].value or b"")
 
 
-def test_a_batch_with_a_wrong_checksum_is_passed_offset_by_offset_up_to_the_next() -> None:
+def test_a_batch_with_a_wrong_checksum_is_skipped_one_offset_at_a_time() -> None:
     damaged = batch([b"a", b"b"], base=0)
     damaged[-1] ^= 0xFF
     found = read((1, damaged), (2, batch([b"c"], base=2)))
@@ -108,7 +108,7 @@ def test_a_batch_that_unpacks_to_more_than_the_limit_is_not_unpacked(
 
 
 @pytest.mark.parametrize("codec", [1, 2, 3, 4])
-def test_a_compressed_batch_of_garbage_is_one_unreadable_record_an_offset(codec: int) -> None:
+def test_a_compressed_batch_of_garbage_is_one_unreadable_record_for_each_offset(codec: int) -> None:
     made = batch([b"a" * 500, b"b" * 500], compression=codec)
     made[70:] = b"\x13" * len(made[70:])
     found = read((1, resealed(made)))
@@ -124,6 +124,6 @@ def test_a_gzip_batch_that_ends_early_is_unreadable() -> None:
     assert [bool(each.unreadable) for each in read((0, resealed(bytearray(cut))))] == [True]
 
 
-def test_more_headers_than_anyone_needs_are_not_made() -> None:
+def test_a_record_with_too_many_headers_is_not_parsed() -> None:
     [found] = read((0, batch([b"a"], headers={0: [("x", b"")] * 20_000})))
     assert "20000 headers" in str(found.unreadable)

@@ -74,7 +74,7 @@ def _use_archive(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def edited(tmp_path: Path, policies: Path) -> Path:
-    """The shipped policies without examples, and one of them flags every image."""
+    """The shipped policies without examples; one of them flags every image."""
     folder = tmp_path / "edited"
     folder.mkdir()
     for path in policies.glob("*.yaml"):
@@ -87,7 +87,7 @@ def backtest(*words: object) -> Result:
     return CliRunner().invoke(app, ["policies", "backtest", *map(str, words)])
 
 
-def test_the_command_looks_back_as_far_as_asked(edited: Path, policies: Path) -> None:
+def test_the_command_covers_the_requested_period(edited: Path, policies: Path) -> None:
     run = backtest(edited, "--before", policies, "--since", "5d", "--format", "json")
     assert run.exit_code == 1, run.stderr
     fields = json.loads(run.stdout)
@@ -97,7 +97,7 @@ def test_the_command_looks_back_as_far_as_asked(edited: Path, policies: Path) ->
     assert guns["newly_flagged"] == 100 - guns["before"]
 
 
-def test_a_sample_estimates_what_the_whole_counts(edited: Path, policies: Path) -> None:
+def test_a_sample_estimates_the_count_of_all_images(edited: Path, policies: Path) -> None:
     words = (edited, "--before", policies, "--since", "5d", "--format", "json")
     whole = json.loads(backtest(*words).stdout)
     both = json.loads(backtest(*words, "--sample", "20%").stdout)
@@ -127,7 +127,7 @@ def test_the_exit_code_says_whether_anything_would_have_changed(policies: Path) 
 
 
 def test_an_edited_folder_is_read_and_resolved_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The set before the edit comes from the control topic here, so that all readings are of the edited folder."""
+    """The set before the edit comes from the control topic here, so every read is of the edited folder."""
     folder = two_policies(tmp_path / "two")
     serve(monkeypatch, control_with(load_policy_set(folder)))
     with_threshold(folder, 2.5)
@@ -140,7 +140,7 @@ def test_an_edited_folder_is_read_and_resolved_once(tmp_path: Path, monkeypatch:
 def test_the_page_shows_the_newly_flagged_and_newly_cleared_images(
     edited: Path, policies: Path, tmp_path: Path, revolver: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A picture for each original that is still there, and the reason for each that is not."""
+    """It has a picture of each available original, and the reason for each missing one."""
     original = Original(revolver)
 
     @contextmanager
@@ -159,7 +159,7 @@ def test_the_page_shows_the_newly_flagged_and_newly_cleared_images(
     assert text.count("is no longer retained") == gone
 
 
-def test_the_page_has_nothing_of_what_a_restricted_policy_flags(
+def test_the_page_shows_nothing_that_a_restricted_policy_flags(
     edited: Path, policies: Path, tmp_path: Path, revolver: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The restricted policy flags every image here, so the other policy's images are not shown either."""
@@ -183,7 +183,7 @@ def test_a_batch_of_rows_has_their_embeddings(archive: Archive, encoder: LocalEn
     np.testing.assert_array_equal(part_of(batch).vectors[0], np.array(row.column("vector")[0].as_py(), np.float16))
 
 
-def test_a_time_to_look_back_to_is_read_or_named() -> None:
+def test_a_start_of_the_period_is_parsed_or_refused() -> None:
     assert datetime.now(UTC) - since_of("2w") == pytest.approx(timedelta(days=14), abs=timedelta(seconds=5))
     assert since_of("2031-05-20") == datetime(2031, 5, 20, tzinfo=UTC)
     with pytest.raises(UsageError, match="such as `7d`"):

@@ -1,4 +1,4 @@
-"""What commands print is data: no markup in it counts, and no character of it reaches the terminal's own language."""
+"""Commands print data as plain text: markup has no effect, and no control character reaches the terminal."""
 
 import io
 
@@ -27,17 +27,17 @@ def test_a_tables_cells_and_headers_are_data(capsys: pytest.CaptureFixture[str])
     assert row.startswith(SHOWN)
 
 
-def test_other_objects_are_shown_as_the_strings_they_make(capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_objects_are_printed_as_strings(capsys: pytest.CaptureFixture[str]) -> None:
     output().print(ValueError("\x1b[0m"), 7)
     assert capsys.readouterr().out == "\\x1b[0m 7\n"
 
 
-def test_breaks_of_lines_that_are_meant_stay(capsys: pytest.CaptureFixture[str]) -> None:
+def test_intended_line_breaks_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
     output().print(Lines("a\n  b\x1b"))
     assert capsys.readouterr().out == "a\n  b\\x1b\n"
 
 
-def test_an_output_that_cannot_hold_a_character_gets_its_escape(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unencodable_character_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr("sys.stdout", file)
     table = plain_table("–", "path")

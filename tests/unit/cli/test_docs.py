@@ -1,4 +1,4 @@
-"""Pages that are made from code say what the code says."""
+"""Generated pages match the code that they are made from."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def test_the_settings_page_is_made_from_settings() -> None:
     assert (DOCS / "settings.md").read_text() == settings_page(), "run `make docs`"
 
 
-def test_the_schema_of_policy_files_is_made_from_what_reads_them() -> None:
+def test_the_schema_of_policy_files_is_made_from_their_models() -> None:
     assert (DOCS / "policy.schema.json").read_text() == schema_page("policy"), "run `make docs`"
 
 
@@ -29,6 +29,6 @@ def test_the_document_of_the_topics_is_made_from_the_records() -> None:
     assert (DOCS / "events.asyncapi.yaml").read_text() == events_page(), "run `make docs`"
 
 
-def test_the_schemas_of_records_are_made_from_what_writes_and_reads_them() -> None:
+def test_the_schemas_of_records_are_made_from_their_models() -> None:
     files = {path.name.removesuffix(".schema.json"): path.read_text() for path in (DOCS / "schemas").iterdir()}
     assert files == {kind: record_schema_page(kind) for kind in KINDS}, "run `make docs`"

@@ -1,4 +1,4 @@
-"""`watchword read` prints valid JSON whatever stands on a topic, of the policy and as many as were asked for."""
+"""`watchword read` prints valid JSON for any record on a topic, and honours the policy and the limit."""
 
 import itertools
 import json
@@ -28,7 +28,7 @@ def record(value: bytes | None, *headers: tuple[str, Any]) -> Record:
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
-    """Stands for the topics: whatever is read of them is these records."""
+    """Replace the topics: every read returns these records."""
 
     def stand_in(*records: Record, endless: bool = False) -> None:
         found: Callable[..., Iterator[Record]] = lambda *_: itertools.cycle(records) if endless else iter(records)  # noqa: E731
@@ -70,7 +70,7 @@ def test_outcomes_are_printed_as_they_were_sent(serve: Serve) -> None:
     "value",
     [b"\xff\xfe", b"", None, b"{", b"NaN", b"[" * 5000, b'{"a": "\x1b"}', b'{"a": "\\ud800"}', b"{}\n{}"],
 )
-def test_what_is_no_json_is_told_as_json(serve: Serve, value: bytes | None) -> None:
+def test_a_record_that_is_not_json_is_printed_as_json(serve: Serve, value: bytes | None) -> None:
     serve(record(value))
     [told] = lines("flags")
     assert (told["error"], told["record"]) == ("not JSON", "t/0/7")
@@ -83,7 +83,7 @@ def test_hidden_characters_and_line_breaks_of_an_outcome_are_escapes(serve: Serv
         assert json.loads(line) == {"id": "\x9b\u202e"}
 
 
-def test_a_dead_letter_is_json_whatever_its_headers_are(serve: Serve) -> None:
+def test_a_dead_letter_with_any_headers_is_json(serve: Serve) -> None:
     serve(
         record(
             b"\xff" * 5,
@@ -124,7 +124,7 @@ def test_flags_of_a_policy_and_verdicts_that_it_flags(serve: Serve) -> None:
         (["flags", "--since", "999999w"], "--since"),
     ],
 )
-def test_what_cannot_be_asked_is_told(serve: Serve, words: list[str], told: str) -> None:
+def test_an_invalid_query_is_an_error(serve: Serve, words: list[str], told: str) -> None:
     serve()
     refused = run_read(*words).exception
     assert isinstance(refused, UsageError)
@@ -152,7 +152,7 @@ FLAG = {
 }
 
 
-def test_a_table_has_a_row_for_each_outcome_whatever_is_in_it(serve: Serve) -> None:
+def test_a_table_has_one_row_for_any_outcome(serve: Serve) -> None:
     serve(record(orjson.dumps(FLAG)), record(b"{"), record(b'{"score": "high", "event": 3}'))
     header, row, *odd = run_read("flags", "--format", "table").stdout.splitlines()
     assert header.split() == ["time", "policy", "score", "threshold", "event"]
@@ -178,7 +178,7 @@ def test_a_stream_without_end_stops_at_the_limit(serve: Serve) -> None:
     assert (run.exit_code, len(run.stdout.splitlines())) == (0, 3)
 
 
-def test_an_interrupt_ends_following_well(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_ends_following_without_an_error(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> Iterator[Record]:
         yield flag("a")
         raise KeyboardInterrupt
@@ -190,7 +190,7 @@ def test_an_interrupt_ends_following_well(serve: Serve, monkeypatch: pytest.Monk
     assert run_read("flags").exit_code != 0, "what is not whole is not told as whole"
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_is_printed() -> None:
     for option in ("--version", "-V"):
         run = CliRunner().invoke(app, [option])
         assert (run.exit_code, run.stdout) == (0, "watchword 0.1.0\n")

@@ -1,4 +1,4 @@
-"""The commands around releases: the history, the warning before an activation, the hint after a rollback."""
+"""Commands about releases: the history, the warning before an activation, the hint after a rollback."""
 
 import json
 from contextlib import nullcontext
@@ -69,7 +69,7 @@ def test_nothing_is_activated_without_a_yes(folder: Path, activated: list[Releas
     assert (release.version, release.note) == (2, "lower")
 
 
-def test_an_enforced_policy_without_evidence_gets_a_word(folder: Path, activated: list[Release]) -> None:
+def test_an_enforced_policy_without_evidence_gets_a_warning(folder: Path, activated: list[Release]) -> None:
     shown = policies("publish", folder, "--yes").stderr
     assert f"warning: `{POLICY}` is enforced, but no labels support its threshold yet" in shown
     assert f"`watchword policies label {POLICY}`" in shown
@@ -92,7 +92,7 @@ def test_the_page_shows_the_images_that_the_release_changes(
     revolver: bytes,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Also when the answer is no: it is written before the question."""
+    """The page is written before the question, so it exists even after a no."""
     [vector] = encoder.encode_texts(["a revolver"]).astype(np.float16)
     row = ArchivedEmbedding("images/0/0", encoder.model_digest, "e0", "shop", "{}", "c", datetime.now(UTC), "s", vector)
     Archive(str(tmp_path / "archive")).add([row])
@@ -120,10 +120,10 @@ def test_a_rollback_says_that_the_folder_may_still_hold_the_edit(
     run = policies("rollback", "--yes")
     assert run.exit_code == 0, run.exception
     assert activated[0].digest == first.digest
-    assert "the next publish from their folder brings it back" in " ".join(run.stderr.split())
+    assert "publishing their folder brings it back" in " ".join(run.stderr.split())
 
 
-def test_a_diff_exits_with_whether_there_is_one(folder: Path) -> None:
+def test_the_exit_code_of_a_diff_says_if_sets_differ(folder: Path) -> None:
     run = policies("diff", "current", folder)
     assert run.exit_code == 1
     assert run.stdout.splitlines()[0] == f"~ {POLICY} (changed)"

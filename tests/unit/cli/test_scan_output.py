@@ -1,4 +1,4 @@
-"""The output of a scan: JSON lines that every parser takes, counts, and exit codes."""
+"""Output of a scan: JSON lines that every parser accepts, counts, and exit codes."""
 
 import io
 import json
@@ -24,7 +24,7 @@ def unjudged(path: str, detail: str = "") -> ScannedFile:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-def test_a_line_is_json_whatever_a_file_is_called(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_is_json_for_any_file_name(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     output = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output, encoding=encoding))
     ScanTally(as_lines=True, with_cards=False).note(unjudged("\x9b\u202e\udcff", "\ud800"))

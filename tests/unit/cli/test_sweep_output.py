@@ -1,4 +1,4 @@
-"""The notices of a sweep say what to do next, and the commands they name are right."""
+"""Notices of a sweep: they propose the next steps, and their commands are correct."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_an_archive_without_other_images_has_no_advice() -> None:
     assert told(sweep(only_examples=True)) == ["nothing over 0.8"]
 
 
-def test_withheld_images_and_a_reached_limit_are_told() -> None:
+def test_withheld_images_and_a_reached_limit_are_reported() -> None:
     first, *_, last = told(sweep(group("a"), withheld=2, top=True))
     assert first == "withheld 2 images that a restricted policy flags"
     assert last == "`--top 500` was reached, so there may be more images: try a larger number"
@@ -68,27 +68,27 @@ def steps(folder: Path, policies: Path, *, alone: bool) -> str:
     return next_steps(policy, WrittenPolicy(folder / "incident-a.yaml", alone=alone), policies)
 
 
-def test_a_policy_beside_others_is_back_tested_in_its_folder() -> None:
+def test_a_policy_next_to_others_is_back_tested_in_its_folder() -> None:
     told = steps(Path("policies"), Path("policies"), alone=False)
     assert "`watchword policies backtest policies`" in told
     assert "`watchword policies label incident.a --policies policies`" in told
 
 
-def test_a_policy_alone_in_its_folder_is_put_beside_the_others_first() -> None:
+def test_a_policy_alone_in_its_folder_is_first_copied_to_the_others() -> None:
     """A back-test of its folder would report every other policy's flags as cleared."""
     told = steps(Path("new one"), Path("policies"), alone=True)
     assert "`cp -r 'new one'/. policies && watchword policies backtest policies`" in told
     assert "`watchword policies backtest 'new one'`" not in told
 
 
-def test_a_policy_alone_among_the_settings_policies_names_no_back_test(tmp_path: Path) -> None:
+def test_the_only_policy_of_the_settings_folder_gets_no_back_test_advice(tmp_path: Path) -> None:
     told = steps(tmp_path, tmp_path, alone=True)
     assert "backtest" not in told
     assert "policies label incident.a" in told
 
 
 def test_a_page_has_a_picture_for_each_group(tmp_path: Path) -> None:
-    """Of the nearest image that still has one."""
+    """The picture is of the nearest image that has one."""
     page = tmp_path / "page.html"
     write_groups(page, sweep(group("gone", "b"), group("c", cosine=0.81)), REQUEST)
     text = page.read_text()

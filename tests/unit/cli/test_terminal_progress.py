@@ -1,4 +1,4 @@
-"""Progress on stderr: notices always, bars and spinners on a terminal only."""
+"""Progress on stderr: notices always, bars and spinners only on a terminal."""
 
 import pytest
 
@@ -13,9 +13,7 @@ def test_a_pipe_gets_notices_without_bars_and_spinners(capsys: pytest.CaptureFix
     assert capsys.readouterr().err == "fitted for another model: a\n"
 
 
-def test_a_terminal_shows_the_work_that_goes_on(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_terminal_shows_current_work(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     progress = TerminalProgress()
@@ -24,8 +22,8 @@ def test_a_terminal_shows_the_work_that_goes_on(
     assert "loading the model …" in capsys.readouterr().err
 
 
-def test_work_within_work_is_no_error() -> None:
-    """A model may be loaded, for example, while images are counted."""
+def test_nested_work_is_no_error() -> None:
+    """For example, a model may be loaded while images are counted."""
     progress = TerminalProgress()
     for _ in progress.track([1], "judging", 1):
         with progress.working("loading the model"), progress.working("encoding the policies' texts"):

@@ -1,4 +1,4 @@
-"""What people's tools say where there is nothing yet, of one thing, and of what is restricted."""
+"""Messages of commands: without data, with invalid data, and about restricted policies."""
 
 import dataclasses
 import io
@@ -31,7 +31,7 @@ def audited(ruling: Ruling, number: int) -> Decision:
 
 
 def test_a_policy_that_never_flagged_has_no_recall(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its recall is not zero: people may have judged the images before the policy was in force."""
+    """Its recall is not zero: people may have judged the images before the policy was active."""
     given = [audited(Ruling.MISSED, number) for number in range(20)]
     monkeypatch.setattr(show, "read_decisions", lambda *_: given)
     row = CliRunner().invoke(app, ["decisions", "show"]).stdout.splitlines()[1]
@@ -41,7 +41,7 @@ def test_a_policy_that_never_flagged_has_no_recall(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(show, "read_decisions", lambda *_: [*given, audited(Ruling.UPHELD, 99)])
     row = CliRunner().invoke(app, ["decisions", "show"]).stdout.splitlines()[1]
     assert "(" in row.rsplit("  ", 1)[1]
-    assert "in force" not in row
+    assert "not active" not in row
 
 
 def test_without_decisions_show_says_how_to_record_some(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +52,9 @@ def test_without_decisions_show_says_how_to_record_some(monkeypatch: pytest.Monk
     assert CliRunner().invoke(app, ["decisions", "show", "--format", "jsonl"]).stdout == ""
 
 
-def test_measuring_a_restricted_policy_is_noted(tmp_path: Path, samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measuring_a_restricted_policy_is_recorded(
+    tmp_path: Path, samples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = two_policies(tmp_path / "policies")
     with (folder / "weapons-firearms.yaml").open("a") as text:
         text.write("restricted: true\n")
@@ -74,7 +76,7 @@ def test_measuring_a_restricted_policy_is_noted(tmp_path: Path, samples: Path, m
     [b"\xff", b"[" * 5000, b'{"a": ' + b"1" * 5000 + b"}", b"{", b"[]"],
     ids=["no UTF-8", "too deep", "too long a number", "no JSON", "no object"],
 )
-def test_a_file_of_decisions_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_file_of_decisions_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "decided.jsonl").write_bytes(content)
     refused = CliRunner().invoke(app, ["decisions", "add", "--from", str(tmp_path / "decided.jsonl")]).exception
     assert isinstance(refused, UsageError)
@@ -86,7 +88,7 @@ def test_a_file_of_decisions_that_is_none_is_named(tmp_path: Path, content: byte
     [b"\xff\xfe\x00", b"[" * 5000, b"{}", b"[]", b'{"flag_id": 1, "policy": [], "event": 1, "origin": 2, "image": 3}'],
     ids=["no UTF-8", "too deep", "empty", "no object", "of other types"],
 )
-def test_what_is_no_flag_is_not_explained(tmp_path: Path, content: bytes) -> None:
+def test_something_that_is_not_a_flag_is_not_explained(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "flag.json").write_bytes(content)
     refused = CliRunner().invoke(app, ["explain", str(tmp_path / "flag.json")]).exception
     assert isinstance(refused, UsageError)
@@ -101,13 +103,13 @@ def test_an_id_longer_than_any_file_name_is_looked_for_as_a_flag(monkeypatch: py
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b'id,policies\n"' + b"x" * 140_000 + b'",a\n'])
-def test_labels_of_a_topic_that_are_no_csv_are_named(tmp_path: Path, content: bytes) -> None:
+def test_topic_labels_that_are_not_csv_are_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "labels.csv").write_bytes(content)
     with pytest.raises(UsageError, match=r"labels\.csv"):
         read_topic_labels(tmp_path / "labels.csv")
 
 
-def test_a_scans_lines_are_json_whatever_a_file_is_called() -> None:
+def test_scan_lines_are_json_for_any_file_name() -> None:
     letter = DeadLetter(Record(Origin("\x9b\u202e\udcff", 0, 0), None, b"x"), DeadLetterReason.EMPTY, "\ud800", NOW)
     for encoding in ("utf-8", "ascii"):
         output = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
@@ -117,6 +119,6 @@ def test_a_scans_lines_are_json_whatever_a_file_is_called() -> None:
         assert json.loads(line)["path"] == "\x9b\u202e\\xff"
 
 
-def test_an_interval_that_is_not_known_is_null_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_interval_is_null_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     print_json(dataclasses.asdict(Interval(float("nan"), 0.0, 1.0)))
     assert json.loads(capsys.readouterr().out) == {"value": None, "lower": 0.0, "upper": 1.0}

@@ -1,4 +1,4 @@
-"""A model bundle that is damaged, or is not the one a config names, is never used."""
+"""A damaged model bundle, or one that a config does not name, is never used."""
 
 import json
 import shutil
@@ -49,7 +49,7 @@ def test_a_malformed_manifest_is_refused_with_its_path(copy: Path, text: str) ->
 
 @pytest.mark.parametrize("model", ["clip_image", "clip_text"])
 def test_the_triton_models_hold_the_encoder_contract_of_the_shipped_bundle(model: str, bundle: Bundle) -> None:
-    """Names, types and shapes of `config.pbtxt` are the contract's, and its digest is the bundle's."""
+    """`config.pbtxt` has the names, types and shapes of the contract, and the digest of the bundle."""
     config = model_config_pb2.ModelConfig()
     text_format.Parse((REPOSITORY / f"triton_models/{model}/config.pbtxt").read_text(), config)
     side, dimension = bundle.manifest.image_size, bundle.manifest.dimension

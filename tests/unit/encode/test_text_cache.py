@@ -1,4 +1,4 @@
-"""The cache of texts' embeddings."""
+"""Cache of text embeddings."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from pipeline.encode.text_cache import CachedTextEncoder
 
 
 class Counting:
-    """A text tower that remembers what it was asked."""
+    """A text tower that records the texts it encodes."""
 
     model_digest, logit_scale = "m" * 64, 20.0
 
@@ -23,8 +23,8 @@ class Counting:
         return np.stack([np.cos(angles), np.sin(angles), 0 * angles, 0 * angles], axis=1)
 
 
-def test_a_text_is_encoded_once_for_good(tmp_path: Path) -> None:
-    """In a file that the next process reads; another model's texts are others."""
+def test_a_text_is_encoded_once(tmp_path: Path) -> None:
+    """The cache is a file that the next process reads; each model has separate entries."""
     tower, file = Counting(), tmp_path / "new/cache.sqlite"
     first = CachedTextEncoder(tower, file).encode_texts(["a", "bb", "a"])
     second = CachedTextEncoder(tower, file).encode_texts(["bb", "ccc"])
@@ -37,7 +37,7 @@ def test_a_text_is_encoded_once_for_good(tmp_path: Path) -> None:
     assert other.asked == ["a"]
 
 
-def test_a_cache_that_is_no_cache_costs_time_only(tmp_path: Path) -> None:
+def test_a_broken_cache_only_costs_time(tmp_path: Path) -> None:
     file = tmp_path / "cache.sqlite"
     file.write_bytes(b"not a database, and long enough to be looked at" * 50)
     tower = Counting()

@@ -1,4 +1,4 @@
-"""Differences between two policy sets over archived images, compared with judging all of them by hand."""
+"""Differences between two policy sets over archived images, compared with a direct judgement of every image."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from tests.support.recounting import recount
 
 @pytest.fixture(scope="module")
 def vectors(encoder: LocalEncoder) -> NDArray[np.float16]:
-    """Embeddings near the texts of things, so that policies have something to say."""
+    """Embeddings near the texts of objects, so that policies flag some of them."""
     rng = np.random.default_rng(4)
     texts = encoder.encode_texts(["a revolver", "a leopard", "a watch", "a tree", "a chair", "a flamingo", "a dollar"])
     noisy = texts[rng.integers(0, len(texts), 600)] + rng.normal(0, 0.05, (600, texts.shape[1]))
@@ -64,10 +64,13 @@ def compare(before: PolicySet, after: PolicySet, encoder: LocalEncoder, given: S
     return PolicySetComparison(before, after, lambda policy_set: judge(policy_set, encoder), threads=2).run(given)
 
 
-def test_a_lower_threshold_flags_what_it_would_have_and_clears_nothing(
+def test_a_lower_threshold_adds_flags_and_clears_none(
     vectors: NDArray[np.float16], before: PolicySet, encoder: LocalEncoder
 ) -> None:
-    """Counted in pieces as in one; by day, by source, and with the examples nearest to the new threshold."""
+    """
+    The counts by day and by source, and the examples nearest to the new threshold, do not depend on the division into
+    parts.
+    """
     place = next(i for i, policy in enumerate(before.policies) if policy.id == "weapons.firearms")
     scores = judge(before, encoder).judge(vectors).raw[:, place]
     old, new = before.policies[place].threshold, float(np.sort(scores)[-201:-199].mean())
@@ -93,7 +96,7 @@ def test_a_lower_threshold_flags_what_it_would_have_and_clears_nothing(
     assert all((each.newly_flagged, each.newly_cleared) == (0, 0) for each in untouched)
 
 
-def test_scopes_and_policies_that_come_and_go_count(
+def test_scopes_and_added_or_removed_policies_count(
     vectors: NDArray[np.float16], before: PolicySet, encoder: LocalEncoder
 ) -> None:
     narrowed = edited(before, "wildlife.big_cats", scope=Scope(values=(("region", ("eu",)),)), threshold=-99.0)
@@ -119,7 +122,7 @@ def test_sets_with_different_backgrounds_are_judged_each_against_its_own(
     assert all((each.newly_flagged, each.newly_cleared) == (0, 0) for each in same.policies.values())
 
 
-def test_a_recount_by_each_images_own_set_makes_its_flags_again(
+def test_judging_an_image_by_its_set_gives_the_same_flags(
     vectors: NDArray[np.float16], before: PolicySet, encoder: LocalEncoder
 ) -> None:
     after = edited(before, "weapons.firearms", threshold=-99.0)

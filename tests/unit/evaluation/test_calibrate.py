@@ -1,4 +1,4 @@
-"""Thresholds fitted to what a policy asks for: read, fitted, refused, and known to be stale."""
+"""Thresholds fitted to a policy's target: parsed, fitted, refused, and marked as stale."""
 
 import csv
 import hashlib
@@ -45,7 +45,7 @@ def run(*arguments: object) -> Result:
 
 @pytest.fixture
 def folder(tmp_path: Path, policies: Path) -> Path:
-    """One shipped policy that asks for a precision which `val` can show."""
+    """One shipped policy with a target precision that `val` can certify."""
     made = tmp_path / "policies"
     made.mkdir()
     rewrite(made, policies / "wildlife-big_cats.yaml", "{ precision: 0.8, confidence: 0.8 }")
@@ -59,7 +59,7 @@ def rewrite(folder: Path, source: Path, threshold: str) -> None:
 
 @pytest.fixture
 def labels(tmp_path: Path, samples: Path) -> Path:
-    """Big cats and a quarter of the other `val` photographs as a plain sample: every one was drawn."""
+    """Labels of big cats and a quarter of the other `val` photographs, each with sampling probability 1."""
     return write_labels(tmp_path / "labels.csv", samples, "1")
 
 
@@ -103,13 +103,13 @@ def stored(folder: Path) -> dict[str, object]:
         ("{ queue: 200/day }", "not fitted to a queue of 200/day yet: `watchword policies calibrate"),
     ],
 )
-def test_what_a_threshold_may_ask_for(tmp_path: Path, threshold: str, message: str) -> None:
+def test_targets_that_a_threshold_may_have(tmp_path: Path, threshold: str, message: str) -> None:
     found = problem(tmp_path, GOOD.replace("threshold: 2.5", f"threshold: {threshold}"))
     assert message in found
     assert found.startswith("weapons.yaml:8:")
 
 
-def test_a_fitted_threshold_judges_and_its_flag_says_what_it_is_worth(
+def test_a_fitted_threshold_judges_and_its_flag_has_a_probability(
     folder: Path, labels: Path, samples: Path, encoder: LocalEncoder
 ) -> None:
     fitted = run("calibrate", POLICY, "--policies", folder, "--labels", labels)
@@ -133,7 +133,7 @@ def test_a_fitted_threshold_judges_and_its_flag_says_what_it_is_worth(
 
 
 def said_of_a_flag(folder: Path, samples: Path) -> dict[str, Any]:
-    """What the first flag of the leopards says of its calibration."""
+    """Return the calibration in the first flag of the leopards."""
     photographs = sorted((samples / "images/Leopards").iterdir())
     workbench = Workbench(Settings(), user="tester")
     for outcome in workbench.outcomes(workbench.bank(load_policy_set(folder)), photographs, read_files):
@@ -144,7 +144,7 @@ def said_of_a_flag(folder: Path, samples: Path) -> dict[str, Any]:
     raise AssertionError("nothing was flagged")
 
 
-def test_labels_that_do_not_say_how_they_were_drawn_are_refused(folder: Path, labels: Path, samples: Path) -> None:
+def test_labels_without_sampling_probabilities_are_refused(folder: Path, labels: Path, samples: Path) -> None:
     unsaid = write_labels(labels.with_name("unsaid.csv"), samples, "")
     refused = run("calibrate", POLICY, "--policies", folder, "--labels", unsaid)
     assert isinstance(refused.exception, UsageError)
@@ -152,8 +152,8 @@ def test_labels_that_do_not_say_how_they_were_drawn_are_refused(folder: Path, la
     assert not (folder / "calibrations").exists()
 
 
-def test_too_little_data_is_refused_with_what_is_missing(folder: Path, labels: Path, policies: Path) -> None:
-    """Of 28 big cats none shows 0.95: that takes 59 flawless flags; declared rare, they show nothing at all."""
+def test_too_little_data_is_refused_with_the_missing_number(folder: Path, labels: Path, policies: Path) -> None:
+    """28 big cats cannot certify 0.95, which takes 59 flawless flags. With a low base rate they certify nothing."""
     rewrite(folder, policies / "wildlife-big_cats.yaml", "{ precision: 0.95 }")
     refused = run("calibrate", POLICY, "--policies", folder, "--labels", labels)
     assert refused.exit_code == 1
@@ -169,7 +169,7 @@ def test_too_little_data_is_refused_with_what_is_missing(folder: Path, labels: P
     assert rare.exit_code == 1, "what is precise among many cats is not where one image in a thousand is one"
 
 
-def test_copies_of_an_image_are_no_more_evidence_than_one(folder: Path, labels: Path, samples: Path) -> None:
+def test_copies_of_an_image_count_as_one_label(folder: Path, labels: Path, samples: Path) -> None:
     run("calibrate", POLICY, "--policies", folder, "--labels", labels)
     once = stored(folder)
     tripled = write_labels(labels.with_name("tripled.csv"), samples, "1", copies=3)
@@ -178,8 +178,11 @@ def test_copies_of_an_image_are_no_more_evidence_than_one(folder: Path, labels: 
     assert stored(folder)["threshold"] == once["threshold"]
 
 
-def test_what_it_was_fitted_on_changes_and_everyone_says_so(folder: Path, labels: Path, policies: Path) -> None:
-    """Prompts, target, labels: each makes it stale and provisional; lint says which, and a worker's flags do."""
+def test_a_calibration_whose_inputs_change_is_reported_as_stale(folder: Path, labels: Path, policies: Path) -> None:
+    """
+    A change of the prompts, the target or the labels makes it stale and provisional; lint and a worker's flags name the
+    change.
+    """
     run("calibrate", POLICY, "--policies", folder, "--labels", labels)
     file, fresh = folder / "cats.yaml", the_policy(folder)
     good = file.read_text()
@@ -209,8 +212,8 @@ def test_what_it_was_fitted_on_changes_and_everyone_says_so(folder: Path, labels
     assert the_policy(folder) == fresh, "labels that are elsewhere are not known to have changed"
 
 
-def test_fitting_again_and_again_tests_the_same_thresholds(folder: Path, labels: Path) -> None:
-    """Those chosen the first time, however the labels have grown, so that looking often finds nothing by chance."""
+def test_repeated_fits_test_the_same_thresholds(folder: Path, labels: Path) -> None:
+    """The thresholds of the first fit are kept when labels are added, so that repeated fits find nothing by chance."""
     everything = labels.read_text().splitlines()
     labels.write_text("\n".join(everything[:120]) + "\n")
     first = run("calibrate", POLICY, "--policies", folder, "--labels", labels, "--watched")
@@ -231,8 +234,8 @@ def test_fitting_again_and_again_tests_the_same_thresholds(folder: Path, labels:
     assert json.loads(kept.read_text())["precision"] == 0.7, "another target, other thresholds"
 
 
-def test_thresholds_under_watch_are_kept_when_nothing_is_certified(folder: Path, labels: Path, policies: Path) -> None:
-    """Chosen anew at every refusal they would be chosen by looking."""
+def test_sequential_thresholds_are_kept_when_nothing_is_certified(folder: Path, labels: Path, policies: Path) -> None:
+    """If each refusal led to new thresholds, the answers would influence the choice."""
     rewrite(folder, policies / "wildlife-big_cats.yaml", "{ precision: 0.99, confidence: 0.6 }")
     refused = run("calibrate", POLICY, "--policies", folder, "--labels", labels, "--sequential")
     assert refused.exit_code == 1
@@ -240,8 +243,8 @@ def test_thresholds_under_watch_are_kept_when_nothing_is_certified(folder: Path,
     assert not (folder / "calibrations" / f"{POLICY}.json").exists()
 
 
-def test_a_queue_takes_what_it_can_hold(folder: Path, policies: Path, samples: Path) -> None:
-    """From images without labels; provisional, until there are some."""
+def test_a_queue_fits_a_threshold_to_its_length(folder: Path, policies: Path, samples: Path) -> None:
+    """The fit uses images without labels, and is provisional until there are labels."""
     rewrite(folder, policies / "wildlife-big_cats.yaml", "{ queue: 20/day }")
     arguments = ("calibrate", POLICY, "--policies", folder, "--images", samples / "images/Leopards")
     assert "`--per-day N`" in str(run(*arguments).exception)
@@ -255,7 +258,7 @@ def test_a_queue_takes_what_it_can_hold(folder: Path, policies: Path, samples: P
     assert "takes images without labels" in str(run(*arguments[:4], "--labels", samples / "labels.csv").exception)
 
 
-def test_a_queue_is_as_long_as_asked_at_the_most() -> None:
+def test_a_queue_is_at_most_as_long_as_requested() -> None:
     scores = np.random.default_rng(1).normal(size=1000)
     threshold, flags = queue_threshold(scores, images_per_day=50_000, flags_per_day=200)
     assert flags == 4 == (scores >= threshold).sum()
@@ -296,8 +299,8 @@ def sample(right: Callable[[NDArray[np.float64]], NDArray[np.float64]], count: i
     return Labels(scores, answers, np.ones(count), np.arange(count))
 
 
-def test_the_curve_that_predicts_better_is_taken_and_is_near_the_truth() -> None:
-    """A logistic truth is fitted by its own kind, steps by isotonic regression."""
+def test_the_better_curve_is_chosen_and_is_near_the_truth() -> None:
+    """A logistic truth gets a logistic curve; a step function gets isotonic regression."""
 
     def logistic(scores: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(1 / (1 + np.exp(-(2 * scores - 1))))
@@ -316,8 +319,8 @@ def test_the_curve_that_predicts_better_is_taken_and_is_near_the_truth() -> None
     assert fit_probability(sample(np.zeros_like)) is None
 
 
-def test_weights_move_probabilities_to_the_stream() -> None:
-    """Half of the labels are right, one in a thousand of the stream is: the probability is that of the stream."""
+def test_weights_scale_probabilities_to_the_stream() -> None:
+    """Half of the labels are positive, but one in a thousand of the stream is: the probability is the stream's."""
     rng = np.random.default_rng(5)
     right = np.arange(2000) % 2 == 0
     scores = np.where(right, 1.0, 0.0) + rng.normal(size=2000)
@@ -328,10 +331,10 @@ def test_weights_move_probabilities_to_the_stream() -> None:
     assert fitted.curve.probability(1.0) == pytest.approx(truth, rel=0.6)
 
 
-def test_a_head_is_fitted_judges_and_is_of_one_model(
+def test_a_head_is_fitted_judges_and_belongs_to_one_model(
     folder: Path, labels: Path, policies: Path, encoder: LocalEncoder
 ) -> None:
-    """It says what it is better at than the words; another model's head says nothing, and is left out."""
+    """The command compares it with the prompts. A head of another model does not judge, and is left out."""
     rewrite(folder, policies / "wildlife-big_cats.yaml", "3.5")
     fitted = run("fit-head", POLICY, "--policies", folder, "--labels", labels)
     assert fitted.exit_code == 0, fitted.stderr

@@ -1,4 +1,4 @@
-"""A threshold that deserves its precision: what certifies it, what does not, and how often a certificate is wrong."""
+"""Certification of a threshold's precision: sufficient evidence, insufficient evidence, and the error rate."""
 
 import math
 
@@ -31,12 +31,12 @@ def test_fifty_nine_flawless_flags_certify_95_percent() -> None:
     assert isinstance(certify(given([True] * 58), 0.95, 0.95), Refused)
 
 
-def test_too_few_labels_are_refused_with_how_many_are_missing() -> None:
+def test_too_few_labels_are_refused_with_the_missing_number() -> None:
     found = certify(given([True] * 40), 0.95, 0.95)
     assert found == Refused("40 labels of different images", 19)
 
 
-def test_labels_that_fail_are_refused_with_how_many_more_hits_it_would_take() -> None:
+def test_failing_labels_are_refused_with_the_missing_hits() -> None:
     found = certify(given([True] * 50 + [False] * 9), 0.95, 0.95)
     assert isinstance(found, Refused)
     assert "50 of 59 labels" in found.reason
@@ -55,8 +55,10 @@ def test_copies_of_an_image_are_no_evidence() -> None:
     assert isinstance(certify(given([True] * 200, clusters=[place // 4 for place in range(200)]), 0.95, 0.95), Refused)
 
 
-def test_a_label_that_stands_for_many_images_weighs_as_much() -> None:
-    """The same answers, once all alike and once with those that are wrong drawn rarely and so standing for many."""
+def test_a_label_counts_with_its_weight() -> None:
+    """
+    The same answers twice: with equal weights, and with wrong ones sampled rarely, so that each stands for many images.
+    """
     answers = ([True] * 30 + [False]) * 10
     alike = certify(given(answers), 0.9, 0.95)
     rare = certify(given(answers, weights=[1.0 if right else 20.0 for right in answers]), 0.9, 0.95)
@@ -64,8 +66,10 @@ def test_a_label_that_stands_for_many_images_weighs_as_much() -> None:
     assert isinstance(rare, Refused)
 
 
-def test_as_many_right_as_wrong_labels_say_little_of_a_rare_thing() -> None:
-    """Of one image in a thousand, 0.95 takes tens of thousands of flagged labels, however good the policy."""
+def test_balanced_labels_are_weak_evidence_about_a_rare_harm() -> None:
+    """
+    With a base rate of one in a thousand, 0.95 takes tens of thousands of flagged labels, even for a perfect policy.
+    """
     labels = balanced(600, np.random.default_rng(1))
     found = certify(labels, 0.95, 0.95)
     assert isinstance(found, Refused)
@@ -74,14 +78,14 @@ def test_as_many_right_as_wrong_labels_say_little_of_a_rare_thing() -> None:
 
 @pytest.mark.parametrize("scenario", scenarios())
 def test_a_certificate_is_hardly_ever_wrong(scenario: str) -> None:
-    """In at most 5 % of draws, and what chance adds to so few of them; `make prove` draws two thousand."""
+    """At most 5 % of draws are wrong, plus a margin for the small number of draws; `make prove` has two thousand."""
     rng, draw = np.random.default_rng(11), scenarios()[scenario]
     wrong = sum(draw(rng) for _ in range(DRAWS))
     assert wrong / DRAWS <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / DRAWS)
 
 
 def test_the_order_of_a_file_certifies_nothing() -> None:
-    """Sorted by answer, labels of unequal weight are no better evidence than shuffled."""
+    """Labels of unequal weight that are sorted by answer are no better evidence than shuffled ones."""
     rng = np.random.default_rng(3)
     certified = 0
     for _ in range(40):

@@ -1,4 +1,4 @@
-"""The content audit sees a verdict that is not what its image gives, and nothing else."""
+"""The content audit reports verdicts that do not match their images, and no others."""
 
 import dataclasses
 import json
@@ -35,7 +35,7 @@ def told(samples: Path, policies: Path, bundle: Bundle, encoder: LocalEncoder) -
 
 
 def audited(told: tuple[list[Record], list[Verdict]], policies: Path, edit: Edit, *, repeat: int = 1) -> ContentAudit:
-    """Audit what a stream would have put out, its first verdict edited, every flag `repeat` times."""
+    """Audit a stream's output with its first verdict edited and each flag `repeat` times."""
     records, verdicts = told
     fields = [json.loads(verdict_record(each).value) for each in verdicts]
     edit(fields[0])
@@ -45,7 +45,7 @@ def audited(told: tuple[list[Record], list[Verdict]], policies: Path, edit: Edit
     return audit_content(records, out, emitted, [], Settings(policies=policies))
 
 
-def test_what_is_right_is_not_wrong(told: tuple[list[Record], list[Verdict]], policies: Path) -> None:
+def test_correct_outcomes_pass(told: tuple[list[Record], list[Verdict]], policies: Path) -> None:
     assert audited(told, policies, lambda _: None) == ContentAudit(3, ())
 
 
@@ -68,17 +68,19 @@ def flip(fields: dict[str, Any]) -> None:
         (lambda fields: fields["policies"].pop(), "answered by one of the two"),
     ],
 )
-def test_what_is_wrong_is_told(told: tuple[list[Record], list[Verdict]], policies: Path, edit: Edit, line: str) -> None:
+def test_a_wrong_outcome_is_reported(
+    told: tuple[list[Record], list[Verdict]], policies: Path, edit: Edit, line: str
+) -> None:
     found = audited(told, policies, edit)
     assert len(found.wrong) == 1
     assert line in found.wrong[0]
 
 
-def test_a_flag_emitted_twice_is_told(told: tuple[list[Record], list[Verdict]], policies: Path) -> None:
+def test_a_flag_emitted_twice_is_reported(told: tuple[list[Record], list[Verdict]], policies: Path) -> None:
     assert any("flag events" in line for line in audited(told, policies, lambda _: None, repeat=2).wrong)
 
 
-def test_a_record_judged_that_should_be_a_dead_letter_is_told(
+def test_a_verdict_in_place_of_a_dead_letter_is_reported(
     told: tuple[list[Record], list[Verdict]], policies: Path
 ) -> None:
     records, verdicts = told

@@ -1,4 +1,4 @@
-"""What people decided, and what it says of policies."""
+"""People's decisions, and precision and recall of policies estimated from them."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -24,18 +24,18 @@ from tests.support.deciding import POLICY, decision
 NOW = datetime(2031, 5, 20, 12, tzinfo=UTC)
 
 
-def test_a_ruling_is_the_answer_and_what_the_policy_said() -> None:
+def test_a_ruling_gives_the_right_answer_and_the_policys_answer() -> None:
     for ruling in Ruling:
         assert Ruling.of(flagged=ruling.flagged, right=ruling.right) is ruling
 
 
 def test_the_exact_interval_is_the_published_one() -> None:
-    """Clopper and Pearson's for 8 of 10, and the rule of three's neighbourhood at 59 of 59."""
+    """Clopper and Pearson's interval for 8 of 10; close to the rule of three for 59 of 59."""
     assert exact_ends(8, 10) == pytest.approx((0.4439, 0.9748), abs=1e-4)
     assert exact_ends(59, 59, confidence=0.90)[0] == pytest.approx(0.95, abs=1e-3)
 
 
-def test_unequal_weights_are_worth_less_than_their_number() -> None:
+def test_unequal_weights_lower_the_effective_sample_size() -> None:
     hits = np.array([True] * 8 + [False] * 2)
     plain, uneven = (weighted_share(hits, weights) for weights in (np.ones(10), np.array([9.0] + [1.0] * 9)))
     assert plain.value == 0.8
@@ -44,7 +44,7 @@ def test_unequal_weights_are_worth_less_than_their_number() -> None:
     assert uneven.upper - uneven.lower > plain.upper - plain.lower
 
 
-def test_of_several_decisions_the_last_in_time_counts_whatever_their_order() -> None:
+def test_the_latest_decision_counts_in_any_order() -> None:
     first = decision(Ruling.UPHELD, "e1", time=NOW)
     second = decision(Ruling.OVERTURNED, "e1", time=NOW + timedelta(hours=1))
     other = decision(Ruling.MISSED, "e1", policy="wildlife.big_cats", time=NOW)
@@ -52,7 +52,7 @@ def test_of_several_decisions_the_last_in_time_counts_whatever_their_order() -> 
     assert {each.ruling for each in latest([second, other, first])} == {Ruling.OVERTURNED, Ruling.MISSED}
 
 
-def test_a_record_comes_back_as_it_was_and_what_is_none_is_left_out() -> None:
+def test_a_decision_is_read_back_and_other_records_are_left_out() -> None:
     sent = decision(Ruling.MISSED, "e1", probability=0.25, note="a toy")
     record = decision_record(sent)
     bad = b'{"ruling": "maybe"}'
@@ -63,7 +63,7 @@ def test_a_record_comes_back_as_it_was_and_what_is_none_is_left_out() -> None:
 
 
 def test_precision_is_of_decided_flags_and_recall_needs_an_audit() -> None:
-    """Twelve misses drawn with one in ten stand for 120; of 80 flags, all of which were looked at, 60 are right."""
+    """Twelve misses sampled with probability 0.1 stand for 120; of 80 flags, all decided, 60 are right."""
     [plain] = standings(flags(80, 60))
     assert (plain.precision.value, plain.recall) == (0.75, None)
     assert plain.precision.lower < 0.75 < plain.precision.upper
@@ -89,7 +89,7 @@ def flags(count: int, right: int, probability: float | None = None) -> list[Deci
     return [decision(ruling, f"f{n}", **more) for n, ruling in enumerate(rulings)]
 
 
-def test_labels_of_decisions_are_in_scope_weighted_and_one_a_picture(encoder: LocalEncoder) -> None:
+def test_labels_from_decisions_are_in_scope_weighted_and_deduplicated(encoder: LocalEncoder) -> None:
     policy = with_digest(POLICY)
     judge = Judge(build_prompt_bank(compose([policy], Background(("a tree",), ("{}",))), encoder))
     vectors = encoder.encode_texts(["a revolver", "a tree", "a leopard"]).astype(np.float16)
@@ -110,7 +110,7 @@ def test_labels_of_decisions_are_in_scope_weighted_and_one_a_picture(encoder: Lo
         decided_labels(given[3:], judge, policy.id, None)
 
 
-def test_decisions_that_do_not_say_how_they_were_drawn_need_a_base_rate(encoder: LocalEncoder) -> None:
+def test_decisions_without_probabilities_need_a_base_rate(encoder: LocalEncoder) -> None:
     policy = with_digest(POLICY)
     judge = Judge(build_prompt_bank(compose([policy], Background(("a tree",), ("{}",))), encoder))
     [vector] = encoder.encode_texts(["a revolver"]).astype(np.float16)

@@ -1,4 +1,4 @@
-"""A stream adds up when each record has its outcome once, and each verdict the flags that it calls for."""
+"""A stream adds up when each record has exactly one outcome, and each verdict its required flags."""
 
 from dataclasses import replace
 from datetime import date
@@ -87,7 +87,7 @@ WHOLE: tuple[Records, Records, Records, Records] = (
         "an outcome of nothing",
     ],
 )
-def test_each_way_not_to_add_up_is_seen(
+def test_each_way_not_to_add_up_is_found(
     verdicts: list[Record], embeddings: list[Record], flags: list[Record], letters: list[Record]
 ) -> None:
     assert count(*WHOLE).adds_up
@@ -108,7 +108,7 @@ def outcomes(verdict: Verdict, policy_set: PolicySet) -> DeliveryCheck:
     )
 
 
-def test_a_child_that_says_yes_needs_no_flag_of_its_own() -> None:
+def test_a_child_that_matches_needs_no_flag() -> None:
     """It raises the severity of its parent's flag, and the verdict does not say that it is a child."""
     [raised, *_] = verdicts()
     assert [each.policy.id for each in raised.flags[0].raised_by] == [AIMED.id]
@@ -125,7 +125,7 @@ def with_firearms(verdict: Verdict, **changes: object) -> Verdict:
 
 
 def test_a_policy_that_has_expired_needs_no_flag() -> None:
-    """The day counts that the verdict was made on."""
+    """The day of the verdict counts."""
     [raised, *_] = verdicts()
     expired = with_firearms(raised, expires=date(2031, 5, 19))
     assert outcomes(expired, expired.policy_set).adds_up

@@ -1,4 +1,4 @@
-"""How well a score ranks, and which threshold separates."""
+"""Average precision of a score, and the suggested threshold."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def test_average_precision_of_known_rankings() -> None:
 
 
 def test_ties_do_not_flatter() -> None:
-    """With one score for all, average precision is the share of what is relevant."""
+    """If all scores are equal, average precision is the share of relevant images."""
     assert average_precision(np.zeros(4), np.array([True, False, False, False])) == 0.25
 
 

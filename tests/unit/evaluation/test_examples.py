@@ -1,4 +1,4 @@
-"""A policy's own examples: what it must say of them, and what is said when it does not."""
+"""Examples of policies: the expected answers, and the report of a wrong answer."""
 
 import shutil
 from pathlib import Path
@@ -52,7 +52,7 @@ def results(workbench: Workbench, folder: Path) -> list[ExampleResult]:
     return run_examples(workbench, read_folder(folder))
 
 
-def test_a_policy_is_tried_on_its_examples_in_its_scope_also_when_it_is_off(folder: Path, workbench: Workbench) -> None:
+def test_examples_are_judged_in_scope_even_when_the_policy_is_off(folder: Path, workbench: Workbench) -> None:
     write(folder, -100)
     everything = results(workbench, folder)
     assert [each.flagged for each in everything] == [True, True, False]
@@ -62,7 +62,7 @@ def test_a_policy_is_tried_on_its_examples_in_its_scope_also_when_it_is_off(fold
     assert CliRunner().invoke(app, ["policies", "test", str(folder)]).exit_code == 0
 
 
-def test_what_fails_is_named_with_its_place_and_told_to_junit(folder: Path, tmp_path: Path) -> None:
+def test_a_failure_has_its_position_and_is_in_the_junit_file(folder: Path, tmp_path: Path) -> None:
     write(folder, -100)
     arguments = ["--policy", "weapons.firearms", "--junit", str(tmp_path / "junit.xml")]
     shown = CliRunner().invoke(app, ["policies", "test", str(folder), *arguments])
@@ -77,14 +77,14 @@ def test_what_fails_is_named_with_its_place_and_told_to_junit(folder: Path, tmp_
     assert [case.get("name") for case in suite if len(case)] == ["ant.jpg"]
 
 
-def test_an_image_outside_the_scope_cannot_be_wanted(folder: Path, workbench: Workbench) -> None:
+def test_an_image_outside_the_scope_cannot_be_flagged(folder: Path, workbench: Workbench) -> None:
     write(folder, -100)
     text = (folder / "guns.yaml").read_text()
     (folder / "guns.yaml").write_text(text.replace("flag: false, attributes: { surface: avatar }", "flag: true"))
     assert results(workbench, folder)[2].line() == "is outside the policy's scope"
 
 
-def test_an_image_that_is_not_there_or_is_none_is_said(folder: Path, workbench: Workbench) -> None:
+def test_a_missing_or_broken_example_image_is_reported(folder: Path, workbench: Workbench) -> None:
     write(folder, 0)
     (folder / "ant.jpg").write_bytes(b"no image")
     assert "cannot be judged: unsupported_format" in results(workbench, folder)[1].line()

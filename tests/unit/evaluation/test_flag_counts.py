@@ -3,7 +3,7 @@
 from pipeline.evaluation.delivery.flag_counts import FlagCounts, count_flags
 
 
-def test_flags_are_right_where_the_label_of_their_image_is_the_policys() -> None:
+def test_a_flag_is_right_if_the_policy_has_its_images_category() -> None:
     flags = [("weapons", "a"), ("weapons", "b"), ("watches", "c")]
     categories = {"a": "revolver", "b": "ant", "c": "watch", "d": "revolver"}
     labels = {"weapons": frozenset({"revolver"}), "reptiles": frozenset({"iguana"})}

@@ -1,4 +1,4 @@
-"""Whether a change is worse or noise: exact tests, their adjustment, and a bootstrap that keeps duplicates together."""
+"""Significance of a change: exact tests, their adjustment, and a bootstrap that keeps duplicates together."""
 
 import math
 
@@ -13,26 +13,28 @@ def flags(text: str) -> np.ndarray:
     return np.array([letter == "1" for letter in text], dtype=bool)
 
 
-def test_mcnemar_counts_only_what_changed() -> None:
-    """Of six changes, five for the worse: 7 of the 64 ways six coins fall are so bad or worse."""
+def test_mcnemar_counts_only_changed_answers() -> None:
+    """Five of six changes are for the worse: 7 of the 64 outcomes of six coins are at least that bad."""
     change = mcnemar(flags("111110111100"), flags("000001111100"))
     assert (change.worsened, change.improved) == (5, 1)
     assert change.p_value == pytest.approx(7 / 64)
 
 
-def test_without_a_change_nothing_is_surprising() -> None:
+def test_without_a_change_the_p_value_is_one() -> None:
     assert mcnemar(flags("1100"), flags("1100")).p_value == 1
 
 
-def test_holm_is_its_published_procedure() -> None:
-    """The smallest of four times four, the next times three; never less than one before it, never over one."""
+def test_holm_follows_the_published_procedure() -> None:
+    """
+    The smallest of four p-values is multiplied by 4, the next by 3, and so on; they never decrease and never exceed 1.
+    """
     adjusted = holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005})
     assert adjusted == pytest.approx({"d": 0.02, "a": 0.03, "c": 0.06, "b": 0.06})
     assert holm({"a": 0.9, "b": 0.8})["a"] == 1
 
 
 def test_holm_calls_hardly_any_unchanged_policy_worse() -> None:
-    """Over twenty policies of pure noise, in at most 5 % of draws (and what chance adds to 400 of them)."""
+    """Over twenty policies of pure noise, at most 5 % of draws have a false alarm, plus a margin for 400 draws."""
     rng = np.random.default_rng(3)
     called = 0
     for _ in range(400):
@@ -43,7 +45,9 @@ def test_holm_calls_hardly_any_unchanged_policy_worse() -> None:
 
 
 def test_copies_of_an_image_add_no_confidence() -> None:
-    """Ten copies of each are as sure as one of each; counted as different images they would seem three times surer."""
+    """
+    Ten copies of each image give the same interval as one; as different images they would give one a third as wide.
+    """
     rng = np.random.default_rng(4)
     values = rng.random(40)
     alone = bootstrap(np.arange(40), lambda weights: weights @ values / weights.sum(axis=1))
@@ -55,13 +59,13 @@ def test_copies_of_an_image_add_no_confidence() -> None:
     assert apart.upper - apart.lower < width / 2
 
 
-def test_a_bootstrap_of_nothing_says_that_nothing_is_known() -> None:
+def test_a_bootstrap_without_data_gives_0_to_1() -> None:
     interval = bootstrap(np.array([], dtype=np.intp), lambda weights: weights.sum(axis=1))
     assert math.isnan(interval.value)
     assert (interval.lower, interval.upper) == (0, 1)
 
 
-def test_a_loss_of_precision_is_told_from_noise() -> None:
+def test_a_loss_of_precision_is_distinguished_from_noise() -> None:
     right = flags("1" * 60 + "0" * 240)
     before, worse = right.copy(), right.copy()
     worse[60:90] = True

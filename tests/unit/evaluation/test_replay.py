@@ -1,4 +1,4 @@
-"""Labelled streams read, replayed, measured, and compared with what was."""
+"""Labelled streams: read, replayed, measured, and compared with a baseline."""
 
 import csv
 import json
@@ -60,7 +60,7 @@ def with_threshold(folder: Path, threshold: str, *more: str) -> None:
     path.write_text("\n".join([*lines, f"threshold: {threshold}", *more, ""]))
 
 
-def test_a_stream_is_read_alike_as_csv_json_lines_and_folders(stream: Path, tmp_path: Path) -> None:
+def test_csv_json_lines_and_folders_give_the_same_stream(stream: Path, tmp_path: Path) -> None:
     lines = []
     for image in read_stream(stream).images:
         kind = tmp_path / "folders" / (min(image.right) if image.right else "none")
@@ -76,7 +76,7 @@ def test_a_stream_is_read_alike_as_csv_json_lines_and_folders(stream: Path, tmp_
     assert found[1].images[1].attributes == found[0].images[1].attributes == {"surface": "avatar"}
 
 
-def test_categories_are_turned_into_policies_by_the_table_beside_them(samples: Path) -> None:
+def test_categories_are_mapped_to_policies_by_policy_labels(samples: Path) -> None:
     found = read_stream(samples, "val")
     assert len(found.images) == 513
     assert {"weapons.firearms"} in {image.right for image in found.images}
@@ -93,13 +93,13 @@ def test_categories_are_turned_into_policies_by_the_table_beside_them(samples: P
         ("s.jsonl", "[1]\n", r"s\.jsonl:1:1: expected an object"),
     ],
 )
-def test_a_stream_that_cannot_be_read_says_where(tmp_path: Path, name: str, text: str, message: str) -> None:
+def test_an_unreadable_stream_is_reported_with_its_line(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(UsageError, match=message):
         read_stream(tmp_path / name)
 
 
-def test_results_are_counted_from_what_was_said(stream: Path, policies: Path, workbench: Workbench) -> None:
+def test_results_are_counted_from_answers(stream: Path, policies: Path, workbench: Workbench) -> None:
     replayed = replay_file(workbench, stream, policies)
     found = results(replayed)
     for place, policy in enumerate(replayed.policies):
@@ -127,8 +127,8 @@ def test_an_image_that_cannot_be_judged_is_named(stream: Path, policies: Path, t
     assert "wildlife.reptiles" in fields["unlabelled"]
 
 
-def test_a_policy_that_got_worse_is_told_from_one_that_did_not(stream: Path, policies: Path, tmp_path: Path) -> None:
-    """A threshold that flags everything, or nothing, is beyond noise; the same policies are not."""
+def test_only_a_policy_that_got_worse_is_reported(stream: Path, policies: Path, tmp_path: Path) -> None:
+    """A threshold that flags everything, or nothing, is worse beyond noise; unchanged policies are not."""
     before = str(tmp_path / "before.json")
 
     def run(folder: Path, *words: str) -> Result:
@@ -146,7 +146,7 @@ def test_a_policy_that_got_worse_is_told_from_one_that_did_not(stream: Path, pol
         assert worse == ["counterfeit.branded_goods"]
 
 
-def test_a_baseline_of_something_else_is_refused(
+def test_a_baseline_of_another_stream_is_refused(
     stream: Path, policies: Path, tmp_path: Path, workbench: Workbench
 ) -> None:
     (tmp_path / "none.json").write_text("{}")
@@ -173,7 +173,7 @@ def test_the_worst_errors_come_with_pictures_but_for_restricted_policies(
 
 
 def test_a_policy_repositorys_tests_can_replay_streams(stream: Path, policies: Path, pytester: pytest.Pytester) -> None:
-    """By a fixture of the plugin that the package brings."""
+    """The package's pytest plugin has a fixture for it."""
     shutil.copytree(stream.parent, pytester.path / "streams")
     pytester.makepyfile(
         """
@@ -215,7 +215,7 @@ def test_an_assertion_about_a_policy_that_flags_nothing_reads_well(
 def test_scores_of_a_replay_are_those_of_a_scan(
     stream: Path, policies: Path, workbench: Workbench, remembered: Embeddings
 ) -> None:
-    """Twice the same stream, twice the same scores: nothing of a replay is random."""
+    """Two replays of one stream give the same scores: nothing is random."""
     with remembered.unused():
         first, second = (replay_file(workbench, stream, policies) for _ in range(2))
     np.testing.assert_array_equal(first.flagged, second.flagged)

@@ -1,4 +1,4 @@
-"""A sampled back-test, and what people decided held against an edit."""
+"""A sampled back-test, and an edit compared with people's decisions."""
 
 import dataclasses
 from pathlib import Path
@@ -22,7 +22,7 @@ from tests.support.deciding import POLICY, decision
 from tests.support.sampling import make_sampling
 
 
-def test_a_count_of_a_sample_is_scaled_and_knows_what_was_seen() -> None:
+def test_a_count_of_a_sample_is_scaled_within_its_limits() -> None:
     found = scaled(30, 1000, 100_000)
     assert found.value == 3000
     assert found.lower < 3000 < found.upper
@@ -31,7 +31,7 @@ def test_a_count_of_a_sample_is_scaled_and_knows_what_was_seen() -> None:
 
 
 def test_the_interval_holds_the_whole_in_93_of_100_plain_draws() -> None:
-    """Of 20,000 images, one in a hundred drawn, whatever the share that is counted."""
+    """One in a hundred of 20,000 images is sampled, for several shares."""
     rng = np.random.default_rng(1)
     for truth in (3, 40, 700, 9000):
         held = [
@@ -41,10 +41,10 @@ def test_the_interval_holds_the_whole_in_93_of_100_plain_draws() -> None:
         assert np.mean(held) >= 0.93, truth
 
 
-def test_a_sample_of_an_archive_holds_what_the_whole_says(
+def test_the_interval_of_an_archive_sample_covers_the_full_count(
     tmp_path: Path, policies: Path, encoder: LocalEncoder
 ) -> None:
-    """The short form of `make prove`'s 500 draws; what is older than asked for is no part of either."""
+    """The short form of the 500 draws in `make prove`. Images older than the period count in neither."""
     sampling = make_sampling(tmp_path, policies, encoder, 3000)
     whole = sampling.whole()
     assert 2600 < whole.images < 2800
@@ -59,7 +59,7 @@ def test_a_sample_of_an_archive_holds_what_the_whole_says(
 
 
 class Edit:
-    """Two versions of a policy, and images that both flag, that the edit flips, and that neither does."""
+    """Two versions of a policy, with images that both flag, that the edit flips, and that neither flags."""
 
     def __init__(self, encoder: LocalEncoder) -> None:
         policy = dataclasses.replace(POLICY, scope=None)
@@ -77,7 +77,7 @@ class Edit:
         self._encoder = encoder
 
     def compared(self, *counts: int) -> PolicySetComparison:
-        """Judged: so many images of each kind."""
+        """Return a comparison with these numbers of images of each kind."""
         vectors = np.repeat(np.stack(self.kinds), counts, axis=0)
         images = [Image(f"e{n}", "forum", {}) for n in range(len(vectors))]
 
@@ -100,7 +100,7 @@ def edit(encoder: LocalEncoder) -> Edit:
     return Edit(encoder)
 
 
-def test_what_is_newly_flagged_and_nobody_looked_at_is_unjudged_not_wrong(edit: Edit) -> None:
+def test_newly_flagged_images_without_a_decision_are_unjudged_not_wrong(edit: Edit) -> None:
     comparison = edit.compared(80, 20, 100)
     decided = edit.decided(0, Ruling.UPHELD, 30) + edit.decided(0, Ruling.OVERTURNED, 10)
     [found] = agreements(comparison, decided)
@@ -112,8 +112,8 @@ def test_what_is_newly_flagged_and_nobody_looked_at_is_unjudged_not_wrong(edit: 
     assert found.precision_after.upper == pytest.approx(0.8 * before.upper + 0.2)
 
 
-def test_decisions_weigh_what_they_were_drawn_from(edit: Edit) -> None:
-    """Of the newly flagged, one in ten was looked at of some and all of others."""
+def test_decisions_count_with_their_weights(edit: Edit) -> None:
+    """One in ten of some newly flagged images was decided, and all of the others."""
     comparison = edit.compared(80, 40, 0)
     decided = edit.decided(0, Ruling.UPHELD, 80, 1.0)
     decided += edit.decided(1, Ruling.MISSED, 3, 0.1) + edit.decided(1, Ruling.PASSED, 10, 1.0)
@@ -123,5 +123,5 @@ def test_decisions_weigh_what_they_were_drawn_from(edit: Edit) -> None:
     assert found.newly_cleared.images == 0
 
 
-def test_without_decisions_there_is_nothing_to_agree_with(edit: Edit) -> None:
+def test_without_decisions_there_is_no_agreement(edit: Edit) -> None:
     assert agreements(edit.compared(1, 1, 1), []) == []

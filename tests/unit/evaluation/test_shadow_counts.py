@@ -14,7 +14,7 @@ def verdict(event_id: str, **answers: tuple[float, str]) -> VerdictRecord:
 
 
 def test_shadows_are_counted_against_live_policies() -> None:
-    """By the digest that the shadow has now, and only for images that both judged."""
+    """Only verdicts with the shadow's current digest count, for images that both policies judged."""
     verdicts = [
         verdict("both", new=(2, "d"), old=(2, "o")),
         verdict("flagged", new=(5, "d"), old=(0, "o")),

@@ -1,4 +1,4 @@
-"""The best precision that labels support, named where they do not support what was asked for."""
+"""The best precision that labels support, reported when they do not support the target."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ def given(*positive: bool) -> Labels:
     return Labels(1 - np.arange(count) / 100, np.array(positive), np.ones(count), np.arange(count))
 
 
-def test_the_highest_precision_is_that_of_ten_labels_or_more() -> None:
+def test_the_highest_precision_needs_at_least_ten_labels() -> None:
     assert highest_reached(given(*[True] * 9)) is None
     found = highest_reached(given(*[True] * 9, *[False], *[True] * 10, *[False] * 30))
     assert found == Reached(0.95, 1 - 0.19, 20, 19)
@@ -28,8 +28,8 @@ def test_labels_that_are_all_right_support_less_than_they_measure() -> None:
     assert best_supported(given(*[False] * 30), 0.95, 0.95) is None
 
 
-def test_a_supported_precision_is_there_in_nineteen_of_twenty_samples() -> None:
-    """Although the best of several thresholds was chosen by looking."""
+def test_a_supported_precision_is_true_in_nineteen_of_twenty_samples() -> None:
+    """This holds although the best of several thresholds was chosen from the same labels."""
     rng = np.random.default_rng(11)
     found = [best_supported(labels(SLOPED, 200, rng), 1.0, 0.95) for _ in range(100)]
     wrong = sum(each is not None and SLOPED.precision(each.threshold) < each.precision for each in found)

@@ -44,7 +44,7 @@ def with_type(record: Record, ce_type: str) -> Record:
     return replace(record, headers=headers)
 
 
-def test_a_record_is_read_as_it_was_written() -> None:
+def test_a_written_record_is_read_back_unchanged() -> None:
     assert VerdictRecord.parse(sent()) == verdict_content(VERDICT)
     [flag] = VERDICT.flags
     assert FlagRecord.parse(wire.read_back(flag_record(VERDICT, flag))) == flag_content(VERDICT, flag)
@@ -58,7 +58,7 @@ def test_a_record_is_read_as_it_was_written() -> None:
     ids=["verdict", "flag"],
 )
 def test_fields_that_a_later_version_adds_are_ignored(kind: type[JsonRecord], content: JsonRecord) -> None:
-    """At every depth."""
+    """This holds at every depth."""
     fields = orjson.loads(orjson.dumps(content))
 
     def grow(part: Any) -> Any:
@@ -77,7 +77,7 @@ def test_fields_that_a_later_version_adds_are_ignored(kind: type[JsonRecord], co
 
 
 def test_a_decision_with_a_field_that_a_later_version_adds_is_read() -> None:
-    """A person's row with a key that is misspelt is refused all the same."""
+    """A person's row with a misspelt key is still refused."""
     first, *_ = decisions()
     record = edited(wire.read_back(decision_record(first)), later=1)
     assert Decision.parse(record) == first
@@ -85,7 +85,7 @@ def test_a_decision_with_a_field_that_a_later_version_adds_is_read() -> None:
         Decision.model_validate({**first.model_dump(), "nota": "x"})
 
 
-def test_a_record_without_a_type_is_taken_for_what_its_topic_holds() -> None:
+def test_a_record_without_a_type_has_the_type_of_its_topic() -> None:
     assert VerdictRecord.parse(replace(sent(), headers=())) == verdict_content(VERDICT)
 
 
@@ -114,7 +114,7 @@ def test_another_version_and_another_kind_are_refused_with_what_to_do(ce_type: s
         (b"{}", "`event`: field required"),
     ],
 )
-def test_a_damaged_record_is_refused_by_its_place_and_field(value: bytes | None, message: str) -> None:
+def test_a_damaged_record_is_refused_with_its_position_and_field(value: bytes | None, message: str) -> None:
     with pytest.raises(
         UnreadableRecord, match=r"^moderation.verdicts/1/7 cannot be read as a verdict record: "
     ) as told:
@@ -143,8 +143,8 @@ def test_the_time_of_an_event_without_one_is_that_of_its_verdict() -> None:
     assert found.time().isoformat(timespec="milliseconds") == found.judged_at.replace("Z", "+00:00")
 
 
-def test_a_dead_letter_tells_its_own_headers_from_those_of_its_record() -> None:
-    """Also from one of the same name, which the record brought itself."""
+def test_a_dead_letter_separates_its_headers_from_the_records() -> None:
+    """A record's own header may have the same name."""
     letter = wire.dead_letter(Origin("images", 3, 9))
     brought = (("ce_id", b"e1"), ("watchword-reason", b"mine"), ("watchword-offset", b"1"))
     found = DeadLetterRecord.parse(replace(letter, headers=(*brought, *letter.headers)))
@@ -162,7 +162,7 @@ RECORDS: dict[str, type[VerdictRecord | FlagRecord | EmbeddingRecord | DeadLette
 
 
 @pytest.mark.parametrize("name", RECORDS)
-def test_each_record_of_a_run_before_is_read_and_holds_the_schema_of_its_kind(name: str) -> None:
+def test_each_recorded_record_is_read_and_matches_its_schema(name: str) -> None:
     kind = RECORDS[name]
     schema = Draft202012Validator(record_schema(kind.KIND), format_checker=FormatChecker())
     records = read_records(name)
@@ -178,7 +178,7 @@ def content(record: Record, *, as_json: bool) -> Any:
     return {name: value.decode() for name, value in record.headers if name != "thumbnail"}
 
 
-def test_each_recorded_release_is_read_and_holds_its_schema() -> None:
+def test_each_recorded_release_is_read_and_matches_its_schema() -> None:
     schema = Draft202012Validator(record_schema("release"), format_checker=FormatChecker())
     records = [each for each in read_records("policies") if not (each.key or b"").startswith(b"set/")]
     assert records

@@ -1,4 +1,4 @@
-"""Hosts that keep failing."""
+"""Circuit breaker for hosts that keep failing."""
 
 from contextlib import suppress
 
@@ -73,7 +73,7 @@ def test_a_bounded_number_of_hosts_is_remembered() -> None:
 
 
 def fail(breaker: HostBreaker, clock: Clock, *visits: tuple[str, float, bool]) -> None:
-    """Fail a reference that spent seconds at hosts, each of which answered or not."""
+    """Fail a reference that spent these seconds at these hosts; each host answered or did not."""
     with suppress(Failed), Trail(breaker, clock, slow_s=5.0).settled() as trail:
         for host, seconds, answers in visits:
             with trail.at(host):

@@ -1,4 +1,4 @@
-"""The deadline of a reference, against servers and resolvers that do not keep to it."""
+"""Deadline of a reference, against slow servers and resolvers."""
 
 import threading
 import time
@@ -62,7 +62,7 @@ def test_all_slow_behaviours_are_there() -> None:
 
 
 def test_the_deadline_is_over_all_tries_and_pauses() -> None:
-    """Each try costs a second by the clock: with 2.5 s there is time for two tries of the five."""
+    """Each try takes a second of wall time, so 2.5 s allow two of the five tries."""
     now, asked = [0.0], []
 
     def busy(head: bytes) -> Iterator[bytes | float]:

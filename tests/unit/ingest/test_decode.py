@@ -1,4 +1,4 @@
-"""Image bytes to pixels: every format that reaches a stream, and every way it can be bad."""
+"""Image bytes to pixels: every format of a stream, and every kind of broken image."""
 
 import io
 from pathlib import Path
@@ -87,7 +87,7 @@ def test_what_is_transparent_shows_white() -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(orientation: int) -> None:
-    """However a camera was held, the upright picture has red left, blue right and a green top edge."""
+    """For every orientation of the camera, the upright picture has red left, blue right and a green top edge."""
     upright = halves(64, 64)
     upright.paste((0, 255, 0), (0, 0, 64, 12))
     undo = {
@@ -179,7 +179,7 @@ def test_each_limit_holds(limits: ImageLimits, reason: DeadLetterReason) -> None
     length=st.integers(0, 2000),
 )
 def test_damaged_bytes_are_judged_or_refused_never_more(kind: str, cuts: list[tuple[int, bytes]], length: int) -> None:
-    """Whatever bytes come, the decoder returns a picture or a reason of the closed list; nothing else escapes."""
+    """For any bytes, the decoder returns a picture or raises a fault with a reason from the closed list."""
     data = bytearray(encoded(halves(), kind))
     for place, junk in cuts:
         data[place : place + len(junk)] = junk
@@ -192,7 +192,7 @@ def test_damaged_bytes_are_judged_or_refused_never_more(kind: str, cuts: list[tu
 
 @pytest.mark.parametrize("size", [(31, 500), (500, 31), (640, 480), (3001, 997), (65, 64), (5, 9)])
 def test_an_exact_crop_is_resize_and_center_crop(size: tuple[int, int]) -> None:
-    """Pixel for pixel what torchvision's `Resize` and `CenterCrop`, and the processors made after them, compute."""
+    """Pixels equal those of torchvision's `Resize` and `CenterCrop`, and of processors that imitate them."""
     image = Image.fromarray(np.random.default_rng(1).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8))
     width, height = (64 * length // min(size) for length in size)
     left, top = (width - 64) // 2, (height - 64) // 2
@@ -224,7 +224,7 @@ def noise(width: int, height: int, channels: int = 3) -> Image.Image:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 @pytest.mark.parametrize("size", [(300, 200), (1_601, 903), (97, 1_200)])
 def test_pixels_of_ordinary_images_are_pillows(kind: str, size: tuple[int, int]) -> None:
-    """Bit for bit: a JPEG's draft, then one resize with a reducing gap."""
+    """They are equal bit for bit to Pillow's draft of a JPEG and one resize with a reducing gap."""
     content = encoded(noise(*size), kind)
     expected = Image.open(io.BytesIO(content))
     expected.draft("RGB", (192, 192))
@@ -234,7 +234,9 @@ def test_pixels_of_ordinary_images_are_pillows(kind: str, size: tuple[int, int])
 
 @pytest.mark.parametrize("spec", [SPEC, PixelSpec(96, "squash", exact=True)])
 def test_colours_converted_in_bands_are_those_of_the_whole(spec: PixelSpec) -> None:
-    """An image with alpha is blended over white; one of 16 bits is divided by 257: at most one level apart."""
+    """
+    An image with alpha is blended over white, and one of 16 bits is divided by 257; they differ by at most one level.
+    """
     layer, numbers = noise(900, 700, 4), np.asarray(noise(900, 700, 1)).astype(np.uint16) * 257
     blended = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
     for image, plain in ((layer, blended), (Image.fromarray(numbers), noise(900, 700, 1))):
@@ -249,7 +251,7 @@ def test_a_phones_multi_picture_file_is_a_jpeg() -> None:
 
 
 def test_the_thumbnail_beside_a_picture_is_the_one_made_alone() -> None:
-    """One decoding serves both, and a thumbnail larger than what the picture needed is decoded for itself."""
+    """One decoding serves both; a thumbnail larger than the decoded picture is decoded separately."""
     for kind, side in (("PNG", 64), ("PNG", 300), ("JPEG", 300)):
         content = encoded(noise(40, 30).resize((800, 600)), kind)
         beside = decode_here(content, SPEC, LIMITS, side).thumbnail

@@ -1,4 +1,4 @@
-"""Decoding in child processes: the same pixels as in this process, and an image can end one child at most."""
+"""Decoding in child processes: the same pixels as in this process; an image can crash at most one child."""
 
 import os
 import signal
@@ -91,7 +91,7 @@ def test_a_child_that_was_killed_while_idle_costs_no_image(processes: DecodeProc
 
 
 def test_no_setting_of_the_worker_reaches_a_child(processes: DecodeProcesses, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An image that takes a child over finds no password there."""
+    """An image that takes over a child finds no passwords in it."""
     monkeypatch.setenv("WATCHWORD_KAFKA_PASSWORD", "secret")
     processes.decode(encoded(noise(30, 20), "PNG"))
     [child] = processes.pids()
@@ -118,7 +118,7 @@ def _start_and_crash(start: Callable[[DecodeProcesses], Any]) -> Callable[[Decod
 
 
 def test_signals_of_a_supervisor_do_not_end_a_child(processes: DecodeProcesses) -> None:
-    """The worker drains first, and still needs its children."""
+    """The worker needs its children until it has drained."""
     data = encoded(noise(30, 20), "PNG")
     processes.decode(data)
     [child] = processes.pids()

@@ -1,4 +1,4 @@
-"""What a record means."""
+"""Image events parsed from records."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""References: what is fetched, what is refused, and that no address leads inside."""
+"""References: fetched or refused; no address reaches an internal host."""
 
 import ssl
 import threading
@@ -16,7 +16,7 @@ from pipeline.ingest.fetch import Fetcher, FetchRules
 
 
 class Shop(ThreadingHTTPServer):
-    """A server on loopback with one good image and many bad habits."""
+    """A server on loopback with one good image and many faults."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str | None]] = []
@@ -136,7 +136,7 @@ def test_endless_redirects_end(shop: Shop) -> None:
 
 
 def test_the_address_checked_is_the_address_connected_to(shop: Shop) -> None:
-    """A name is resolved once: a second look-up that answers otherwise has no effect."""
+    """A name is resolved once, so a different answer to a second look-up has no effect."""
     answers = iter([["127.0.0.1"], ["10.0.0.1"]])
     rules = FetchRules(allow_loopback=True)
     fetcher = Fetcher(rules, resolve=lambda host, port: next(answers), pause=lambda s: None)

@@ -1,4 +1,4 @@
-"""Files as a stream: a name that is no UTF-8, or a file that cannot be read, ends nothing."""
+"""Files as a stream: a name that is not UTF-8, or an unreadable file, does not stop it."""
 
 import os
 import subprocess
@@ -101,7 +101,9 @@ def test_an_image_is_known_by_its_first_bytes(tmp_path: Path, start: bytes, *, i
 
 
 def test_a_scan_judges_the_rest_and_exits_with_2(tmp_path: Path, samples: Path) -> None:
-    """File names have markup, escape sequences and bytes that are not UTF-8; a file that is no image is named."""
+    """
+    File names have markup, escape sequences and bytes that are not UTF-8; the file that is not an image is reported.
+    """
     good = sorted((samples / "images/grand_piano").iterdir())[0].read_bytes()
     (tmp_path / "[").mkdir()
     for name in ("[/].jpg", "\x1b[2Jgone.jpg", ":smile:.jpg", LATIN):

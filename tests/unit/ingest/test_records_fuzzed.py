@@ -1,4 +1,4 @@
-"""Whatever a record holds, it becomes an image or a dead letter that its topic admits."""
+"""Any record becomes an image, or a dead letter that fits its topic."""
 
 from collections.abc import Iterator
 from contextlib import closing

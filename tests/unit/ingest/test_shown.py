@@ -1,4 +1,4 @@
-"""References as details and logs show them."""
+"""Display form of references in details and logs."""
 
 import pytest
 

@@ -71,7 +71,7 @@ def test_each_seed_passes_with_its_format_and_size() -> None:
     ],
 )
 def test_a_file_built_to_cost_much_is_refused(name: str) -> None:
-    """The fault says what there is too much of, how much, and the limit."""
+    """The fault names the excessive quantity, its value and the limit."""
     [recipe] = [each for each in recipes() if each.name == name]
     fault = refused(built(recipe))
     assert fault.reason is DeadLetterReason.TOO_COSTLY
@@ -91,7 +91,7 @@ def test_twenty_scans_over_a_large_photograph_pass() -> None:
 
 
 def test_a_jpeg_with_160_large_segments_passes() -> None:
-    """Depth maps and extended XMP stand in such segments."""
+    """Depth maps and extended XMP are stored in such segments."""
     seed = encoded(photograph(640, 480), "JPEG")
     extended = segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + b"\xff\xda" * 32_000)
     data = seed[:2] + extended * 160 + seed[2:]
@@ -131,7 +131,7 @@ def test_a_png_with_thousands_of_pixel_chunks_passes() -> None:
 
 
 def test_rows_of_a_png_are_bounded_in_bytes() -> None:
-    """Undoing their filter takes longest: 50 Mpx pass in 8 bits with alpha, and not in 16."""
+    """Undoing row filters takes longest: 50 Mpx pass in 8 bits with alpha, but not in 16."""
     assert structure_of(png.header(7_000, 7_000, 6, 8), LIMITS).width == 7_000
     assert refused(png.header(7_000, 7_000, 6, 16)).reason is DeadLetterReason.TOO_COSTLY
 

@@ -1,4 +1,4 @@
-"""From scores to flags: where a policy applies, until when, and what makes its flag worse."""
+"""From scores to flags: scopes, expiry dates, and children that raise a flag's severity."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -44,7 +44,7 @@ NOON = datetime(2027, 1, 31, 12, tzinfo=UTC)
 
 
 class Directions:
-    """A text tower to which each word is a direction of its own."""
+    """A text tower that gives each word a separate direction."""
 
     model_digest, logit_scale = "0" * 64, 10.0
 
@@ -53,7 +53,7 @@ class Directions:
 
 
 def judged(folder: Path, text: str, *shown: str, time: datetime = NOON, **attributes: str) -> Verdict:
-    """The verdict on an image that shows so many words at once."""
+    """Return the verdict on an image that shows these words at once."""
     (folder / "guns.yaml").write_text(text)
     (folder / "background.yaml").write_text('prompts: [street]\ntemplates: ["{}"]\n')
     judge = Judge(build_prompt_bank(load_policy_set(folder), Directions()))
@@ -74,7 +74,7 @@ def valid(message: str, payload: bytes) -> Any:
 
 
 def test_a_policy_says_nothing_outside_its_scope(tmp_path: Path) -> None:
-    """Its verdict does not name it there."""
+    """A verdict on an image outside the scope does not name the policy."""
     scoped = POLICY + "scope: { surface: avatar }\n"
     inside, outside = judged(tmp_path, scoped, "gun", surface="avatar"), judged(tmp_path, scoped, "gun", surface="post")
     assert [flag.policy.id for flag in inside.flags] == ["guns"]
@@ -90,7 +90,7 @@ def test_a_policy_says_nothing_outside_its_scope(tmp_path: Path) -> None:
 def test_a_child_raises_the_severity_of_its_parents_flag(
     tmp_path: Path, shown: list[str], severity: str, raised_by: list[str]
 ) -> None:
-    """And has no flag of its own."""
+    """The child raises no flag."""
     verdict = judged(tmp_path, POLICY + CHILD, *shown)
     [flag] = verdict.flags
     fields = valid("flag", flag_record(verdict, flag).value)

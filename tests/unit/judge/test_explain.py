@@ -1,4 +1,4 @@
-"""A flag is made again from its fields and the archived embedding, or what differs is said."""
+"""A flag is recomputed from its fields and the archived embedding, and differences are reported."""
 
 import copy
 import shutil
@@ -30,7 +30,7 @@ from tests.support.releasing import make_workbench
 
 @pytest.fixture(scope="module")
 def judged(samples: Path, policies: Path, encoder: LocalEncoder) -> tuple[Judge, list[tuple[Verdict, FlagEvent]]]:
-    """Every flag of a few photographs."""
+    """All flags of a few photographs."""
     workbench = make_workbench(encoder)
     bank = workbench.bank(load_policy_set(policies))
     photographs = [path for kind in ("revolver", "watch", "Leopards") for path in (samples / "images" / kind).iterdir()]
@@ -135,7 +135,7 @@ def archived(verdict: Verdict) -> ArchivedEmbedding:
 
 
 class Originals:
-    """Stands for the broker: each image's file is where its record was."""
+    """Replaces the broker: it reads each image from its file instead of its record."""
 
     def __init__(self, gone: str = "") -> None:
         self._gone = gone
@@ -182,7 +182,7 @@ def test_the_page_has_the_picture_where_it_may_be_shown_and_can_be_had(
 
 
 def active_policies(folder: Path, policies: Path, policy_id: str, edit: str) -> Path:
-    """A folder of the policies, of which one has another line, and no examples."""
+    """A folder of the policies without examples; one policy has an additional line."""
     copy_of = folder / "policies"
     shutil.copytree(policies, copy_of)
     [path] = [path for path in copy_of.glob("*.yaml") if f"id: {policy_id}\n" in path.read_text()]

@@ -1,4 +1,4 @@
-"""Similarities to scores: the formula, its edges, and that an image's verdict is its own."""
+"""Similarities to scores: the formula and its edge cases; a verdict does not depend on other images."""
 
 import dataclasses
 import math
@@ -39,7 +39,9 @@ def bank(
     kind: ScoreKind = ScoreKind.CONTRAST,
     aggregates: Sequence[Aggregate] = (Aggregate.LOG_MEAN_EXP,),
 ) -> PromptBank:
-    """A bank whose policies have so many prompts and contrast prompts, and pool them by `aggregates` in turn."""
+    """
+    A bank whose policies have these numbers of prompts and contrast prompts, and pool them by `aggregates` in turn.
+    """
     rng = np.random.default_rng(3)
     policies, prompt_rows, contrast_rows, row = [], [], [], background
     for i, (prompts, contrast) in enumerate(groups):
@@ -77,7 +79,7 @@ def pooled(logits: NDArray[np.float64], aggregate: Aggregate) -> float:
 
 
 def expected(bank: PromptBank, embedding: NDArray[np.float16], policy: int) -> float:
-    """The formula of design.md, written down plainly."""
+    """The formula of design.md, computed directly."""
     logits = bank.logit_scale * (bank.vectors.astype(np.float64) @ embedding.astype(np.float64))
     aggregate = bank.policy_set.policies[policy].aggregate
     wanted = pooled(logits[slice(*bank.prompt_rows[policy])], aggregate)
@@ -93,7 +95,7 @@ def expected(bank: PromptBank, embedding: NDArray[np.float16], policy: int) -> f
     "aggregates", [(Aggregate.LOG_MEAN_EXP,), (Aggregate.MAX,), (Aggregate.MEAN,), tuple(Aggregate)]
 )
 def test_scores_follow_the_formula(kind: ScoreKind, scale: float, aggregates: tuple[Aggregate, ...]) -> None:
-    """At any temperature, also where float32's fast path would underflow; policies of one set may pool differently."""
+    """This holds at any temperature, even if float32 would underflow; policies of one set may pool differently."""
     given = bank([(3, 2), (1, 0), (7, 4), (2, 2), (5, 1)], scale=scale, kind=kind, aggregates=aggregates)
     embeddings = unit(np.random.default_rng(5), 40).astype(np.float16)
     raw = Judge(given).judge(embeddings).raw
@@ -155,7 +157,7 @@ def test_contrast_without_any_contrast_is_the_prompts_alone() -> None:
 
 
 def test_a_head_scores_beside_policies_by_words() -> None:
-    """As its product says, by the fast path and by the reference alike, and changing nothing for the others."""
+    """The fast path and the reference both give its product, and other policies keep their scores."""
     words = bank([(3, 2), (2, 2), (4, 1)], aggregates=(Aggregate.LOG_MEAN_EXP, Aggregate.MAX, Aggregate.MEAN))
     rng = np.random.default_rng(8)
     embeddings = unit(rng, 20).astype(np.float16)

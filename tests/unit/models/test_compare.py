@@ -1,4 +1,4 @@
-"""Another model: thresholds that keep what a policy promised, and the verdicts that flip all the same."""
+"""Another model: thresholds that keep a policy's target, and verdicts that flip nevertheless."""
 
 import json
 import shutil
@@ -49,7 +49,7 @@ def test_a_threshold_that_flags_as_many(count: int) -> None:
 
 @pytest.fixture(scope="module")
 def other(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that sees worse: the last layer of its image tower is made noisy."""
+    """A worse model: the last layer of its image tower has added noise."""
     folder = tmp_path_factory.mktemp("other") / "bundle"
     shutil.copytree(bundle.folder, folder)
     model = onnx.load(bundle.image_tower)
@@ -94,7 +94,7 @@ def test_what_the_old_model_never_flags_is_no_evidence(bundle: Bundle, samples: 
 
 
 def test_a_threshold_of_neither_model_is_told(bundle: Bundle, other: Path, samples: Path, policies: Path) -> None:
-    """Here the old model is one that no shipped threshold was fitted for."""
+    """No shipped threshold was fitted for the old model here."""
     words = [str(other), str(bundle.folder), "--images", str(samples / "images/watch"), "--policies", str(policies)]
     code, out = compare(*words, "--format", "json")
     assert code == 1
@@ -103,7 +103,7 @@ def test_a_threshold_of_neither_model_is_told(bundle: Bundle, other: Path, sampl
 
 @pytest.mark.parametrize(("wrong", "certified"), [(0, True), (20, False)])
 def test_a_calibrated_policys_target_is_certified_anew(wrong: int, certified: bool, tmp_path: Path) -> None:  # noqa: FBT001
-    """On 120 labels: all right at the top, or one in six wrong."""
+    """Both cases have 120 labels: all positive at the top, or one in six negative."""
     (tmp_path / "p.yaml").write_text(
         "id: p\ntitle: p\nprompts: [a]\nthreshold: 1\nseverity: low\naction: look\nowner: us\n"
     )
@@ -122,7 +122,7 @@ def test_a_calibrated_policys_target_is_certified_anew(wrong: int, certified: bo
 def test_a_worse_model_is_told_policy_by_policy_with_its_pictures(
     bundle: Bundle, other: Path, samples: Path, policies: Path, tmp_path: Path
 ) -> None:
-    """With labels each threshold keeps its precision where one can, and what is lost is said."""
+    """With labels, each threshold keeps its precision if possible, and the lost recall is reported."""
     words = [str(bundle.folder), str(other), "--data", str(samples), "--policies", str(policies)]
     code, out = compare(*words, "--format", "json", "--html", str(tmp_path / "flips.html"))
     assert code == 1
@@ -142,7 +142,7 @@ def test_a_worse_model_is_told_policy_by_policy_with_its_pictures(
 def test_what_a_restricted_policy_flags_is_on_no_page(
     bundle: Bundle, samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whichever policy's verdict of it changes; and the look is noted."""
+    """This holds for a flip of any policy; the access is recorded."""
     folder = two_policies(tmp_path / "policies")
     with (folder / "weapons-firearms.yaml").open("a") as text:
         text.write("restricted: true\n")

@@ -65,7 +65,7 @@ def space(teacher: SentenceEncoder, table: Captions) -> SentenceSpace:
 
 
 def nearness(tower: SentenceTower, tokenizer: Tokenizer, space: SentenceSpace) -> float:
-    """The least cosine between what tower and encoder make of a few phrases."""
+    """Return the lowest cosine between the tower's and the encoder's vectors of a few phrases."""
     tokenizer.enable_padding()
     input_ids = torch.tensor([encoding.ids for encoding in tokenizer.encode_batch(PHRASES)])
     with torch.no_grad():
@@ -80,7 +80,7 @@ def test_a_tower_cut_with_everything_computes_what_the_encoder_does(space: Sente
 
 
 def test_tokens_that_are_left_out_are_spelt_with_others(teacher: SentenceEncoder) -> None:
-    """What is kept is written in ASCII, the most common first; ids are places among what is kept."""
+    """The kept tokens are ASCII, the most common first; an id is an index among the kept tokens."""
     kept = common_tokens(teacher.tokenizer, 60)
     smaller = with_tokens(teacher.tokenizer, kept)
     assert smaller.get_vocab_size() == 60
@@ -98,7 +98,7 @@ def test_tokens_that_are_left_out_are_spelt_with_others(teacher: SentenceEncoder
 def test_a_distilled_tower_comes_near_the_encoder_on_phrases_it_never_saw(
     tmp_path: Path, space: SentenceSpace, table: Captions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Much nearer than it was cut; and a run that was interrupted goes on from where it was, with what it knew."""
+    """It is much nearer than after the cut. An interrupted run continues from its state and with its phrases."""
     schedule = Schedule(minutes=0.25, ranks=1, batch=64, learning_rate=3e-3)
     recipe = TextRecipe(schedule=schedule, phrases=2000, vocabulary=220, embedding=24, layers=(0, 2), context=12)
     kept = common_tokens(space.teacher.tokenizer, recipe.vocabulary)
@@ -127,7 +127,7 @@ def test_a_batch_of_phrases_is_cut_to_its_longest() -> None:
 
 
 def test_a_dictionary_gives_names_and_short_definitions_of_what_can_be_seen(tmp_path: Path) -> None:
-    """In WordNet's own format, in which the licence stands above the entries, indented."""
+    """They are read in WordNet's format, which has an indented licence above the entries."""
     nouns = tmp_path / "data.noun"
     nouns.write_text(
         "  1 This software and database is being provided to you\n"

@@ -1,4 +1,4 @@
-"""Measures of a bundle: each against a case whose answer is known."""
+"""Figures of a bundle, each checked on a case with a known answer."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ from pipeline.policies.load import load_policy_set
 
 
 def test_wilsons_interval_is_the_published_one() -> None:
-    """Brown, Cai and DasGupta 2001, and the rule of three's neighbourhood at zero hits."""
+    """The values are of Brown, Cai and DasGupta 2001; zero hits come close to the rule of three."""
     found = wilson(8, 10)
     assert (found.value, round(found.lower, 4), round(found.upper, 4)) == (0.8, 0.4902, 0.9433)
     none = wilson(0, 59)
@@ -76,7 +76,7 @@ def test_an_alteration_changes_what_is_seen_and_not_its_form(kind: str) -> None:
 
 @pytest.fixture(scope="module")
 def few(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every seventh photograph of `val`, with a column that tells dark images from bright ones."""
+    """Every seventh photograph of `val`, with a column for dark and bright images."""
     folder = tmp_path_factory.mktemp("few")
     (folder / "images").symlink_to(samples / "images")
     with (samples / "labels.csv").open() as lines:
@@ -109,7 +109,7 @@ def test_a_term_that_is_the_neutral_one_shifts_nothing(few: Path, bundle: Bundle
 def test_two_bundles_side_by_side_in_markdown_and_json(
     few: Path, bundle: Bundle, policies: Path, tmp_path: Path
 ) -> None:
-    """One that the thresholds were fitted for, and one of which only scores are compared: they flag nothing by it."""
+    """The thresholds were fitted for one bundle; of the other only scores are compared, because it has no flags."""
     other = tmp_path / "other"
     shutil.copytree(bundle.folder, other)
     bundle.manifest.model_copy(update={"name": "other"}).write(other)
@@ -147,7 +147,7 @@ def test_two_bundles_side_by_side_in_markdown_and_json(
 
 
 def test_newcombes_interval_is_the_published_one() -> None:
-    """Newcombe 1998, table II, example a by method 10."""
+    """The values are of Newcombe 1998, table II, example a, method 10."""
     found = difference(56, 70, 48, 80)
     assert (round(found.value, 4), round(found.lower, 4), round(found.upper, 4)) == (0.2, 0.0524, 0.3339)
 
@@ -155,7 +155,7 @@ def test_newcombes_interval_is_the_published_one() -> None:
 def test_a_bundle_is_measured_on_other_peoples_categories(
     few: Path, bundle: Bundle, policies: Path, tmp_path: Path
 ) -> None:
-    """Their captions have no paraphrases unless they are given; a category without captions is named."""
+    """Other captions have no paraphrases unless they are given; a category without captions is reported."""
     with (few / "labels.csv").open() as lines:
         kept = [row for row in csv.DictReader(lines) if row["category"] in ("watch", "airplanes")]
     rows = "".join(f"{few / row['file']},{row['category']},{row['split']}\n" for row in kept)

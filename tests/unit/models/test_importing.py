@@ -1,4 +1,4 @@
-"""Models of others become bundles that compute the same: pixels, tokens, padding and projection of their own making."""
+"""Published models become bundles with equal embeddings, for all their ways to resize, tokenize, pad and project."""
 
 import json
 import shutil
@@ -66,7 +66,7 @@ def test_an_imported_bundle_computes_what_transformers_does(imported: Imported, 
 
 
 def test_padding_that_the_source_masks_is_masked(odd_images: list[Path], tmp_path: Path) -> None:
-    """A tokenizer whose configuration asks for a mask gets one, though its padding is its end token too."""
+    """A tokenizer whose configuration asks for a mask gets one, even if it pads with its end token."""
     folder = write_siglip(tmp_path / "source", TINY)
     path = folder / "tokenizer_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "model_input_names": ["input_ids", "attention_mask"]}))
@@ -80,7 +80,7 @@ def test_padding_that_the_source_masks_is_masked(odd_images: list[Path], tmp_pat
 def test_a_bundle_that_differs_is_refused_and_removed(
     odd_images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Here its image tower is exported with another mean than the source's processor uses."""
+    """Here its image tower is exported with a wrong mean."""
     source = load_source(str(write_clip(tmp_path / "source", TINY)))
     source.image_processor.image_mean = [0.3, 0.3, 0.3]
     with pytest.raises(UsageError, match="the least image cosine is"):
@@ -89,7 +89,7 @@ def test_a_bundle_that_differs_is_refused_and_removed(
 
 
 def test_weights_that_are_missing_are_named_not_made_up(tmp_path: Path) -> None:
-    """`transformers` would fill them with random numbers, with which a bundle agrees perfectly."""
+    """`transformers` would fill them with random numbers, and the bundle would have the same ones."""
     folder = write_clip(tmp_path / "source", TINY)
     kept = load_file(folder / "model.safetensors")
     kept.pop("visual_projection.weight")
@@ -155,7 +155,9 @@ def test_a_folder_that_is_not_there_is_said_so(tmp_path: Path) -> None:
 def test_the_int8_engine_of_a_transformer_does_not_depend_on_its_batch(
     imported: Imported, samples: Path, tmp_path: Path
 ) -> None:
-    """Scales of activations are constants in its graph; products are in integers, all else row by row."""
+    """
+    Scales of activations are constants in its graph; products are in integers, and the rest is computed row by row.
+    """
     parent = imported.bundle
     files = sorted((samples / "images").rglob("*.jpg"))[::40]
     pixels = np.stack([decode(file.read_bytes(), parent.pixels, ImageLimits()).pixels for file in files])

@@ -53,7 +53,7 @@ WORDS = [f"{a}{b}{c}" for a in "bcdfgh" for b in "aeiou" for c in "lmnrst"]
 
 
 class BagOfWords(SentenceEncoder):
-    """Stands in for the sentence encoder: a fixed random vector a word, added up."""
+    """Replaces the sentence encoder: the sum of a fixed random vector for each word."""
 
     def __init__(self) -> None:
         vocabulary = {word: place for place, word in enumerate(["[PAD]", "[UNK]", *WORDS, "thing", "photo"])}
@@ -101,7 +101,7 @@ def test_the_space_is_centred_and_its_vectors_are_unit_length() -> None:
 
 
 def test_what_captions_share_does_not_rank_photographs() -> None:
-    """No embedding of either tower has anything of it left; what is orthogonal to it stays as it was."""
+    """No embedding has a component in the shared direction; orthogonal components do not change."""
     torch.manual_seed(1)
     model = DualEncoder(ImageTower(16, 0.0), TextTower(30, 16, context=8, pad_id=0)).eval()
     shared = np.eye(16, dtype=np.float32)[3]
@@ -126,7 +126,7 @@ def test_phrases_are_as_many_as_asked_all_different_and_the_same_every_time() ->
 
 
 def test_a_bank_knows_whose_each_caption_is(table: Captions) -> None:
-    """Names are their category's alone; a group's caption is shared, and says less of each."""
+    """A name belongs to one category; a group's caption belongs to several, with a lower weight for each."""
     bank = TextBank.build(table, BagOfWords().embed)
     assert bank.vectors.shape == (2, 5, 32)
     np.testing.assert_allclose(bank.owners[:, :4], [[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])

@@ -1,4 +1,4 @@
-"""Training: captions, the loss, augmentation, and that a short run learns and becomes a bundle."""
+"""Training: captions, the loss, augmentation, and a short run that learns and becomes a bundle."""
 
 import csv
 import logging
@@ -82,7 +82,7 @@ def test_articles_fit_their_words() -> None:
 
 
 def test_the_loss_is_clips_when_each_image_has_its_own_text() -> None:
-    """Radford et al. 2021, figure 3: the mean of both cross-entropies over the diagonal."""
+    """This is the mean of both cross-entropies over the diagonal (Radford et al. 2021, figure 3)."""
     logits = torch.randn(6, 6, generator=torch.Generator().manual_seed(1))
     target = torch.arange(6)
     want = (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
@@ -116,7 +116,7 @@ def test_augmentation_keeps_shape_and_range_and_mixes_labels_with_pixels() -> No
 
 
 def test_what_training_cannot_use_is_told_before_it_begins(tmp_path: Path, samples: Path) -> None:
-    """A bundle that is there, a split that is not, an option of another kind of run."""
+    """Cases: an existing bundle, a missing split, an option of another kind of run."""
     used = tmp_path / "used"
     used.mkdir()
     (used / "manifest.json").write_text("{}")
@@ -165,7 +165,9 @@ def test_a_rank_without_a_batch_is_told_at_once() -> None:
 
 
 def test_the_card_of_other_data_claims_nothing_of_the_bundled_models(tmp_path: Path, bundle: Bundle) -> None:
-    """Neither whose photographs they are, nor that nobody is in them, nor what only a test of our captions shows."""
+    """
+    It names no source of the photographs, does not say that they show no people, and has no figures of our captions.
+    """
     table = tmp_path / "table.yaml"
     table.write_text("categories: {watch: [watch]}\ngroups: {}\ntemplates: ['{}']\n")
     figures = Figures(3, 1.0, 1.0, wilson(3, 3), 1.0, (("watch", 1.0),))
@@ -181,7 +183,7 @@ def test_the_card_of_other_data_claims_nothing_of_the_bundled_models(tmp_path: P
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_short_run_learns_and_its_bundle_computes_what_the_towers_do(tmp_path: Path, samples: Path) -> None:
-    """Two ranks, a few seconds, four categories: better than chance by far, and ONNX equals torch."""
+    """Two ranks train on four categories for a few seconds: far better than chance, and ONNX equals torch."""
     wanted = ("Motorbikes", "airplanes", "watch", "Leopards")
     with (samples / "labels.csv").open() as lines:
         rows = [row for row in csv.DictReader(lines) if row["category"] in wanted]
@@ -244,7 +246,7 @@ def test_an_export_does_not_warn(tmp_path: Path) -> None:
 
 
 def test_a_compact_bundle_takes_half_the_room_and_computes_the_same(tmp_path: Path) -> None:
-    """From full weights, as training exports them: half the bytes or less, embeddings alike to four digits."""
+    """From exported float32 weights: at most half the bytes, with embeddings equal to four digits."""
     export_tiny(tmp_path / "full")
     shutil.copytree(tmp_path / "full", tmp_path / "compact")
     manifest = compact_bundle(tmp_path / "compact")

@@ -1,4 +1,4 @@
-"""Contrastive training on pairs: micro-batches and ranks change what fits in memory, never the gradient."""
+"""Contrastive training on pairs: micro-batches and ranks save memory and never change the gradient."""
 
 import csv
 import json
@@ -111,7 +111,9 @@ def _rank(number: int, port: int, out: Path) -> None:
 
 
 def test_two_ranks_have_the_loss_and_gradient_of_one_process(tmp_path: Path) -> None:
-    """Over gloo, features gathered, in micro-batches of four: each rank ends with what one with all rows has."""
+    """
+    Features are gathered over gloo, in micro-batches of four; each rank has the gradient of one process with all rows.
+    """
     [port] = free_ports(1)
     spawn(_rank, (port, tmp_path), nprocs=RANKS)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     expected, gradients = at_once()
@@ -154,7 +156,7 @@ def test_pairs_that_are_not_there_are_told(tmp_path: Path) -> None:
 
 
 def test_every_weight_of_both_towers_learns_in_micro_batches() -> None:
-    """In mixed precision, where a cache of cast weights that was filled without gradients would keep them."""
+    """In mixed precision, a cache of cast weights that was filled without gradients would block them."""
     torch.manual_seed(4)
     tokens = fit_tokenizer(["a watch", "a revolver"], vocabulary=60, context=8)
     text = TextTower(tokens.get_vocab_size(), 16, context=8, pad_id=0)
@@ -173,7 +175,7 @@ def test_every_weight_of_both_towers_learns_in_micro_batches() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_torchruns_processes_train_one_bundle(captioned: Path) -> None:
-    """Two processes, micro-batches; the run leaves metrics, a picture and a bundle, and learns."""
+    """Two processes with micro-batches learn, and write metrics, a plot and a bundle."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port"]
     watchword = str(Path(sys.executable).with_name("watchword"))
     words = [watchword, "models", "train", str(captioned), "--text", "pairs", "--minutes", "0.15"]

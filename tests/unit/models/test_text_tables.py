@@ -1,4 +1,4 @@
-"""Tables of captions and terms: a file that is hostile or malformed is refused with its place, and never expanded."""
+"""Tables of captions and terms: a hostile or malformed file is refused with its position, before any expansion."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_aliases_that_multiply_are_refused_before_they_are_expanded(table: Path) -> None:
-    """Nine to the tenth texts in a file of half a kilobyte."""
+    """The file has half a kilobyte and would expand to nine to the tenth texts."""
     table.write_text(LAUGHS)
     for read in (read_table, Captions.load, IdentityTerms.load):
         with pytest.raises(UsageError, match=r"table\.yaml:\d+:\d+: more than 50,000 values"):

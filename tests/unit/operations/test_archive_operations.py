@@ -1,4 +1,4 @@
-"""The archive's operations: status, holds, deletion and maintenance, as results that a caller can use."""
+"""Operations on the archive: status, holds, deletion and maintenance, with typed results."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Image files of a command line: a folder's other files are skipped, a named file never is."""
+"""Image files of a command line: other files of a folder are skipped; a named file never is."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def test_a_folder_is_listed_without_files_that_are_not_images(tmp_path: Path) ->
 
 
 def test_a_file_named_like_an_image_is_not_skipped(tmp_path: Path) -> None:
-    """It is broken, or of a format that cannot be decoded, and somebody should know."""
+    """It is broken, or its format is not supported, and the user should know."""
     named = files(tmp_path, empty_JPG=b"", phone_heic=b"\0\0\0\x18ftypheic")
     assert list_images([tmp_path]).files == tuple(named)
 

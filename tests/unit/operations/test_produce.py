@@ -1,4 +1,4 @@
-"""Images are sent as events: in a folder the files that begin like an image, and any file that is named."""
+"""Images are sent as events: every named file, and files of a folder that start with an image's first bytes."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ from tests.support.releasing import Notices
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
-    """Stands for the broker."""
+    """Replaces the broker."""
     found: list[Message] = []
 
     class Publisher:

@@ -1,4 +1,4 @@
-"""Plans of releases and rollbacks: the checks, the changes that they show, and the request that activates them."""
+"""Plans of releases and rollbacks: checks, changes to show, and the request for an activation."""
 
 import sys
 from datetime import UTC, datetime, timedelta
@@ -44,7 +44,7 @@ def test_a_plan_shows_the_changes_and_asks_for_what_was_checked(folder: Path, en
 
 
 def test_a_published_folder_is_read_and_resolved_once(folder: Path, encoder: LocalEncoder) -> None:
-    """Through lint, examples, differences and the request, so that what was checked is what is published."""
+    """Lint, examples, differences and the request share one reading, so the checked set is the published set."""
     with_threshold(folder, 2.5)
     with counted_readings() as counts:
         prepare(folder, encoder)
@@ -104,7 +104,7 @@ def test_a_trial_needs_a_set_to_stand_beside(
 
 
 def test_policies_enforced_without_evidence_are_named_when_they_change(folder: Path, encoder: LocalEncoder) -> None:
-    """A shadow flags nothing, and an unchanged policy was named before."""
+    """A shadow flags nothing, and an unchanged policy was reported before."""
     with_threshold(folder, 2.5)
     assert prepare(folder, encoder).without_evidence == (POLICY,)
     assert prepare(folder, encoder, shadow=True).without_evidence == ()
@@ -161,7 +161,7 @@ def test_an_install_without_the_archive_says_that_it_does_not_look_back(
 def test_a_broken_install_is_not_taken_for_one_without_the_archive(
     folder: Path, encoder: LocalEncoder, module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A missing module that the extra does not install ends the publishing instead of skipping its look-back."""
+    """A missing module that the extra does not install stops the command instead of skipping the look-back."""
     with_threshold(folder, 2.5)
     for name in ("pipeline.operations.policies.backtest", "pipeline.evaluation.backtest.compare"):
         monkeypatch.delitem(sys.modules, name, raising=False)

@@ -39,7 +39,7 @@ def restricted(folder: Path) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two policies, of which that about firearms is restricted; accesses are noted in `access.jsonl`."""
+    """Two policies, with the one about firearms restricted; accesses are recorded in `access.jsonl`."""
     folder = restricted(two_policies(tmp_path / "policies"))
     monkeypatch.setenv("WATCHWORD_POLICIES", str(folder))
     monkeypatch.setenv("WATCHWORD_ACCESS_LOG", str(tmp_path / "access.jsonl"))
@@ -49,7 +49,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def photographs(tmp_path: Path, samples: Path) -> Path:
-    """Three revolvers and three leopards, and labels that say so."""
+    """Three revolvers and three leopards with their labels."""
     images = tmp_path / "images"
     images.mkdir()
     rows = ["image,policies"]
@@ -84,7 +84,7 @@ def test_a_scans_page_has_no_picture_of_what_it_flags(folder: Path, photographs:
 
 
 def test_a_replays_page_has_no_picture_of_it_under_any_policy(folder: Path, photographs: Path, tmp_path: Path) -> None:
-    """Every revolver counts as an error of the other policy, and every leopard as one of this."""
+    """Every revolver is an error of the other policy, and every leopard is an error of the restricted one."""
     page = tmp_path / "replay.html"
     assert watchword("replay", str(photographs / "labels.csv"), "--html", str(page)).exit_code == 0
     assert page.read_text().count("data:image/jpeg") == 0

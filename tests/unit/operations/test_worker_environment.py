@@ -1,4 +1,4 @@
-"""A worker process has the settings of the operation that starts it, not only those of the environment."""
+"""A worker process has all settings of the operation that starts it, not only those of the environment."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A policy folder may hold anything: what is wrong is reported at its place, soon, and nothing else happens."""
+"""A policy folder may hold anything: each mistake is reported at its position, quickly, and has no other effect."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_a_day_that_is_none_is_a_mistake_like_any_other(tmp_path: Path, value: s
 
 
 def test_a_stray_indent_in_a_list_is_reported_where_it_is(tmp_path: Path) -> None:
-    """YAML makes one prompt of both lines, without a word."""
+    """YAML silently joins both lines to one prompt."""
     found = report(tmp_path, {"x.yaml": GOOD.replace("[a revolver, a handgun]", "\n- a chandelier\n - a crystal lamp")})
     assert (
         found
@@ -77,7 +77,7 @@ def test_a_dash_within_a_line_and_text_that_is_meant_to_be_one_stay(tmp_path: Pa
 
 @pytest.mark.parametrize("name", ["x.yml", "x.YAML", "x.yaml.txt", "background.yml"])
 def test_a_file_that_nobody_would_read_is_reported(tmp_path: Path, name: str) -> None:
-    """A policy that never applies is the worst of all outcomes."""
+    """A policy that is silently ignored would be the worst outcome."""
     found, stem = report(tmp_path, {"a.yaml": GOOD, name: GOOD}), name.split(".", maxsplit=1)[0]
     assert found == f"{name}:1:1: not read, since its name does not end in `.yaml`; rename it to `{stem}.yaml`"
 

@@ -1,4 +1,4 @@
-"""Each rule finds what it is for, and lets pass what only looks like it."""
+"""Each lint rule finds its case, and passes a near miss."""
 
 import json
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ OTHER = POLICY.replace("weapons.firearms", "toys.guns").replace("a revolver", "a
 
 
 class Meanings:
-    """A text tower to which every text is a direction of its own, except those named to be near another."""
+    """A text tower that gives each text a separate direction, except texts that are declared near another."""
 
     model_digest, logit_scale = MODEL, 10.0
 
@@ -130,7 +130,7 @@ NEAR: dict[Rule, tuple[tuple[str, ...], tuple[str, str], float]] = {
 
 @pytest.mark.parametrize("rule", NEAR)
 def test_texts_that_mean_the_same_to_the_model_are_found(tmp_path: Path, rule: Rule) -> None:
-    """From a certain nearness on, and not below it."""
+    """They are found from a certain nearness on."""
     files, (text, other), limit = NEAR[rule]
     assert [each.rule for each in found(tmp_path, *files, near={text: (other, limit + 0.01)})] == [rule]
     assert found(tmp_path, *files, near={text: (other, limit - 0.01)}) == []
@@ -142,12 +142,12 @@ def test_a_child_may_be_near_its_parent(tmp_path: Path) -> None:
 
 
 def test_every_rule_has_a_case() -> None:
-    """That of a stale calibration needs one that was fitted: it is in test_calibrate.py."""
+    """The rule about stale calibrations needs a fit; its case is in test_calibrate.py."""
     assert CASES.keys() | NEAR.keys() | {Rule.STALE_CALIBRATION} == set(Rule) == RULES.keys()
 
 
 def test_a_finding_is_shown_with_its_place_its_reason_and_what_to_do(tmp_path: Path) -> None:
-    """In what a policy shares, where that is written."""
+    """In a shared list, the position is that of the list."""
     (tmp_path / "shared.yaml").write_text("phrases:\n  guns: [a revolver, no gun]\n")
     shown = as_text(found(tmp_path, POLICY.replace("[a revolver]", "{ use: guns }"))).replace(f"{tmp_path}/", "")
     assert (
@@ -214,7 +214,7 @@ def test_the_advice_about_the_background_names_the_way_and_what_it_changes() -> 
 
 
 def test_findings_are_told_to_machines(tmp_path: Path) -> None:
-    """As JSON, as SARIF and as GitHub's annotations: file, line and column of each."""
+    """JSON, SARIF and GitHub annotations have the file, line and column of each finding."""
     findings = found(tmp_path, prompts("a man without a gun"))
     path = str(tmp_path / "p0.yaml")
     [fields] = json.loads(as_json(findings))

@@ -1,4 +1,4 @@
-"""A threshold is of one model's scores: under another the policy is shadowed, or the whole set refused."""
+"""A threshold belongs to one model's scores: under another model the policy becomes a shadow, or the set is refused."""
 
 from pathlib import Path
 
@@ -82,7 +82,7 @@ def test_a_misspelt_digest_or_choice_is_shown_in_its_place(tmp_path: Path) -> No
 
 
 def test_a_running_worker_takes_no_edit_that_refuses_its_model(tmp_path: Path, encoder: LocalEncoder) -> None:
-    """It is counted as refused; a stale shadow is taken, and counted as such."""
+    """The edit is counted as refused. An edit with a stale shadow is accepted, and the shadow is counted as stale."""
     metrics = Metrics()
     write(tmp_path, "first", f"{{ value: 1, model: {encoder.model_digest} }}")
     watch = PolicyWatcher(FolderPolicies(tmp_path), encoder, {encoder.model_digest}, metrics)

@@ -1,4 +1,4 @@
-"""A policy file begun by `watchword policies new`, and the background list to begin one's own from."""
+"""Policy files written by `watchword policies new`, and the printed background list."""
 
 from pathlib import Path
 
@@ -66,7 +66,7 @@ NO_ID = (
 
 
 def test_a_bad_id_is_refused_in_plain_words(tmp_path: Path) -> None:
-    """By `new`, and in a policy file, with its place."""
+    """`new` refuses it, and so does a policy file, with its position."""
     refused = run("new", "Chandeliers for sale", "--policies", tmp_path)
     assert str(refused.exception) == NO_ID
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""A mistake in a policy file is shown as a compiler shows it, and nothing invalid is ever half loaded."""
+"""A mistake in a policy file is shown like a compiler's error, and an invalid folder is never loaded in part."""
 
 import shutil
 from pathlib import Path
@@ -140,7 +140,7 @@ def test_an_id_stands_in_one_file_only(tmp_path: Path) -> None:
 
 
 def test_the_digest_names_the_meaning_not_the_text(tmp_path: Path) -> None:
-    """Comments, order of keys and files do not change it; anything that changes a score does."""
+    """Comments and the order of keys and files do not change it; anything that changes a score does."""
     digest = load_policy_set(write(tmp_path, GOOD)).digest
     lines = GOOD.splitlines()
     assert load_policy_set(write(tmp_path, "# why\n" + "\n".join([*lines[-4:], *lines[:-4]]) + "\n")).digest == digest

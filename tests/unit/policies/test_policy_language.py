@@ -1,4 +1,4 @@
-"""What a policy can say: what it takes over, what it shares, whom it is about, and what makes it worse."""
+"""The policy language: inheritance, shared lists, scopes, and children that raise the severity."""
 
 import json
 import re
@@ -51,7 +51,11 @@ def problem(folder: Path, **files: str) -> str:
 
 
 def test_a_policy_takes_over_what_it_does_not_say_itself(tmp_path: Path) -> None:
-    """From a policy or an incomplete file, over several steps; what it says itself holds instead, whole lists too."""
+    """
+    It inherits from a policy or an incomplete file, over several steps.
+
+    Its own values replace inherited ones, including whole lists.
+    """
     guns = "extends: _base\nid: guns\ntitle: Guns\nprompts: [a gun]\nlabels: { law: X }\n"
     toys = "extends: guns\nid: guns.toy\ntitle: Toy guns\nprompts: [a toy gun]\nseverity: low\n"
     found = load(tmp_path, _base=BASE, guns=guns, toys=toys)
@@ -72,7 +76,7 @@ def test_lists_are_shared_by_name(tmp_path: Path) -> None:
 
 
 def test_the_same_meaning_has_the_same_digest(tmp_path: Path) -> None:
-    """However it is written: order, spaces, defaults, what is inherited or shared, remarks to people."""
+    """Order, spaces, defaults, inheritance, shared lists and remarks for people do not change it."""
     [plain] = load(tmp_path, guns=GUNS).values()
     written = [
         GUNS.replace("[a revolver, a handgun]", "[a handgun,  a   revolver ]"),
@@ -116,7 +120,9 @@ children:
 
 
 def test_children_are_policies_that_raise_their_parents_severity(tmp_path: Path) -> None:
-    """They share all they do not say; an edit of one changes the parent's digest, as its flags may differ."""
+    """
+    They inherit all other keys; an edit of a child changes the parent's digest, because the parent's flags may differ.
+    """
     found = load(tmp_path, guns=GUNS + "aggregate: max\n" + CHILDREN)
     child, parent = found["weapons.firearms.aimed"], found["weapons.firearms"]
     assert (child.parent, child.severity, child.aggregate) == ("weapons.firearms", Severity.CRITICAL, Aggregate.MAX)
@@ -150,7 +156,7 @@ EVENTS = [
 
 @pytest.mark.parametrize("written", SCOPES)
 def test_a_scope_says_which_events_a_policy_is_about(tmp_path: Path, written: str) -> None:
-    """What an event does not say of itself is none of any values."""
+    """A missing attribute matches no value."""
     written_out = written if written.startswith("{") else f"{{ {written} }}"
     [policy] = load(tmp_path, guns=GUNS + f"scope: {written_out}\n").values()
     assert policy.scope is not None

@@ -1,4 +1,4 @@
-"""Records and files of others are read whole or refused by name: no other exception, and nothing is waited for."""
+"""Foreign records and files are read completely or refused by name, without another exception and without waiting."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ def hold(attack: Attack, folder: Path, refusal: type[Exception]) -> None:
 
 @pytest.mark.parametrize("attack", SETS, ids=lambda attack: attack.name)
 def test_a_stored_set_says_what_policy_files_may_say_or_is_refused(attack: Attack, tmp_path: Path) -> None:
-    """Under its own, right digest too: whoever may write to the topic can make one."""
+    """This holds with a correct digest too: anyone who may write to the topic can make one."""
     hold(attack, tmp_path, PolicyError)
 
 
@@ -49,7 +49,7 @@ def test_a_refusal_names_the_policy_and_what_of_it(policies: Path) -> None:
 
 
 def test_digests_of_sets_are_what_they_were(policies: Path) -> None:
-    """The digest that this version gives to the shipped folder is the one under which it was published before."""
+    """This version gives the shipped folder the digest under which earlier versions published it."""
     shipped = load_policy_set(policies)
     fields = json.loads(encode_set(shipped))
     assert decode_set(json.dumps(fields, indent=1).encode(), shipped.digest) == shipped
@@ -102,7 +102,7 @@ def test_a_table_of_labels_is_read_or_refused(attack: Attack, tmp_path: Path) ->
 
 
 def test_a_label_that_cannot_be_read_is_named_by_its_own_line(tmp_path: Path) -> None:
-    """Also when only rows of one split are asked for."""
+    """This also holds when only rows of one split are requested."""
     (tmp_path / "a.jpg").touch()
     (tmp_path / "l.csv").write_text("image,policies,split\na.jpg,x,train\na.jpg,x,train\nno.jpg,x,test\n")
     with pytest.raises(UsageError, match=r"l\.csv:4:1: `no\.jpg` is not there"):
@@ -118,7 +118,7 @@ def test_a_decision_that_is_none_is_left_out_and_ends_nobody(attack: Attack, tmp
 def test_no_code_of_a_model_is_run_and_nobody_is_asked(
     file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder that asks for it is refused before anything of it is loaded."""
+    """A folder that asks to run code is refused before any of its files is loaded."""
 
     def asked(prompt: str = "") -> str:
         raise AssertionError(prompt)

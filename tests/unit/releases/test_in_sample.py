@@ -1,4 +1,4 @@
-"""The images that a canary judges and those that an audit draws, by their event ids."""
+"""Sampling of images by event id, for canaries and for audits."""
 
 import pytest
 

@@ -43,7 +43,7 @@ def test_a_policy_in_shadow_mode_has_no_live_one(folder: Path) -> None:
 
 
 def test_only_the_shadow_that_judged_is_promoted(folder: Path) -> None:
-    """An edit after the shadow was published makes it another policy."""
+    """An edit after the shadow was published makes a different policy."""
     live = load_policy_set(folder)
     with_threshold(folder, 2.5)
     pairs = shadow_pairs(with_shadow(live, load_policy_set(folder)))

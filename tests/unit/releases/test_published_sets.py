@@ -59,7 +59,7 @@ def test_a_stored_set_comes_back_whole(full: PolicySet, policies: Path) -> None:
 
 
 def test_a_set_that_is_not_what_its_digest_names_is_refused(full: PolicySet) -> None:
-    """Whatever was changed, in a policy, a child, or the background; and what is no set at all."""
+    """Cases: a change in a policy, a child or the background, and a value that is not a set."""
     for found, other in (("a rifle", "a knife"), ("price tag", "bow"), ("enforce", "shadow"), ("1.25", "1.0")):
         damaged = encode_set(full).replace(found.encode(), other.encode())
         with pytest.raises(PolicyError, match="means something else here"):
@@ -73,7 +73,7 @@ def test_a_set_that_is_not_what_its_digest_names_is_refused(full: PolicySet) -> 
 
 
 def test_a_language_with_more_in_it_leaves_old_digests_alone(full: PolicySet) -> None:
-    """A field at its default is no part of the digest, so that one added later changes none of what is stored."""
+    """A field at its default is not part of the digest, so a field that is added later changes no stored digest."""
     policy = full.policies[0]
     plain = dataclasses.replace(policy, scope=None, expires=None, labels=(), model=None)
     assert with_digest(plain).digest != with_digest(policy).digest
@@ -137,7 +137,7 @@ def stored(each: Release) -> bytes:
 
 
 def test_the_past_survives_compaction() -> None:
-    """Of `current` the last record stays; each version has a record of its own."""
+    """The last record of `current` stays, and each version has a separate record."""
     published = ControlTopic()
     published.take([record(f"version/{n}", stored(release(n))) for n in (1, 2, 3)])
     published.take([record("current", stored(release(3))), record("set/abc", b"{}"), record("other", b"x")])

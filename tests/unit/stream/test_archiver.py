@@ -1,4 +1,4 @@
-"""The archive's writer: what it does when its store or its group fails it."""
+"""The archiver: faults of its store and of its consumer group."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -19,7 +19,7 @@ MEMBER = ConsumerGroupMetadata("group")
 
 
 class Topic:
-    """A partition of embeddings, the third of them damaged, polled four at a time from what is committed."""
+    """A partition of embeddings, with the third one damaged, polled four at a time from the committed offset."""
 
     def __init__(self, length: int, refusals: int = 0) -> None:
         self.needs_rewind, self.length, self.refusals = True, length, refusals
@@ -103,7 +103,7 @@ EVERY = {f"images/0/{n}" for n in range(30) if n != 2}
 
 
 def test_what_is_read_is_stored_and_then_committed() -> None:
-    """The damaged one is left out; what is short of a batch is stored at the end."""
+    """The damaged one is left out; an incomplete batch is stored at the end."""
     topic, store = Topic(30), Store()
     archive(topic, store, turns=12)
     assert store.rows.keys() == EVERY

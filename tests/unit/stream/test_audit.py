@@ -1,4 +1,4 @@
-"""Audits: what is drawn of the images that policies said no to, and what is known of recall from it."""
+"""Audits: the sample of images that policies did not flag, and recall estimated from it."""
 
 import csv
 import dataclasses
@@ -38,7 +38,7 @@ def policy_set(policies: Path, *per_day: int | None) -> PolicySet:
 
 
 class Stream:
-    """Verdicts as they come in: so many images a second, scores under every threshold."""
+    """Verdicts of a stream with this number of images a second; every score is below every threshold."""
 
     def __init__(self, audited: PolicySet, seed: int = 1) -> None:
         self.audited, self.random, self.now, self.sent = audited, np.random.default_rng(seed), 0.0, 0
@@ -78,7 +78,7 @@ def drawn_in_a_day(stream: Stream, share: float = 1.0) -> list[Verdict]:
 
 
 def test_about_as_many_are_drawn_as_asked_more_of_them_near_the_threshold(policies: Path) -> None:
-    """Of 43,200 images a day, 500; and what each stands for adds up to the stream."""
+    """500 of 43,200 images a day are sampled, and their weights add up to the stream."""
     stream = Stream(policy_set(policies, 500))
     found = drawn_in_a_day(stream)
     assert len(found) == pytest.approx(500, rel=0.25)
@@ -88,7 +88,7 @@ def test_about_as_many_are_drawn_as_asked_more_of_them_near_the_threshold(polici
 
 
 def test_one_draw_serves_every_policy_and_a_worker_draws_for_its_part(policies: Path) -> None:
-    """Two policies with the same budget look at many of the same images, so together at fewer than twice as many."""
+    """Two policies with the same budget share many images, so together they take fewer than twice as many."""
     one = len(drawn_in_a_day(Stream(policy_set(policies, 400))))
     two = len(drawn_in_a_day(Stream(policy_set(policies, 400, 400))))
     assert one < two < 1.9 * one
@@ -114,7 +114,7 @@ def test_a_verdict_says_with_which_probability_its_image_was_drawn(policies: Pat
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_interval_of_recall_holds_the_truth(name: str) -> None:
-    """Or recall is said to be unknown; `make prove` has the 2,000 draws."""
+    """Otherwise recall is reported as unknown; `make prove` has 2,000 draws."""
     rng = np.random.default_rng(11)
     assert np.mean([covers(SCENARIOS[name], rng) for _ in range(300)]) >= 0.93
 
@@ -135,14 +135,14 @@ def test_what_was_looked_at_whole_is_known_for_sure() -> None:
 
 
 def test_a_count_of_nothing_has_an_upper_end() -> None:
-    """Of weight one, the exact Poisson limit: minus the logarithm of 0.025 (Garwood 1936)."""
+    """With weight one, it is the exact Poisson limit: minus the logarithm of 0.025 (Garwood 1936)."""
     total, lower, upper = weighted_total(np.array([]), 1.0)
     assert (total, lower) == (0, 0)
     assert upper == pytest.approx(-np.log(0.025))
 
 
 def test_recall_is_measured_from_a_file_of_what_was_audited(tmp_path: Path, samples: Path, policies: Path) -> None:
-    """What is flagged must be there whole; what is not, with the probability it was drawn by."""
+    """The file has every flagged image, and the other images with their sampling probability."""
     with (samples / "labels.csv").open() as lines:
         rows = [row for row in csv.DictReader(lines) if row["split"] == "val" and row["category"] in KINDS]
     (tmp_path / "policy_labels.yaml").write_text((samples / "policy_labels.yaml").read_text())

@@ -1,4 +1,4 @@
-"""The watch over a worker's policy set: the set in use survives whatever its source does."""
+"""The watcher of a worker's policy set: faults of the source never end the active set."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ def edited(policy_set: PolicySet, **changes: object) -> PolicySet:
 
 
 class Given:
-    """A source that says what it is told to."""
+    """A source with scripted answers."""
 
     def __init__(
         self, poll: list[PolicySetUpdate | Exception | None], previous: Sequence[PolicySetUpdate] = ()
@@ -57,7 +57,7 @@ def watch(source: Given, encoder: LocalEncoder) -> PolicyWatcher:
 
 
 def test_what_cannot_be_used_leaves_what_was(full: PolicySet, encoder: LocalEncoder) -> None:
-    """At the start, the newest valid set before it; later, the one in force, whatever goes wrong."""
+    """At the start the worker uses the newest valid earlier set; later it keeps the active set, for every fault."""
     other = edited(full, threshold=9.0)
     source = Given(
         [PolicyError("no"), PolicyError("no"), BrokerFault("away"), None, PolicySetUpdate(other, 4)],
@@ -76,7 +76,7 @@ def test_what_cannot_be_used_leaves_what_was(full: PolicySet, encoder: LocalEnco
 
 
 def test_a_start_finds_a_set_whatever_goes_wrong_on_the_way(full: PolicySet, encoder: LocalEncoder) -> None:
-    """The text tower is away just then, and the newest of the earlier sets is for another model."""
+    """The text tower does not answer at first, and the newest earlier set is for another model."""
     policies = [
         dataclasses.replace(policy, model="b" * 64, on_model_change=OnModelChange.REFUSE) for policy in full.policies
     ]

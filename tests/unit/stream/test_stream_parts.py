@@ -1,4 +1,4 @@
-"""The small parts of the stream's guarantees, each on its own."""
+"""Parts that the stream's guarantees rest on, each tested alone."""
 
 import threading
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ def test_chunks_come_out_in_order_through_every_stage() -> None:
 
 
 def test_after_an_invalidation_nothing_of_the_old_epoch_comes_out() -> None:
-    """What was in work is dropped; what is offered in the next epoch goes through."""
+    """Chunks in flight are dropped; chunks of the next epoch pass."""
     gate, out = threading.Event(), list[int]()
 
     def hold(n: int) -> int:
@@ -118,7 +118,7 @@ def test_nobody_waits_for_a_dependency_once_the_chunk_is_stale() -> None:
 
 
 def test_an_item_that_a_stage_lost_stops_the_chain() -> None:
-    """A chunk without an outcome must never pass for one that is stale."""
+    """A chunk without an outcome must never count as stale."""
     out = list[int]()
     line = chain(Stage("forgetful", lambda _: None), Stage("collect", out.append))
     line.begin()
@@ -158,7 +158,7 @@ def test_there_is_room_until_the_capacity_is_in_work() -> None:
 
 
 def test_a_clusters_id_is_never_taken_for_an_option() -> None:
-    """One in 64 would begin with a dash."""
+    """One id in 64 would begin with a dash."""
     assert not any(cluster_id().startswith("-") for _ in range(1000))
 
 

@@ -1,4 +1,4 @@
-"""What a worker knows of itself: its progress, its chunks, its answers and its settings."""
+"""Parts of a worker: progress, chunk size, checks of embeddings, health and settings."""
 
 from collections.abc import Sequence
 
@@ -76,7 +76,7 @@ def test_transactions_of_two_groups_never_have_one_id() -> None:
 
 
 class Broker:
-    """Answers, or does not."""
+    """A broker that answers, or does not."""
 
     def __init__(self) -> None:
         self.up, self.missing = True, frozenset[str]()

@@ -1,4 +1,4 @@
-"""A worker's threads: the source belongs to the loop alone, whatever the stages need to know of it."""
+"""Threads of a worker: only the loop uses the source."""
 
 import dataclasses
 import threading
@@ -114,7 +114,7 @@ def judge_with_audits(policies: Path, encoder: LocalEncoder) -> Judge:
 def test_the_source_is_read_by_the_loop_alone_while_images_are_drawn_for_audits(
     policies: Path, encoder: LocalEncoder
 ) -> None:
-    """The sampler knows this worker's share of the partitions without asking the source from the judge's thread."""
+    """The sampler knows the worker's share of the partitions; the judge's thread never asks the source."""
     judge, source, sink, metrics = judge_with_audits(policies, encoder), LoopSource(), Collector(), Metrics()
     sampler, shares = AuditSampler(time.monotonic), list[float]()
     set_share = sampler.set_share

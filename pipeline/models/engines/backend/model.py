@@ -12,7 +12,7 @@ import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
 
 
-# A server that was killed leaves this process behind, deaf to SIGTERM: it looks for its parent so often.
+# Seconds between checks for the parent: a killed server leaves this process behind, which ignores SIGTERM.
 PARENT_S = 1.0
 
 
@@ -27,7 +27,7 @@ class TritonPythonModel:
     """Triton's interface: `initialize` once an instance, then `execute` for each dynamic batch of requests."""
 
     def initialize(self, args):
-        """Open the tower. Refuses a bundle whose digest is not the one that `config.pbtxt` and the version name."""
+        """Open the tower. Refuses a bundle whose digest differs from the one in `config.pbtxt` and the version."""
         threading.Thread(target=end_with, args=(os.getppid(),), name="end-with-server", daemon=True).start()
         config = json.loads(args["model_config"])
         parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
