@@ -6,8 +6,9 @@ from pathlib import Path
 from pipeline.commands.console import interval
 from pipeline.counted import counted
 from pipeline.emit.page import THUMBNAIL_SIDE, jpeg_address
-from pipeline.emit.replay_report import ErrorCard, Section, write_replay_report
+from pipeline.emit.replay_report import ErrorCard, Section, Share, write_replay_report
 from pipeline.evaluate.baseline import Comparison
+from pipeline.evaluate.intervals import Interval
 from pipeline.evaluate.policy_result import PolicyResult, curve, worst_errors
 from pipeline.evaluate.replay import Replayed
 from pipeline.ingest.decode import thumbnail
@@ -59,11 +60,20 @@ def _section(replayed: Replayed, place: int, result: PolicyResult, *, worse: boo
         policy_id=policy.id,
         title=policy.title,
         worse=worse,
+        threshold=policy.threshold,
+        provisional=policy.provisional,
+        flagged=flagged,
+        precision=_share(result.precision),
+        recall=_share(result.recall),
+        measured=bool(flagged and right),
         rows=rows,
         curve=tuple((point.recall, point.precision) for point in curve(replayed, place)),
-        here=(result.recall.value, result.precision.value) if flagged and right else None,
         errors=tuple(_errors(replayed, place)) if shown else (),
     )
+
+
+def _share(measured: Interval) -> Share:
+    return Share(interval(measured), measured.value, measured.lower, measured.upper)
 
 
 def _errors(replayed: Replayed, place: int) -> Iterator[ErrorCard]:

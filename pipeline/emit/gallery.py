@@ -28,4 +28,5 @@ class Tile:
 
 def write_gallery(path: Path, tiles: list[Tile], *, title: str, about: str) -> None:
     """Write the page, its tiles in the order given."""
-    write_page(path, TEMPLATE, tiles=tiles, title=title, about=about)
+    measured = any(value is not None for tile in tiles for _, value in tile.lines)
+    write_page(path, TEMPLATE, tiles=tiles, title=title, about=about, measured=measured)
