@@ -23,6 +23,7 @@ from pipeline.evaluate.certify import Certified, Labels, candidates, certify, so
 from pipeline.evaluate.labelled_stream import POLICY_LABELS, LabelledStream, labels_file, read_stream
 from pipeline.evaluate.near_duplicates import difference_hash
 from pipeline.evaluate.replay import collect
+from pipeline.evaluate.supported import best_supported, highest_reached
 from pipeline.events.outcomes import DeadLetter, Verdict
 from pipeline.events.policies import Policy, PolicySet
 from pipeline.ingest.folder import list_files, read_events, read_files
@@ -157,6 +158,7 @@ def _to_precision(folder: Path, chosen: _Chosen, source: _Given, base_rate: floa
     once = given.once()
     if not isinstance(found, Certified):
         console.print(f"`{chosen.policy.id}`: no threshold has {target}: {found.reason}")
+        console.print(_next_best(given, target, watched=grid is not None))
         console.print(
             f"at least {found.missing} more {plural(found.missing, 'label')} of flagged images, all right, "
             "would show one"
@@ -185,6 +187,20 @@ def _to_precision(folder: Path, chosen: _Chosen, source: _Given, base_rate: floa
         f"written to {saved}"
     )
     return 0
+
+
+def _next_best(given: Labels, target: Target, *, watched: bool) -> str:
+    """Return the highest precision that was measured, and the highest that the labels support."""
+    assert target.precision is not None
+    highest = highest_reached(given)
+    supported = best_supported(given, target.precision, target.confidence, everything=given.once() if watched else None)
+    reached = (
+        f"{highest.precision:.2f} ({highest.hits} of {counted(highest.flags, 'label')}) at {highest.threshold:.3f}"
+        if highest
+        else "not known, with fewer than ten labels"
+    )
+    best = f"{supported.precision:.2f} at {supported.threshold:.3f}" if supported else "none yet"
+    return f"highest precision of a threshold: measured {reached}; supported {best}"
 
 
 def _grid(folder: Path, chosen: _Chosen, given: Labels, *, watched: bool) -> list[float] | None:

@@ -1,17 +1,19 @@
-"""What is known after so many labels, in words for people."""
+"""Figures of a label session, in words for people."""
 
 import math
+from typing import Any
 
 from pipeline.counted import counted, plural
-from pipeline.evaluate.certify import Certified
+from pipeline.evaluate.certify import Certified, Refused
 from pipeline.evaluate.intervals import Interval
-from pipeline.evaluate.labelling import Change, Findings
+from pipeline.evaluate.labelling import Change, Findings, Reach
 
 
 def figures(found: Findings) -> list[tuple[str, str]]:
-    """Return the name of each figure and what it is."""
+    """Return the name of each figure and its text."""
+    earlier = f", {found.earlier} of them from earlier sessions" if found.earlier else ""
     return [
-        ("labels", str(found.labels)),
+        ("labels", f"{found.labels}{earlier}"),
         ("precision", f"{_share(found.precision)} of {found.flagged} flagged"),
         ("newly flagged", _change(found.newly_flagged, "right to flag")),
         ("newly cleared", _change(found.newly_cleared, "should have stayed flagged")),
@@ -19,13 +21,70 @@ def figures(found: Findings) -> list[tuple[str, str]]:
     ]
 
 
+def gauges(found: Findings) -> dict[str, Any]:
+    """Return the two figures that the page shows large: their text and the places on their bars, from 0 to 1."""
+    known, shown = not math.isnan(found.precision.value), found.threshold
+    certified = isinstance(shown, Certified)
+    return {
+        "precision": {
+            "value": f"{found.precision.value:.2f}" if known else "–",
+            "note": _range(found),
+            "at": found.precision.value if known else None,
+            "lower": found.precision.lower,
+            "upper": found.precision.upper,
+            "target": found.target,
+        },
+        "threshold": {
+            "value": f"{shown.threshold:.3f}" if isinstance(shown, Certified) else "none yet",
+            "note": _threshold(found),
+            "done": 1.0 if certified else _progress(found),
+        },
+    }
+
+
+def _range(found: Findings) -> str:
+    if math.isnan(found.precision.value):
+        return f"not known yet, of {found.flagged} flagged"
+    return f"{found.precision.lower:.2f} to {found.precision.upper:.2f}, of {found.flagged} flagged"
+
+
+def _progress(found: Findings) -> float | None:
+    """Return the share of the labels that a threshold takes at the least; None where the sample cannot give one."""
+    if isinstance(found.threshold, Certified) or found.reach is not Reach.POSSIBLE:
+        return None
+    return found.flags_labelled / (found.flags_labelled + max(1, found.threshold.missing))
+
+
 def _threshold(found: Findings) -> str:
-    if isinstance(found.threshold, Certified):
-        shown = found.threshold
-        return f"{shown.threshold:.3f} is shown: {shown.hits} of {counted(shown.flags, 'label')} over it are right"
-    missing = found.threshold.missing
-    more = f"{missing} more {plural(missing, 'label')} of flagged images"
-    return f"none is shown yet; at least {more}, all right, would show one"
+    shown = found.threshold
+    if isinstance(shown, Certified):
+        over = f"{shown.hits} of {counted(shown.flags, 'label')} over it are right"
+        return f"{shown.threshold:.3f} has precision {found.target:g}: {over}"
+    if found.reach is Reach.POSSIBLE:
+        more = f"{shown.missing} more {plural(shown.missing, 'label')} of flagged images"
+        return f"none yet; at least {more}, all right, would support one"
+    return f"not reachable from this sample: {_unreachable(found, shown)} {_supported(found)}"
+
+
+def _unreachable(found: Findings, shown: Refused) -> str:
+    if found.reach is Reach.TOO_FEW:
+        return (
+            f"too few of its images could be flagged for precision {found.target:g}, even if all are right. Draw more "
+            "with `--count`, or look further back with `--since`."
+        )
+    if not found.flags_labelled:
+        return f"{shown.reason}. Precision {found.target:g} needs other wording or a stricter threshold."
+    right, labelled = found.flags_right, found.flags_labelled
+    return (
+        f"{right} of {labelled} labelled {plural(labelled, 'flag')} {'was' if right == 1 else 'were'} right "
+        f"({100 * right / labelled:.0f} %). Precision {found.target:g} needs other wording or a stricter threshold."
+    )
+
+
+def _supported(found: Findings) -> str:
+    if found.supported is None:
+        return "No precision is supported yet."
+    return f"Best supported: {found.supported.precision:.2f} at threshold {found.supported.threshold:.3f}."
 
 
 def _change(change: Change, what: str) -> str:

@@ -154,6 +154,10 @@ def test_too_little_data_is_refused_with_what_is_missing(folder: Path, labels: P
     rewrite(folder, policies / "wildlife-big_cats.yaml", "{ precision: 0.95 }")
     refused = run("calibrate", POLICY, "--policies", folder, "--labels", labels)
     assert refused.exit_code == 1
+    best = (
+        r"highest precision of a threshold: measured [01]\.\d\d \(\d+ of \d+ labels\) at [\d.]+; supported 0\.\d\d at"
+    )
+    assert re.search(best, refused.stdout)
     missing = re.search(r"at least (\d+) more labels", refused.stdout)
     assert missing is not None
     assert int(missing[1]) > 20
