@@ -1,5 +1,6 @@
 """`watchword policies label`: look at a sample of what was archived, and know what a policy is worth."""
 
+import shlex
 import signal
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from pipeline.commands.access import note_access, user_name
 from pipeline.commands.archive import open_archive
 from pipeline.commands.archived_scores import ArchivedScores, score_archive
 from pipeline.commands.console import output, progress_output
-from pipeline.commands.deciding import send
+from pipeline.commands.deciding import read_decisions, send
+from pipeline.commands.earlier_decisions import earlier_decisions
 from pipeline.commands.originals import open_originals
 from pipeline.commands.publish import judging_set, named_set
 from pipeline.commands.times import since_of
@@ -22,16 +24,17 @@ from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
 from pipeline.errors import UsageError
+from pipeline.evaluate.earlier import draw_rest
 from pipeline.evaluate.labelling import Labelling
-from pipeline.evaluate.strata import Kind, Stratum, draw_sample
-from pipeline.events.policies import PolicySet
+from pipeline.evaluate.strata import Kind, Stratum
+from pipeline.events.policies import Policy, PolicySet
 from pipeline.judge.load import PolicyFolder, read_folder, threshold_of
 from pipeline.judge.policy import policy_named
 from pipeline.judge.score import Judge
 from pipeline.judge.shadow import without_shadows
 from pipeline.settings import Settings, load_settings
 from pipeline.studio.label_figures import figures
-from pipeline.studio.label_server import LabelServer
+from pipeline.studio.label_server import LabelServer, Words
 from pipeline.studio.labelling_session import Answer, Candidate, LabellingSession
 
 # What a threshold is to be shown to have where the policy does not say.
@@ -75,9 +78,19 @@ def run_label(wanted: Wanted) -> None:
     if not len(scored.keys):
         raise UsageError(f"the archive has nothing within the scope of `{wanted.policy_id}` since {wanted.since}")
     rng = np.random.default_rng(wanted.seed)
-    strata = draw_sample(scored.scores, scored.before, scored.after, wanted.count, rng)
+    decisions = [each for each in read_decisions(settings) if each.policy == policy.id]
+    earlier = earlier_decisions(archive, bundle.digest, scored, decisions)
+    decided = {each.place for each in earlier.labels}
+    strata = draw_rest(scored.scores, scored.before, scored.after, wanted.count, rng, decided)
+    if not strata:
+        raise UsageError(
+            f"every image within the scope of `{policy.id}` since {wanted.since} is decided about; look further back "
+            f"with `--since`, or go on: `{_next_command(wanted)}`"
+        )
     precision, confidence = _target(folder, wanted.policy_id)
-    labelling = Labelling(strata, scored.scores, target=precision, confidence=confidence, rng=rng)
+    labelling = Labelling(
+        strata, scored.scores, target=precision, confidence=confidence, rng=rng, earlier=earlier.labels
+    )
     with open_originals(settings) as originals:
         session = LabellingSession(
             wanted.policy_id,
@@ -87,8 +100,10 @@ def run_label(wanted: Wanted) -> None:
             file=wanted.file or Path(f"labels-{wanted.policy_id}-{datetime.now(UTC):%Y%m%dT%H%M%S}.jsonl"),
             reviewer=wanted.reviewer or user_name(),
         )
-        _serve(session, wanted.port, f"{policy.title} ({policy.id})", _about(strata, wanted.since, precision))
-    _close(settings, session)
+        if earlier.summary:
+            progress_output().print(earlier.summary)
+        _serve(session, wanted, policy, f"{_about(strata, wanted.since, precision)} {earlier.summary}".rstrip())
+    _close(settings, session, _next_command(wanted))
 
 
 def _before(settings: Settings, name: str | None, after: PolicySet) -> PolicySet:
@@ -100,6 +115,10 @@ def _before(settings: Settings, name: str | None, after: PolicySet) -> PolicySet
         progress_output().print("there is nothing in force to compare with: no edit is looked at")
         return after
     return without_shadows(live)
+
+
+def _next_command(wanted: Wanted) -> str:
+    return f"watchword policies calibrate {wanted.policy_id} --policies {shlex.quote(str(wanted.folder))} --decisions"
 
 
 def _target(folder: PolicyFolder, policy_id: str) -> tuple[float, float]:
@@ -130,15 +149,23 @@ def _about(strata: list[Stratum], since: str, precision: float) -> str:
     return f"{sample}{edit}. A threshold is wanted with precision {precision:g}."
 
 
-def _serve(session: LabellingSession, port: int, title: str, about: str) -> None:
-    with closing(LabelServer(session, title=title, about=about, port=port)) as server:
+def _serve(session: LabellingSession, wanted: Wanted, policy: Policy, about: str) -> None:
+    server = LabelServer(
+        session,
+        title=f"{policy.title} ({policy.id})",
+        about=about,
+        words=Words(policy.rationale, policy.prompts, policy.contrast),
+        next_command=_next_command(wanted),
+        port=wanted.port,
+    )
+    with closing(server):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: server.finished.set())
         progress_output().print(f"label at {server.address}", soft_wrap=True)
         server.finished.wait()
 
 
-def _close(settings: Settings, session: LabellingSession) -> None:
+def _close(settings: Settings, session: LabellingSession, next_command: str) -> None:
     console, found = output(), session.decisions()
     for name, text in figures(session.findings()):
         console.print(f"{name}: {text}")
@@ -148,3 +175,4 @@ def _close(settings: Settings, session: LabellingSession) -> None:
     send(settings, found)
     unsure = session.count(Answer.UNSURE)
     console.print(f"{counted(len(found), 'decision')} sent, and written to {session.file}; unsure about {unsure}")
+    console.print(f"next: {next_command}")

@@ -30,6 +30,13 @@ class Earlier:
         return 0.0 if self.probability is None else 1 / self.probability - 1
 
 
+def kind_of(*, before: bool, after: bool) -> Kind:
+    """Return the kind of an image that each version flags or not."""
+    if after:
+        return Kind.FLAGGED if before else Kind.NEWLY_FLAGGED
+    return Kind.NEWLY_CLEARED if before else Kind.NEITHER
+
+
 def draw_rest(
     scores: NDArray[np.float64],
     before: NDArray[np.bool_],

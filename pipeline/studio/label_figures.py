@@ -35,11 +35,15 @@ def gauges(found: Findings) -> dict[str, Any]:
             "target": found.target,
         },
         "threshold": {
-            "value": f"{shown.threshold:.3f}" if isinstance(shown, Certified) else "none yet",
+            "value": f"{shown.threshold:.3f}" if isinstance(shown, Certified) else _without(found.reach),
             "note": _threshold(found),
             "done": 1.0 if certified else _progress(found),
         },
     }
+
+
+def _without(reach: Reach) -> str:
+    return "none yet" if reach is Reach.POSSIBLE else "not reachable"
 
 
 def _range(found: Findings) -> str:
@@ -69,8 +73,8 @@ def _threshold(found: Findings) -> str:
 def _unreachable(found: Findings, shown: Refused) -> str:
     if found.reach is Reach.TOO_FEW:
         return (
-            f"too few of its images could be flagged for precision {found.target:g}, even if all are right. Draw more "
-            "with `--count`, or look further back with `--since`."
+            f"its images are too few for precision {found.target:g}, even if all were right. Draw more with `--count`, "
+            "or look further back with `--since`."
         )
     if not found.flags_labelled:
         return f"{shown.reason}. Precision {found.target:g} needs other wording or a stricter threshold."

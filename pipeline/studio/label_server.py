@@ -4,27 +4,49 @@ import json
 import re
 import secrets
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.emit.page import render
 from pipeline.errors import DependencyFault, OriginalGone, UsageError
 from pipeline.http_server import BoundedServer, Reply, Request, json_reply, text_reply
-from pipeline.studio.label_figures import figures
+from pipeline.studio.label_figures import figures, gauges
 from pipeline.studio.labelling_session import Answer, LabellingSession
 from pipeline.visible import one_line
 
 HOST = "127.0.0.1"
 
 
-class LabelServer:
-    """Serves one session until closed; `finished` is set when someone says so on the page."""
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of a policy, against which an image is judged."""
 
-    def __init__(self, session: LabellingSession, *, title: str, about: str, port: int = 0) -> None:
+    rationale: str = ""
+    prompts: Sequence[str] = ()
+    contrast: Sequence[str] = ()
+
+
+class LabelServer:
+    """
+    Serves one session until closed; `finished` is set when someone says so on the page.
+
+    `next_command`: the command line with which one goes on once the session is finished.
+    """
+
+    def __init__(
+        self,
+        session: LabellingSession,
+        *,
+        title: str,
+        about: str,
+        words: Words = Words(),
+        next_command: str = "",
+        port: int = 0,
+    ) -> None:
         self.finished = threading.Event()
         self._session = session
-        self._title, self._about = title, about
+        self._fixed = {"title": title, "about": about, "words": words, "next_command": next_command}
         self._token, self._nonce = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
         try:
             self._server = BoundedServer(HOST, port, self._respond, name="label-page")
@@ -103,22 +125,23 @@ class LabelServer:
 
     def _page(self) -> dict[str, Any]:
         return {
-            "title": self._title,
-            "about": self._about,
+            **self._fixed,
             "nonce": self._nonce,
             "state": self._state(),
             "policy": self._session.policy_id,
         }
 
     def _state(self) -> dict[str, Any]:
-        session, number = self._session, self._session.number
+        session, number, found = self._session, self._session.number, self._session.findings()
         shown = session.candidates[number] if number < len(session.candidates) else None
         return {
             "number": number,
             "count": len(session.candidates),
             "event": one_line(f"{shown.event_id} of {shown.source}") if shown is not None else None,
             "answers": {answer.value: session.count(answer) for answer in Answer},
-            "figures": [{"name": name, "text": text} for name, text in figures(session.findings())],
+            "last": session.last_answer.value if session.last_answer else None,
+            "gauges": gauges(found),
+            "figures": [{"name": name, "text": text} for name, text in figures(found)],
         }
 
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.evaluate.certify import Certified, Labels, Refused
-from pipeline.evaluate.earlier import Earlier, draw_rest
+from pipeline.evaluate.earlier import Earlier, draw_rest, kind_of
 from pipeline.evaluate.labelling import Findings, Labelling, Reach
 from pipeline.evaluate.strata import Kind
 from pipeline.evaluate.supported import SCALE, best_supported, highest_reached
@@ -48,8 +48,7 @@ class Population:
         ]
 
     def kind(self, place: int, threshold: float) -> Kind:
-        was, will = self.scores[place] >= 2, self.scores[place] >= threshold
-        return Kind.FLAGGED if was and will else Kind.NEWLY_FLAGGED if will else Kind.NEITHER
+        return kind_of(before=bool(self.scores[place] >= 2), after=bool(self.scores[place] >= threshold))
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +140,7 @@ def test_a_sample_that_is_too_small_says_how_to_draw_more() -> None:
     found = few_flags(wrong=0, count=20)
     assert found.reach is Reach.TOO_FEW
     told = threshold_of(found)
-    assert told.startswith("not reachable from this sample: too few of its images")
+    assert told.startswith("not reachable from this sample: its images are too few for precision 0.9")
     assert "`--count`" in told
 
 
