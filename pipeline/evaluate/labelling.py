@@ -42,8 +42,8 @@ class Findings:
 
     `precision` is of everything the edited policy flags; `flags_right` of `flags_labelled` count labels. `threshold` is
     the lowest that labels show to be as precise as the `target`: it may be looked at after every label. Without one,
-    `reach` says whether the sample can still give one, and `supported` which precision it does support. The intervals
-    are for one look.
+    `reach` says whether the sample can still give one, with its images that are `left` over the `strictest` threshold
+    tested, and `supported` which precision it does support. The intervals are for one look.
     """
 
     labels: int
@@ -57,6 +57,8 @@ class Findings:
     newly_cleared: Change
     threshold: Certified | Refused
     reach: Reach
+    strictest: float
+    left: int
     supported: Reached | None
 
 
@@ -130,6 +132,8 @@ class Labelling:
             newly_cleared=_change([seen for cell, seen in cells if cell.kind is Kind.NEWLY_CLEARED]),
             threshold=threshold,
             reach=reach,
+            strictest=self._grid[0],
+            left=int((self._scores[np.array(left, dtype=np.intp)] >= self._grid[0]).sum()),
             supported=self._supported(labels) if reach is not Reach.POSSIBLE else None,
         )
 

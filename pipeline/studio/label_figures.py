@@ -46,6 +46,11 @@ def _without(reach: Reach) -> str:
     return "none yet" if reach is Reach.POSSIBLE else "not reachable"
 
 
+def labels_missing(found: Findings, refused: Refused) -> int:
+    """Return the number of labels that a threshold takes at the least, which is never more than the sample has left."""
+    return min(refused.missing, found.left)
+
+
 def _range(found: Findings) -> str:
     if math.isnan(found.precision.value):
         return f"not known yet, of {found.flagged} flagged"
@@ -56,7 +61,7 @@ def _progress(found: Findings) -> float | None:
     """Return the share of the labels that a threshold takes at the least; None where the sample cannot give one."""
     if isinstance(found.threshold, Certified) or found.reach is not Reach.POSSIBLE:
         return None
-    return found.flags_labelled / (found.flags_labelled + max(1, found.threshold.missing))
+    return found.labels / (found.labels + max(1, labels_missing(found, found.threshold)))
 
 
 def _threshold(found: Findings) -> str:
@@ -65,7 +70,8 @@ def _threshold(found: Findings) -> str:
         over = f"{shown.hits} of {counted(shown.flags, 'label')} over it are right"
         return f"{shown.threshold:.3f} has precision {found.target:g}: {over}"
     if found.reach is Reach.POSSIBLE:
-        more = f"{shown.missing} more {plural(shown.missing, 'label')} of flagged images"
+        missing = labels_missing(found, shown)
+        more = f"{missing} more {plural(missing, 'label')} of images over {found.strictest:.3f}"
         return f"none yet; at least {more}, all right, would support one"
     return f"not reachable from this sample: {_unreachable(found, shown)} {_supported(found)}"
 

@@ -11,7 +11,7 @@ from pipeline.evaluate.earlier import Earlier, draw_rest, kind_of
 from pipeline.evaluate.labelling import Findings, Labelling, Reach
 from pipeline.evaluate.strata import Kind
 from pipeline.evaluate.supported import SCALE, best_supported, highest_reached
-from pipeline.studio.label_figures import figures
+from pipeline.studio.label_figures import figures, labels_missing
 
 IMAGES = 6_000
 
@@ -152,7 +152,7 @@ def test_a_sample_that_can_still_give_it_says_how_many_labels_that_takes(populat
 
 
 def test_a_session_that_says_unreachable_never_reaches_it(population: Population) -> None:
-    """Whatever the labels that are left say."""
+    """Whatever the labels that are left say; and it asks for no more labels than there are images left."""
     for seed in range(20):
         labelling = population.session(1.5, seed, [], target=0.95)
         answers, told = {}, False
@@ -160,6 +160,8 @@ def test_a_session_that_says_unreachable_never_reaches_it(population: Population
             answers[place] = bool(population.right[place])
             found = labelling.findings(answers, {})
             assert not (told and isinstance(found.threshold, Certified))
+            if isinstance(found.threshold, Refused) and found.reach is Reach.POSSIBLE:
+                assert 0 < labels_missing(found, found.threshold) <= len(labelling.order) - len(answers)
             told = told or found.reach is not Reach.POSSIBLE
         assert told or isinstance(found.threshold, Certified)
 
