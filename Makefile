@@ -1,7 +1,10 @@
 # `make demo` runs the main job, `make test` everything that is checked. Each sets up what it needs, once.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench prove attack docs training stack-down lock clean
+.PHONY: help demo quick test check lint types structure unit bench prove attack docs pictures training stack-down lock clean
+
+# Without it every process of the tests compiles what it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 SOURCES := pyproject.toml requirements/uv.txt
 WORKER := .venv/.worker
@@ -25,16 +28,29 @@ $(TESTING): $(WORKER) requirements/test.txt
 demo: $(WORKER) ## Photographs through Kafka, Triton and the policies, counted; KEEP=1 leaves the stack running
 	@.venv/bin/watchword demo $(if $(KEEP),--keep)
 
-test: check ## Lint, types, structure, and every test, on the real broker and Triton
-	@.venv/bin/watchword stack install
-	@OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 -m "not alone"
-	@.venv/bin/pytest -m alone
+quick: $(TESTING) ## Lint, types, structure and the unit tests, side by side: two minutes
+	@$(MAKE) --no-print-directory -j4 unit types lint structure
 
-check: $(TESTING) ## Lint, types and structure alone
-	@.venv/bin/ruff check -q pipeline tests
-	@.venv/bin/ruff format -q --check pipeline tests
+# Three processes on two cores: many tests wait for a broker. Each has a broker and a Triton of its own.
+test: $(TESTING) ## Lint, types, structure, and every test, on the real broker and Triton
+	@$(MAKE) --no-print-directory -j3 check
+	@.venv/bin/watchword stack install
+	@OMP_NUM_THREADS=1 .venv/bin/pytest -n 3
+
+check: lint types structure ## Lint, types and structure alone
+
+lint: $(TESTING)
+	@.venv/bin/ruff check -q pipeline watchword tests
+	@.venv/bin/ruff format -q --check pipeline watchword tests
+
+types: $(TESTING)
 	@.venv/bin/mypy --no-error-summary
+
+structure: $(TESTING)
 	@.venv/bin/lint-imports --no-logo > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
+
+unit: $(TESTING)
+	@OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 tests/unit -m "not slow"
 
 bench: $(TESTING) ## Ratios against this machine's own roofline, in one run
 	@.venv/bin/python -m tests.bench.bench
@@ -65,6 +81,10 @@ docs: $(WORKER) ## Write the reference pages that are made from code
 	@.venv/bin/watchword reference events > docs/events.asyncapi.yaml
 	@for kind in verdict flag embedding dead_letter decision release; do \
 		.venv/bin/watchword reference $$kind > docs/schemas/$$kind.schema.json || exit 1; done
+
+pictures: $(TESTING) ## Draw the pictures of README and docs again, from a real run
+	@.venv/bin/watchword stack install
+	@.venv/bin/python -m tests.support.pictures
 
 lock: $(WORKER) ## Resolve the lock files anew
 	@deploy/setup/lock

@@ -1,4 +1,4 @@
-"""Files and texts from outside, up to a bound: nothing is waited for, and nothing fills the memory."""
+"""Bounded reading of files and texts from outside: no read blocks or fills the memory."""
 
 import errno
 import os
@@ -17,9 +17,9 @@ _BLOCK_BYTES = 1 << 20
 @contextmanager
 def open_regular(path: Path, limit: int) -> Iterator[BufferedReader]:
     """
-    Open a regular file of at most `limit` bytes, and nothing that blocks: no FIFO, no device.
+    Open a regular file of at most `limit` bytes. A FIFO or a device, which may block, is refused.
 
-    Raises `OSError`. A file may grow after it was opened; whoever reads it keeps count.
+    Raises `OSError`. The file may grow after it was opened, so the caller must limit its reads.
     """
     with os.fdopen(_opened(path), "rb") as file:
         found = os.fstat(file.fileno())
@@ -33,7 +33,7 @@ def read_regular(path: Path, limit: int) -> bytes:
     """Return the bytes of a regular file of at most `limit`. Raises `OSError`."""
     blocks, size = [], 0
     with open_regular(path, limit) as file:
-        # A file of `/proc` says that it is empty and may never end.
+        # A file of `/proc` reports size 0 and may be endless.
         while block := file.read(_BLOCK_BYTES):
             size += len(block)
             _require_room(size, limit)
@@ -42,28 +42,28 @@ def read_regular(path: Path, limit: int) -> bytes:
 
 
 def json_values(data: bytes) -> int:
-    """Return at least the number of values in JSON, before anything is made of them."""
+    """Return an upper bound of the number of values in JSON, without parsing it."""
     return 1 + data.count(b",") + data.count(b"[") + data.count(b"{")
 
 
 def brief(text: object, limit: int = SHOWN_CHARACTERS) -> str:
     """Return text on one line, without hidden characters, and cut to about `limit` characters."""
-    told = str(text)
-    return one_line(told) if len(told) <= limit else f"{one_line(told[:limit])}…"
+    whole = str(text)
+    return one_line(whole) if len(whole) <= limit else f"{one_line(whole[:limit])}…"
 
 
 def why(error: OSError) -> str:
-    """Return an operating system's reason, without the path that stands in the message already."""
+    """Return the operating system's reason, without the path, which the message has already."""
     return brief(error.strerror or error)
 
 
 def _opened(path: Path) -> int:
     try:
-        # Before it is opened: to open some devices does something.
+        # Checked before opening, because opening some devices has effects.
         if not stat.S_ISREG(path.stat().st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except ValueError as error:  # a zero byte or half a character in the name
+    except ValueError as error:  # a null byte or a lone surrogate in the name
         raise OSError(errno.EINVAL, f"no file name: {error}") from error
 
 

@@ -1,15 +1,15 @@
-"""Counts as people read them: `1 image`, `2 images`."""
+"""Counts for people: `1 image`, `2 images`."""
 
 _IRREGULAR = {"match": "matches", "policy": "policies"}
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural unless it is one; of several words the first is counted."""
+    """Return a number with its noun, in the plural unless the number is 1. The first word gets the plural."""
     return f"{number} {plural(number, noun)}"
 
 
 def plural(number: int, noun: str) -> str:
-    """Return the noun that goes with a number; of several words the first is counted: `group of copies`."""
+    """Return the noun for a number. The first of several words gets the plural, as in `groups of copies`."""
     first, _, rest = noun.partition(" ")
     many = first if number == 1 else _IRREGULAR.get(first, f"{first}s")
     return f"{many} {rest}".rstrip()

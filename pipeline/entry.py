@@ -1,4 +1,4 @@
-"""The start of every command: a worker obeys SIGTERM before its modules are loaded."""
+"""Entry point of every command. SIGTERM is handled before the modules of a worker are loaded."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ _WORKING = "run"
 
 
 def _leave() -> None:
-    """End at once: nothing has been read yet."""
+    """End at once, because nothing has been read yet."""
     os._exit(0)
 
 

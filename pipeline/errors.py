@@ -1,26 +1,26 @@
 """
-Every error of the package, one tree.
+The error tree of the package.
 
     WatchwordError
-    ├── UsageError            the command, a setting or a file is wrong: say what, exit 2
+    ├── UsageError            a command, a setting or a file is wrong: the message says what to change, exit code 2
     │   ├── PolicyError       a policy file is wrong: file:line:column and a caret
-    │   ├── BundleError       a model bundle is missing, damaged or of another shape than its manifest says
-    │   ├── ArchiveError      the archive cannot do that, or a record is nothing that it keeps
+    │   ├── BundleError       a model bundle is missing, damaged or different from its manifest
+    │   ├── ArchiveError      the archive cannot do this, or a record is not an embedding
     │   ├── UnreadableRecord  a record of an output topic is not of the expected kind or version
-    │   └── StackError        the local stack cannot be brought up: what is missing and how to get it
-    ├── OriginalGone          the image of an archived embedding cannot be had any more
-    ├── RecordFault           the record's fault: it becomes a dead letter with a reason of the closed list
-    ├── DependencyFault       a dependency's fault: the chunk is tried again, nothing is skipped
+    │   └── StackError        the local stack cannot be started: the message says what is missing and how to get it
+    ├── OriginalGone          the image of an archived embedding is no longer available
+    ├── RecordFault           a fault of the record: it becomes a dead letter with a reason from the closed list
+    ├── DependencyFault       a fault of a dependency: the chunk is tried again, nothing is skipped
     │   ├── BrokerFault       Kafka did not answer, or refused for now
     │   ├── EncoderFault      Triton did not answer, or refused for now
-    │   ├── DecoderFault      no process to decode in could be started
+    │   ├── DecoderFault      no decode process could be started
     │   ├── StoreFault        the archive's storage did not answer, or refused for now
     │   └── NothingPublished  no policy set is on the control topic yet
-    ├── ScoreFault            a score is not a finite number: nothing follows from it, least of all "not flagged"
+    ├── ScoreFault            a score is not a finite number: the worker stops, because this must not pass for "no flag"
     ├── CommitAborted         the transaction was aborted or refused: its chunks are dropped and read again
-    │   └── CommitOverdue     it was not done in time: a smaller chunk may be
+    │   └── CommitOverdue     the transaction took too long: a smaller chunk may succeed
     ├── InstanceTaken         another worker has this `instance_id`
-    ├── PositionLost          what the group committed lies past the end of the log: only a person can say why
+    ├── PositionLost          a committed offset is past the end of the log: a person must find out why
     └── DeadLetterLimit       too large a share of the stream would be dead letters: stop before committing them
 """
 
@@ -28,7 +28,7 @@ from enum import StrEnum
 
 
 class DeadLetterReason(StrEnum):
-    """Why a record could not be judged. The list is closed: metrics, docs and the wire contract are made from it."""
+    """Reasons of dead letters. The list is closed: metrics, docs and the wire contract are generated from it."""
 
     EMPTY = "empty"
     TOO_LARGE = "too_large"
@@ -48,11 +48,11 @@ class WatchwordError(Exception):
 
 
 class UsageError(WatchwordError):
-    """What was asked cannot be done as asked; the message says what to change."""
+    """A command, a setting or a file is wrong; the message says what to change."""
 
 
 class PolicyError(UsageError):
-    """One or more policy files are invalid; the message shows each place."""
+    """One or more policy files are invalid; the message shows the position of each error."""
 
 
 class BundleError(UsageError):
@@ -60,24 +60,24 @@ class BundleError(UsageError):
 
 
 class ArchiveError(UsageError):
-    """The archive cannot do what was asked, or a record is nothing that it keeps."""
+    """The archive cannot do what the caller asked, or a record is not an embedding."""
 
 
 class UnreadableRecord(UsageError):
     """A record of a topic that Watchword writes is not of the expected kind or version, or is damaged."""
 
-    def __init__(self, place: str, kind: str, problem: str) -> None:
-        super().__init__(f"{place} cannot be read as a {kind} record: {problem}")
-        self.place = place
+    def __init__(self, origin: str, kind: str, problem: str) -> None:
+        super().__init__(f"{origin} cannot be read as a {kind} record: {problem}")
+        self.origin = origin
         self.problem = problem
 
 
 class StackError(UsageError):
-    """The local stack cannot be brought up or taken down."""
+    """The local stack cannot be started or stopped."""
 
 
 class OriginalGone(WatchwordError):
-    """The image an archived embedding is of is no longer retained, or is another one by now."""
+    """The image of an archived embedding is no longer retained, or has been replaced by another one."""
 
 
 class RecordFault(WatchwordError):
@@ -90,7 +90,7 @@ class RecordFault(WatchwordError):
 
 
 class DependencyFault(WatchwordError):
-    """Something this worker depends on failed; the same call may succeed later."""
+    """A dependency failed; the same call may succeed later."""
 
 
 class BrokerFault(DependencyFault):
@@ -102,7 +102,7 @@ class EncoderFault(DependencyFault):
 
 
 class DecoderFault(DependencyFault):
-    """No process to decode in could be started, for whatever this machine lacks at the moment."""
+    """No decode process could be started, for example because this machine is out of memory at the moment."""
 
 
 class StoreFault(DependencyFault):
@@ -114,11 +114,11 @@ class NothingPublished(DependencyFault):
 
 
 class CommitAborted(WatchwordError):
-    """A chunk's transaction did not commit; the stream must go back to what is committed."""
+    """A chunk's transaction did not commit; the stream must rewind to the committed offsets."""
 
 
 class CommitOverdue(CommitAborted):
-    """A chunk's transaction was not done in time; a smaller chunk may be."""
+    """A chunk's transaction took too long; a smaller chunk may succeed."""
 
 
 class ScoreFault(WatchwordError):
@@ -126,11 +126,11 @@ class ScoreFault(WatchwordError):
 
 
 class PositionLost(WatchwordError):
-    """A committed position lies past the end of the log."""
+    """A committed offset is past the end of the log."""
 
 
 class InstanceTaken(WatchwordError):
-    """Another member of the group has taken this `instance_id`, again and again."""
+    """Another member of the group uses this `instance_id` too."""
 
 
 class DeadLetterLimit(WatchwordError):

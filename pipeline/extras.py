@@ -1,17 +1,17 @@
-"""What needs packages that a worker's install does not have."""
+"""Imports of packages that only an extra installs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.errors import UsageError
 
-# A module of ours that is missing is a defect, which no extra mends.
+# A missing module of this package is a defect, which no extra can fix.
 _OWN = frozenset({"pipeline", "watchword"})
 
 
 @contextmanager
 def models_extra(extra: str = "models") -> Iterator[None]:
-    """Import inside this; a missing package is told as the extra that brings it."""
+    """Raise `UsageError` that names the extra for a package which is missing inside the context."""
     try:
         yield
     except ModuleNotFoundError as error:

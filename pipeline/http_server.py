@@ -1,4 +1,4 @@
-"""An HTTP server that nobody can hold up: bounded connections, deadlines, and a `Host` that must be known."""
+"""An HTTP server that no client can hold up: a limit on connections, deadlines, and limits on size."""
 
 import contextlib
 import io
@@ -19,7 +19,7 @@ import structlog
 
 DEADLINE_S = 10.0
 MOST_CONNECTIONS = 32
-# The loop looks so often for requests that are late.
+# The interval at which the loop looks for late requests.
 TICK_S = 0.2
 LARGEST_HEAD = 16 << 10
 LARGEST_BODY = 4096
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request: `path` without its query, and `host` as the client wrote it, empty when it wrote none."""
+    """A request. `path` has no query. `host` is the client's `Host` header, empty if there is none."""
 
     method: str
     path: str
@@ -42,14 +42,14 @@ class Request:
 
     @property
     def host_name(self) -> str | None:
-        """The host without its port, in small letters; None when it is no host."""
+        """The host without its port, in lower case; None if the header is not a valid host."""
         found = _HOST.fullmatch(self.host)
         return found[1].lower().rstrip(".") if found else None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. `then` is called once it is sent, or when nobody is there to take it."""
+    """An answer. `then` is called after it was sent, or after sending it failed."""
 
     status: int
     content_type: str
@@ -59,22 +59,22 @@ class Reply:
 
 
 def text_reply(status: int, text: str) -> Reply:
-    """Return a line of text."""
+    """Return a reply with one line of text."""
     return Reply(status, "text/plain; charset=utf-8", f"{text}\n".encode("utf-8", "backslashreplace"))
 
 
 def json_reply(value: Any, status: int = 200) -> Reply:
-    """Return a value as JSON."""
+    """Return a reply with a value as JSON."""
     return Reply(status, "application/json", json.dumps(value).encode() + b"\n")
 
 
 class BoundedServer:
     """
-    Answers GET and POST requests on threads of its own, until closed.
+    Answers GET and POST requests in separate threads, until closed.
 
-    `respond` is called from several threads. A request that is not there within 10 s, or that is too long, is not
-    waited for. Beyond 32 connections the oldest that is still sending its request is closed; where none is, the new
-    one gets 503. Raises `OSError` when the address cannot be served at.
+    Several threads call `respond`. A request that does not arrive within 10 s, or is too long, is dropped. Above 32
+    connections, the oldest connection that is still sending its request is closed; if there is none, the new connection
+    gets 503. Raises `OSError` when the server cannot listen on the address.
     """
 
     def __init__(self, host: str, port: int, respond: Callable[[Request], Reply], *, name: str) -> None:
@@ -99,17 +99,17 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], respond: Callable[[Request], Reply]) -> None:
         self.respond = respond
         self._lock = threading.Lock()
-        # Open connections, the oldest first; the time until which a request may come, None once it is there.
+        # Open connections, oldest first, each with the deadline of its request, None once the request has arrived.
         self._open: dict[socket.socket, float | None] = {}
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        """Bind without the base class's look-up of the host's name, which asks a name server."""
+        """Bind without the base class's look-up of the host name, which queries a name server."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Take a connection, or turn one away."""
+        """Accept a connection, or answer it with 503."""
         if not self._make_room():
             with contextlib.suppress(OSError):
                 request.settimeout(0.1)
@@ -121,26 +121,26 @@ class _Server(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """Forget a connection and close it."""
+        """Close a connection and remove it from the list."""
         with self._lock:
             self._open.pop(request, None)
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Close connections whose request has not come in time; the loop calls this."""
+        """Close connections without a request in time; the loop calls this."""
         now = time.monotonic()
         with self._lock:
             late = [each for each, until in self._open.items() if until is not None and until < now]
             self._drop(late)
 
     def heard(self, request: socket.socket) -> None:
-        """Note that a connection's request is there."""
+        """Note that a connection's request has arrived."""
         with self._lock:
             if request in self._open:
                 self._open[request] = None
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 -- the base class's signature
-        """Log what ended a connection: a client that left is nobody's fault."""
+        """Log the error that ended a connection: at debug level if the client left, otherwise as an error."""
         error = sys.exc_info()[1]
         if isinstance(error, OSError):
             log.debug("http_client_gone", error=str(error))
@@ -156,7 +156,7 @@ class _Server(ThreadingHTTPServer):
             return bool(waiting)
 
     def _drop(self, connections: list[socket.socket]) -> None:
-        """Let the threads of connections find them closed, and forget these. Called with the lock held."""
+        """Shut connections down, which ends their threads, and remove them. The caller holds the lock."""
         for each in connections:
             del self._open[each]
             with contextlib.suppress(OSError):
@@ -168,7 +168,7 @@ class _ServerV6(_Server):
 
 
 class _Head(io.BufferedIOBase):
-    """Reads lines of a request's head, up to a size in all; the body is read as it is."""
+    """Reads a request's head line by line, up to a total size, and the body without a limit."""
 
     def __init__(self, source: Any) -> None:
         self._source = source
@@ -184,7 +184,7 @@ class _Head(io.BufferedIOBase):
         return line
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return so many bytes, fewer when the client sends no more."""
+        """Return `size` bytes, or fewer if the client sends no more."""
         found: bytes = self._source.read(size)
         return found
 
@@ -221,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.heard(self.connection)
         hosts = self.headers.get_all("host", [])
         if len(hosts) > 1 or not self.path.startswith("/"):
-            self._send(text_reply(400, "one host and a path are expected"))
+            self._send(text_reply(400, "expected one host and a path"))
             return
         path, kind = self.path.partition("?")[0], self.headers.get("content-type", "")
         try:
@@ -233,10 +233,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply) -> None:
         self.server.heard(self.connection)
-        told = {**reply.headers, "content-type": reply.content_type, "content-length": str(len(reply.body))}
+        headers = {**reply.headers, "content-type": reply.content_type, "content-length": str(len(reply.body))}
         try:
             self.send_response(reply.status)
-            for name, value in told.items():
+            for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(reply.body)
@@ -245,4 +245,4 @@ class _Handler(BaseHTTPRequestHandler):
                 reply.then()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
-        """Keep requests out of the log."""
+        """Log nothing for a request."""

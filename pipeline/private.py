@@ -1,4 +1,4 @@
-"""Files that hold pictures or people: for their owner alone, whatever the umask."""
+"""Private files, for example with pictures or personal data: only their owner may read them, under any umask."""
 
 import os
 import stat
@@ -14,7 +14,7 @@ OWNER_ONLY = 0o600
 
 def write_private(path: Path, text: str) -> None:
     """
-    Write a file of mode 0600, also where there was one of another mode.
+    Write a file with mode 0600, even if there was a file with another mode.
 
     Raises `UsageError` when it cannot be written or belongs to someone else.
     """
@@ -27,7 +27,7 @@ def write_private(path: Path, text: str) -> None:
 
 @contextmanager
 def open_private(path: Path) -> Iterator[TextIO]:
-    """Open a file to be written anew, with mode 0600 before the first byte is in it. Raises `OSError`."""
+    """Open a file for writing and truncate it, with mode 0600 before its first byte. Raises `OSError`."""
     with _opened(path, os.O_TRUNC) as file:
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # not a terminal or a pipe, `/dev/stdout`
             os.fchmod(file.fileno(), OWNER_ONLY)
@@ -36,11 +36,11 @@ def open_private(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def append_private(path: Path) -> Iterator[TextIO]:
-    """Open a file to be added to: a new one has mode 0600, one that is there keeps its own. Raises `OSError`."""
+    """Open a file for appending. A new file has mode 0600; an existing one keeps its mode. Raises `OSError`."""
     with _opened(path, os.O_APPEND) as file:
         yield file
 
 
 def _opened(path: Path, flag: int) -> TextIO:
-    place = os.open(path, os.O_WRONLY | os.O_CREAT | flag | os.O_CLOEXEC, OWNER_ONLY)
-    return os.fdopen(place, "w", encoding="utf-8", errors="backslashreplace")
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flag | os.O_CLOEXEC, OWNER_ONLY)
+    return os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")

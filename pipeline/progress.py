@@ -18,7 +18,7 @@ class Progress(Protocol):
 
     `track` yields `items` unchanged and reports that `doing` (for example "judging") advances by `size` of each item,
     out of `total` where it is known. `working` reports that `doing` (for example "loading the model") goes on until the
-    context ends. `notify` passes on a sentence for people that is no part of the result.
+    context ends. `notify` passes on a message for people that is not part of the result.
     """
 
     def track(

@@ -10,7 +10,7 @@ AnswerT = TypeVar("AnswerT")
 
 
 class Abandoned(Exception):
-    """Nobody waits for the answer any more."""
+    """The answer is no longer needed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from pipeline.events.images import ImageLimits
 
 PREFIX = "WATCHWORD_"
 
-# A dead letter carries its record whole, with headers and a reason around it.
+# A dead letter contains its whole record, and headers with the reason.
 ENVELOPE_BYTES = 64 << 10
 
-# A policy set of thousands of prompts, whole.
+# Enough for a whole policy set with thousands of prompts.
 POLICY_SET_BYTES = 8 << 20
 
 BUNDLED_MODEL = Path(__file__).parent / "bundles" / "caltech-small"
@@ -70,7 +70,7 @@ class Settings(BaseSettings):
         description="Maximum number of chunks being processed at once. Raise it for throughput, lower it for memory.",
     )
     decode_threads: int = Field(
-        2, gt=0, description="Number of images decoded at the same time, each in a process of its own."
+        2, gt=0, description="Number of images decoded at the same time, each in a separate process."
     )
     drain_timeout_s: float = Field(20.0, gt=0, description="Deadline for finishing the chunks in flight after SIGTERM.")
     retry_backoff_s: float = Field(
@@ -167,7 +167,8 @@ class Settings(BaseSettings):
     archive: str = Field("archive", description="Archive of embeddings: a folder, or an address such as `s3://…`.")
     archive_options: dict[str, str] = Field(
         {},
-        description="Options of the archive's object storage, as JSON, for example `endpoint`, `region`, `access_key_id`.",
+        description="Options of the archive's object storage, as JSON, for example `endpoint`, `region`, "
+        "`access_key_id`.",
     )
     archive_thumbnails: int = Field(
         0,
@@ -220,7 +221,7 @@ class Settings(BaseSettings):
     def shown(self) -> dict[str, object]:
         """Return the effective settings, secrets masked."""
         shown = self.model_dump(mode="json")
-        # Keys of object storage are among them, under names of their own.
+        # These options include keys of object storage, under any name.
         shown["archive_options"] = sorted(self.archive_options)
         return shown
 
@@ -253,7 +254,7 @@ SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
 def load_settings(kind: type[SettingsT]) -> SettingsT:
-    """Read the environment. Raises `UsageError` that names each invalid or unknown variable."""
+    """Read the environment. Raises `UsageError`, which names each invalid or unknown variable."""
     prefix = kind.model_config["env_prefix"]
     lines = list(_unknown_variables())
     try:
@@ -268,7 +269,7 @@ def load_settings(kind: type[SettingsT]) -> SettingsT:
 
 
 def logging_asked() -> tuple[str, str]:
-    """Return the log's format and level, defaults for invalid ones: they are needed before any setting can fail."""
+    """Return the log's format and level, with defaults for invalid values: errors in other settings are logged too."""
     asked = []
     for name in ("log_format", "log_level"):
         field = Settings.model_fields[name]
@@ -285,7 +286,7 @@ def _unknown_variables() -> Iterator[str]:
             yield f"{name} is no setting" + (f", did you mean {near[0]}?" if near else "; docs/settings.md lists them")
 
 
-# Kubernetes sets these for every service of a namespace, one called `watchword` among them.
+# Kubernetes sets these variables for every service of a namespace, also for one called `watchword`.
 _SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT)|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$")
 
 _KINDS: tuple[type[BaseSettings], ...] = (Settings, StackSettings)

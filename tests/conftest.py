@@ -6,15 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer  # type: ignore[import-untyped]
 
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.settings import BUNDLED_MODEL, StackSettings
 from pipeline.stack.local import down, stack_parts, up
 from tests.support.ports import free_ports
+from tests.support.remembered import Embeddings
+from tests.support.schedule import GroupScheduling
 from tests.support.stream import Stack
 
 REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
+    return GroupScheduling(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +41,22 @@ def bundle() -> Bundle:
 
 
 @pytest.fixture(scope="session")
-def encoder(bundle: Bundle) -> LocalEncoder:
-    return LocalEncoder(bundle, threads=2)
+def encoded() -> Embeddings:
+    """What `LocalEncoder`s of this process have encoded."""
+    return Embeddings()
+
+
+@pytest.fixture(scope="session")
+def encoder(bundle: Bundle, encoded: Embeddings) -> LocalEncoder:
+    with encoded.used():
+        return LocalEncoder(bundle, threads=2)
+
+
+@pytest.fixture(scope="module")
+def remembered(encoded: Embeddings) -> Iterator[Embeddings]:
+    """Encode no image and no text twice. For modules whose facts are not the encoder's."""
+    with encoded.used():
+        yield encoded
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +80,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     parts = stack_parts(settings)
     try:
         up(parts, lambda line: None, settings.ready_timeout_s)
-        yield Stack(settings, parts)
+        yield Stack(settings, parts, text_cache=state / "texts.sqlite")
     finally:
         down(parts, lambda line: None)
         shutil.rmtree(state, ignore_errors=True)

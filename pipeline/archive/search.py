@@ -1,7 +1,8 @@
 """Nearest-neighbour search of the archive, by comparing every embedding or through an index."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +53,13 @@ def nearest(
         filter=None if since is None else from_on(since),
         prefilter=True,
     )
-    found = [Neighbour(1 - row.pop("_distance"), **row) for row in scanner.to_table().to_pylist()]
+    found = [_neighbour(row) for row in scanner.to_table().to_pylist()]
     return sorted(found, key=lambda each: (-each.cosine, each.key))
+
+
+def _neighbour(row: dict[str, Any]) -> Neighbour:
+    time = row.pop("time").replace(tzinfo=UTC)  # the archive's times are UTC without a zone
+    return Neighbour(1 - row.pop("_distance"), **row, time=time)
 
 
 def index(archive: Archive, model: str) -> bool:

@@ -1,4 +1,4 @@
-"""Consoles of results and of progress: wide when piped, so that each row of a table stays one line; data is only text."""
+"""Consoles for results and for progress. Data is printed as plain text, and each row of a piped table is one line."""
 
 import math
 import sys
@@ -29,7 +29,7 @@ class Lines(str):
 
 class PlainConsole(Console):
     """
-    A console to which a string is one line of data: no markup, no emoji codes, and no character that steers a terminal.
+    A console that prints a string as one line of data: no markup, no emoji codes, no terminal control characters.
 
     Pass text of several lines as `Lines`, and styled text as `rich.text.Text`.
     """
@@ -54,19 +54,19 @@ class PlainConsole(Console):
 
 
 def output() -> Console:
-    """Return the console of results, on stdout."""
+    """Return the console for results, on stdout."""
     _escape_what_does_not_fit(sys.stdout)
     return PlainConsole(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False, soft_wrap=True)
 
 
 def progress_output() -> Console:
-    """Return the console of progress, on stderr."""
+    """Return the console for progress, on stderr."""
     _escape_what_does_not_fit(sys.stderr)
     return PlainConsole(stderr=True, highlight=False, soft_wrap=True)
 
 
 def _escape_what_does_not_fit(output: TextIO) -> None:
-    """Make an output that is not UTF-8 escape the characters it cannot encode, those that rich adds among them."""
+    """Make an output that is not UTF-8 escape the characters it cannot encode, including those that rich adds."""
     if isinstance(output, TextIOWrapper) and not output.encoding.lower().startswith("utf"):
         output.reconfigure(errors="backslashreplace")
 
@@ -83,9 +83,9 @@ def print_line(text: str) -> None:
 
 
 def require_format(given: str, known: Collection[str]) -> None:
-    """Raise `UsageError` unless `given` is one of the formats that a command has."""
+    """Raise `UsageError` unless `given` is one of a command's formats."""
     if given not in known:
-        raise UsageError(f"`--format {given}`: it is {' or '.join(f'`{each}`' for each in known)}")
+        raise UsageError(f"`--format {given}`: choose {' or '.join(f'`{each}`' for each in known)}")
 
 
 def require_new_folder(folder: Path) -> None:
@@ -95,12 +95,12 @@ def require_new_folder(folder: Path) -> None:
 
 
 def share(value: float | None) -> str:
-    """Return a share for people; None stands for one that is undefined."""
+    """Return a share as text; None stands for an undefined share."""
     return "–" if value is None else f"{value:.2f}"
 
 
 def interval(value: "Interval", *, signed: bool = False) -> str:
-    """Return a measured share and its interval for people, with signs where it is a change."""
+    """Return a measured share and its interval as text, with signs if it is a change."""
     if math.isnan(value.value):
         return "–"
     sign = "+" if signed else ""
@@ -108,5 +108,5 @@ def interval(value: "Interval", *, signed: bool = False) -> str:
 
 
 def plain_table(*columns: str) -> Table:
-    """Return a table without a frame, one row a line."""
+    """Return a table without a frame, with one line for each row."""
     return Table(*columns, box=None, pad_edge=False)

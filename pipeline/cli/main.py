@@ -17,7 +17,7 @@ from pipeline.cli.stream import app as stream
 from pipeline.errors import DeadLetterLimit, InstanceTaken, PositionLost, UsageError, WatchwordError
 from pipeline.visible import visible
 
-# The most specific first: the first that matches decides.
+# The most specific first: the first match counts.
 EXIT_CODES: tuple[tuple[type[WatchwordError], int], ...] = (
     (UsageError, 2),
     (DeadLetterLimit, 3),
@@ -26,9 +26,9 @@ EXIT_CODES: tuple[tuple[type[WatchwordError], int], ...] = (
     (WatchwordError, 1),
 )
 _ADVICE: dict[type[WatchwordError], str] = {
-    InstanceTaken: "another worker runs under this WATCHWORD_INSTANCE_ID; give each worker its own",
-    PositionLost: "the group's committed position lies past the end of the log, so that going on would skip or repeat "
-    "records; docs/operating.md, `A position past the end`, says how to find out which, and how to set it",
+    InstanceTaken: "another worker uses this WATCHWORD_INSTANCE_ID; give each worker a different one",
+    PositionLost: "the group's committed position is past the end of the log; to continue would skip or repeat "
+    "records; docs/operating.md, `A position past the end`, says how to find out which, and how to set the position",
 }
 
 app = typer.Typer(name="watchword", no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
@@ -89,7 +89,7 @@ def main() -> None:
 
 
 def _report(error: WatchwordError, code: int) -> None:
-    """Show an error: a log event where a worker logs, else a line for people."""
+    """Show an error: as a log event if the command logs events, else as a line of text."""
     from pipeline.telemetry.logs import logs_events
 
     message = f"{_ADVICE[type(error)]} ({error})" if type(error) in _ADVICE else str(error)

@@ -17,4 +17,4 @@ def share_of(text: str, option: str, *, whole: bool = False) -> float:
     if 0 < share < 1 or (whole and percent and share == 1):
         return share
     most = "at most 100%" if whole else "less than 100%"
-    raise UsageError(f"`{option} {text}`: it is a share of the images above 0% and {most}, such as `10%` or `0.1`")
+    raise UsageError(f"`{option} {text}`: expected a share above 0% and {most}, for example `10%` or `0.1`")

@@ -27,7 +27,7 @@ def reference(
     `make docs` writes all of them into docs/. Example: `watchword reference metrics > docs/metrics.md`
     """
     from pipeline.cli.reference_events import events_page, record_schema_page
-    from pipeline.events.wire.json_schema import KINDS
+    from pipeline.events.schemas.json_schema import KINDS
 
     pages: dict[str, Callable[[], str]] = {
         "settings": settings_page,
@@ -108,9 +108,9 @@ def logs_page() -> str:
     lines = [
         "# Log events",
         "",
-        "A worker logs one JSON object a line to stderr (`WATCHWORD_LOG_FORMAT`). Its `event` is one of the identifiers",
-        "below; `level`, `timestamp` and the fields named here go with it. Alert on the identifier: the text of fields",
-        "may change. This page is made from the code by `make docs`.",
+        "A worker logs one JSON object a line to stderr (`WATCHWORD_LOG_FORMAT`). Its `event` is an identifier of",
+        "this list; `level`, `timestamp` and the fields named here go with it. Alert on the identifier: the text of",
+        "fields may change. This page is made from the code by `make docs`.",
         "",
         "| event | level | fields | meaning |",
         "| --- | --- | --- | --- |",

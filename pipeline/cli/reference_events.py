@@ -4,8 +4,8 @@ import json
 
 import yaml  # type: ignore[import-untyped]
 
-from pipeline.events.wire.asyncapi import asyncapi
-from pipeline.events.wire.json_schema import record_schema
+from pipeline.events.schemas.asyncapi import asyncapi
+from pipeline.events.schemas.json_schema import record_schema
 from pipeline.settings import Settings
 
 _WIDTH = 120

@@ -1,11 +1,12 @@
-"""Dead letters as records: the input record, or as much of it as the topic admits, and why it cannot be judged."""
+"""Dead-letter records: the input record, cut to the topic's limit if needed, and the reason why it cannot be judged."""
 
 import hashlib
 from dataclasses import dataclass, replace
 
-from pipeline.emit.encoded import RECORD_OVERHEAD_BYTES, Encoded, headers_bytes, rfc3339
+from pipeline.emit.encoded import RECORD_OVERHEAD_BYTES, Encoded, headers_bytes
 from pipeline.events.outcomes import DeadLetter
 from pipeline.events.records import Headers, Record
+from pipeline.events.times import rfc3339
 from pipeline.events.wire.dead_letter import DeadLetterHeaders
 
 MAX_DETAIL = 1000
@@ -14,7 +15,7 @@ _PARTS = ("key", "headers", "value")
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """The parts of a record that its dead letter has, and the names of those that are cut."""
+    """Parts of an input record that its dead letter keeps, and the names of the parts that are cut."""
 
     key: bytes
     value: bytes
@@ -26,8 +27,9 @@ def dead_letter_record(letter: DeadLetter, limit_bytes: int) -> Encoded:
     """
     Return the record of a dead letter: the input record's headers first, then its position and the reason.
 
-    One that would be larger than `limit_bytes` keeps its first bytes and headers, marked by `watchword-truncated`, with
-    the size and SHA-256 of the whole value.
+    A record that would be larger than `limit_bytes` keeps its first bytes and headers only. The header
+    `watchword-truncated` then names the parts that are cut; two more headers give the size and SHA-256 of the whole
+    value.
     """
     record, own = letter.record, _own(letter)
     kept = _keep(record, _room(own, limit_bytes))
@@ -65,7 +67,7 @@ def _room(own: DeadLetterHeaders, limit_bytes: int) -> int:
 
 
 def _keep(record: Record, room: int) -> _Kept:
-    """Fit a record into `room` bytes: the key up to a quarter, headers up to a half, the value in what is left."""
+    """Fit a record into `room` bytes: the key takes up to a quarter, headers up to a half, the value the rest."""
     key, value = record.key or b"", record.value or b""
     whole = tuple((name, value or b"") for name, value in record.headers)
     if len(key) + len(value) + headers_bytes(whole) <= room:
@@ -78,7 +80,7 @@ def _keep(record: Record, room: int) -> _Kept:
 
 
 def _first(headers: Headers, room: int) -> Headers:
-    """Return the headers that fit, in order; a large one does not keep smaller ones out."""
+    """Return the headers that fit, in order. A header that is too large is skipped."""
     kept = []
     for header in headers:
         size = headers_bytes((header,))

@@ -2,10 +2,11 @@
 
 from uuid import uuid5
 
-from pipeline.emit.encoded import Encoded, rfc3339
+from pipeline.emit.encoded import Encoded
 from pipeline.emit.formats import cloud_event
 from pipeline.events.decisions import Decision
 from pipeline.events.outcomes import FLAG_NAMESPACE
+from pipeline.events.times import rfc3339
 
 
 def decision_record(decision: Decision) -> Encoded:

@@ -1,8 +1,6 @@
-"""One outcome ready for a topic."""
+"""Encoded output records, and upper bounds of their size in bytes."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
 
 from pipeline.events.records import Headers
 
@@ -21,16 +19,10 @@ class Encoded:
 
     @property
     def size_bytes(self) -> int:
-        """An upper bound of its size in a batch of its own, which is what a topic's limit is held against."""
+        """Upper bound of the size of a batch with this record alone; the topic's limit applies to that batch."""
         return len(self.key) + len(self.value) + headers_bytes(self.headers) + RECORD_OVERHEAD_BYTES
 
 
 def headers_bytes(headers: Headers) -> int:
-    """Return an upper bound of what headers take in a record."""
+    """Return an upper bound of the headers' size in a record."""
     return sum(len(name.encode()) + len(value) + HEADER_OVERHEAD_BYTES for name, value in headers)
-
-
-@lru_cache(maxsize=256)  # a time stands in several records of its image, and a verdict's in those of its whole chunk
-def rfc3339(time: datetime) -> str:
-    """Return a time as RFC 3339 in UTC with milliseconds."""
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -6,10 +6,11 @@ from uuid import UUID, uuid5
 
 import orjson
 
-from pipeline.emit.encoded import Encoded, rfc3339
+from pipeline.emit.encoded import Encoded
 from pipeline.events.calibration import Calibration
 from pipeline.events.outcomes import FLAG_NAMESPACE, FlagEvent, Raise, Verdict
 from pipeline.events.records import Headers, Reference
+from pipeline.events.times import rfc3339
 from pipeline.events.wire.embedding import CONTENT_TYPE, THUMBNAIL, EmbeddingHeaders, EmbeddingRecord
 from pipeline.events.wire.flag import FlagCalibration, FlagPolicy, FlagRecord, RaisedBy
 from pipeline.events.wire.headers import EventHeaders
@@ -30,7 +31,9 @@ def verdict_record(verdict: Verdict) -> Encoded:
 
 
 def embedding_record(verdict: Verdict) -> Encoded:
-    """Return the record of an embedding: little-endian float16 bytes, the rest and any thumbnail in the headers."""
+    """
+    Return the record of an embedding: little-endian float16 bytes, with all else, and any thumbnail, in headers.
+    """
     event = verdict.image.event
     about = EmbeddingHeaders(
         dtype="float16-le",

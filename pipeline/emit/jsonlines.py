@@ -9,10 +9,10 @@ from pipeline.visible import json_for, json_text
 
 class JsonLinesSink:
     """
-    Writes one object an image.
+    Writes one JSON object for each image.
 
-    `path`, `scores` (policy id to score), `flags` (policy ids), `error` (null, or the dead-letter reason), and for who
-    asks further `detail` and `events` (the flag events whole).
+    Its fields are `path`, `scores` (policy id to score), `flags` (policy ids), `error` (null, or the dead-letter
+    reason), `detail` (null, or the error in words) and, for a judged image, `events` (the complete flag events).
     """
 
     def __init__(self, output: TextIO) -> None:
@@ -25,7 +25,7 @@ class JsonLinesSink:
 
 
 def outcome_fields(outcome: Verdict | DeadLetter) -> dict[str, Any]:
-    """Return an outcome as the object that is written: see `JsonLinesSink`."""
+    """Return the fields of an outcome's object; `JsonLinesSink` describes them."""
     if isinstance(outcome, DeadLetter):
         path = outcome.record.origin.topic
         return {"path": path, "scores": {}, "flags": [], "error": outcome.reason.value, "detail": outcome.detail}

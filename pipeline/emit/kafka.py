@@ -1,4 +1,4 @@
-"""The transactional sink: a chunk's outcomes and its input offsets in one transaction."""
+"""Transactional sink: one transaction holds a chunk's outcomes and its input offsets."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from pipeline.events.outcomes import DeadLetter, Verdict
 
 @dataclass(frozen=True, slots=True)
 class OutputTopics:
-    """Where each kind of outcome goes."""
+    """Names of the output topics, one for each kind of record."""
 
     flags: str
     verdicts: str
@@ -23,13 +23,13 @@ class OutputTopics:
     dead_letters: str
 
     def names(self) -> tuple[str, ...]:
-        """Return every one of them."""
+        """Return all four names."""
         return self.flags, self.verdicts, self.embeddings, self.dead_letters
 
 
 class KafkaSink:
     """
-    Emits to the four topics, exactly once for readers at `read_committed`.
+    Writes to the four topics, exactly once for readers at `read_committed`.
 
     `admitted` returns the largest record that each topic admits, in bytes; it may raise `BrokerFault`. An image whose
     verdict, flags or embedding would not fit becomes a dead letter, so that no record stops the stream.
@@ -50,7 +50,7 @@ class KafkaSink:
         self._admitted: dict[str, int] = {}
 
     def recover(self) -> None:
-        """Have a working producer and no transaction left open. Raises `BrokerFault`: try again."""
+        """Make the producer ready, with no open transaction. Raises `BrokerFault`; the caller then tries again."""
         if not self._producer.ready:
             self._admitted = self._ask_admitted()
         self._producer.recover()
@@ -59,9 +59,9 @@ class KafkaSink:
         self, chunk: Chunk, verdicts: Sequence[Verdict], dead_letters: Sequence[DeadLetter]
     ) -> Sequence[DeadLetter]:
         """
-        Commit everything a chunk causes, and return the dead letters that took the place of verdicts.
+        Commit the outcomes of a chunk, and return the dead letters that replace verdicts too large for a topic.
 
-        Raises `CommitAborted` when nothing of it is known to be committed.
+        Raises `CommitAborted` unless the transaction is known to be committed.
         """
         messages: list[Message] = []
         refused: list[DeadLetter] = []

@@ -156,12 +156,6 @@ class Bundle:
         )
 
 
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
 def check_file(path: Path, digest: str) -> None:
     """Raise `BundleError` unless `path` is a regular file with this SHA-256, and no link out of its folder."""
     name = one_line(path)

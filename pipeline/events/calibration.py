@@ -1,4 +1,4 @@
-"""What a threshold was fitted on, and what a score means as a probability."""
+"""Calibration: the evidence of a threshold, and probability curves."""
 
 import bisect
 import math
@@ -9,18 +9,18 @@ from pipeline.events.many import Many
 
 @dataclass(frozen=True, slots=True)
 class Isotonic:
-    """Probability by straight lines between knots (score, probability), both rising; level beyond the ends."""
+    """Probability by linear interpolation between rising knots (score, probability), constant beyond the ends."""
 
     knots: Many[tuple[float, float]]
 
     def probability(self, score: float) -> float:
         """Return the probability of a raw score."""
-        place = bisect.bisect_right([knot[0] for knot in self.knots], score)
-        if place == 0:
+        index = bisect.bisect_right([knot[0] for knot in self.knots], score)
+        if index == 0:
             return self.knots[0][1]
-        if place == len(self.knots):
+        if index == len(self.knots):
             return self.knots[-1][1]
-        (left, low), (right, high) = self.knots[place - 1], self.knots[place]
+        (left, low), (right, high) = self.knots[index - 1], self.knots[index]
         return low + (high - low) * (score - left) / (right - left)
 
 
@@ -40,11 +40,12 @@ class Platt:
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """
-    A threshold's evidence.
+    The evidence of a threshold.
 
-    `digest` names the calibration as stored; `data` and `prompts` what it was fitted on: the labels, and all that makes
-    a score of an embedding. `precision`, with `confidence`, is what the threshold deserves; without, it was fitted to a
-    queue's length. `stale` says what has changed since: the threshold then stands for less than it says.
+    `digest` names the stored calibration. `data` and `prompts` are digests of its inputs: the labels, and everything
+    except the model on which a score depends. `precision` is supported by the evidence with `confidence`; it is None if
+    the threshold was fitted to a queue. `stale` names the inputs that have changed since the fit, so that the evidence
+    no longer supports the threshold.
     """
 
     digest: str

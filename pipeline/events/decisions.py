@@ -13,9 +13,9 @@ from pipeline.events.wire.headers import Nothing
 from pipeline.events.wire.model import WireRecord, first_problem
 from pipeline.events.wire.versions import require_type
 
-# Larger than any decision.
+# More than any decision needs.
 MOST_BYTES = 64 << 10
-# Nobody can have drawn an image with a lower one, and its weight, one over it, must stay finite.
+# No sample uses a lower probability, and the weight of a decision, one over its probability, must stay finite.
 LEAST_PROBABILITY = 1e-12
 
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -25,11 +25,11 @@ Picture = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 
 
 def _in_utc(time: datetime) -> datetime:
-    """Return a time unchanged. Raises `ValueError` for one that UTC cannot express, at either end of the calendar."""
+    """Return the time unchanged. Raises `ValueError` if UTC cannot express it, at either end of the calendar."""
     try:
         time.astimezone(UTC)
     except OverflowError as error:
-        raise ValueError("a time that exists in UTC too is expected") from error
+        raise ValueError("expected a time that also exists in UTC") from error
     return time
 
 
@@ -37,7 +37,7 @@ class Ruling(Enum):
     """
     A person's answer about one policy and one image.
 
-    `UPHELD` and `OVERTURNED` are of images that the policy flagged, `MISSED` and `PASSED` of those it did not.
+    `UPHELD` and `OVERTURNED` are for images that the policy flagged, `MISSED` and `PASSED` for images that it did not.
     """
 
     UPHELD = "upheld"
@@ -47,7 +47,7 @@ class Ruling(Enum):
 
     @classmethod
     def of(cls, *, flagged: bool, right: bool) -> "Ruling":
-        """Return the ruling that is a person's answer to the policy's."""
+        """Return the ruling for the policy's answer and the right answer."""
         if flagged:
             return cls.UPHELD if right else cls.OVERTURNED
         return cls.MISSED if right else cls.PASSED
@@ -65,9 +65,9 @@ class Ruling(Enum):
 
 class Decision(WireRecord, BaseModel):
     """
-    A person's decision about one policy and one event. Of several about the same, the last in time counts.
+    A person's decision about one policy and one event. If there are several for both, the latest counts.
 
-    The record's key is policy, source and event id, a line each.
+    The record's key is the policy, the source and the event id, each on one line.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -76,7 +76,7 @@ class Decision(WireRecord, BaseModel):
     ruling: Annotated[
         Ruling,
         Field(
-            description="`upheld` or `overturned`: of an image that the policy flagged. `missed` or `passed`: of one "
+            description="`upheld` or `overturned` for an image that the policy flagged; `missed` or `passed` for one "
             "that it did not flag."
         ),
     ]
@@ -99,24 +99,24 @@ class Decision(WireRecord, BaseModel):
 
     @classmethod
     def parse(cls, record: Record) -> Self:
-        """Read a record of the decisions' topic; unknown fields are ignored. Raises `UnreadableRecord` alone."""
+        """Read a record of the decisions' topic; unknown fields are ignored. Raises only `UnreadableRecord`."""
         require_type(record, cls.KIND, cls.VERSION)
-        value, place = record.value or b"", str(record.origin)
+        value, origin = record.value or b"", str(record.origin)
         if len(value) > MOST_BYTES:
-            raise UnreadableRecord(place, cls.KIND, f"it has more than {MOST_BYTES:,} bytes")
+            raise UnreadableRecord(origin, cls.KIND, f"it has more than {MOST_BYTES:,} bytes")
         try:
             return cls.model_validate_json(value, extra="ignore")
         except ValidationError as error:
-            raise UnreadableRecord(place, cls.KIND, first_problem(error)) from error
-        except Exception as error:  # a record may hold anything, and must end no reader
-            raise UnreadableRecord(place, cls.KIND, f"{type(error).__name__}: {brief(error)}") from error
+            raise UnreadableRecord(origin, cls.KIND, first_problem(error)) from error
+        except Exception as error:  # a record may hold anything, and no record may end a reader
+            raise UnreadableRecord(origin, cls.KIND, f"{type(error).__name__}: {brief(error)}") from error
 
     @property
     def weight(self) -> float:
-        """Number of images that the decision stands for: one over its probability, 1 where it has none."""
+        """Number of images that the decision represents: one over its probability, or 1 without a probability."""
         return 1 / (self.probability or 1.0)
 
     @property
     def about(self) -> tuple[str, str, str]:
-        """Policy, source and event id: two decisions with the same are about the same."""
+        """The subject of the decision: policy, source and event id."""
         return self.policy, self.source, self.event_id

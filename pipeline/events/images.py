@@ -1,4 +1,4 @@
-"""Pixels: what an encoder takes, what may be decoded, and a decoded image."""
+"""Images: the pixel format of an encoder, limits for decoding, and decoded images."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,12 +14,12 @@ Resample = Literal["bilinear", "bicubic", "lanczos"]
 @dataclass(frozen=True, slots=True)
 class PixelSpec:
     """
-    The square an encoder takes: `size` pixels a side.
+    The square input of an encoder, with `size` pixels per side.
 
-    `squash` scales the whole image into it, so nothing at the edges is hidden; `crop` scales the short side and keeps
-    the middle. `resample` is the filter, with antialiasing, under PIL's name. `exact` forgoes the shortcuts for large
-    images (a JPEG decoded at a fraction of its size, boxes averaged first): slower, and pixel for pixel what others'
-    processors make.
+    `squash` scales the whole image into it, so nothing at the edges is lost; `crop` scales the short side and keeps the
+    middle. `resample` is the filter, with antialiasing, by PIL's name. `exact` does without the shortcuts for large
+    images (decoding a JPEG at a fraction of its size, averaging boxes first). It is slower, and gives the same pixels
+    as the usual CLIP processors.
     """
 
     size: int
@@ -31,10 +31,10 @@ class PixelSpec:
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
     """
-    Limits of an image: its bytes, pixels and longer side, and the memory and CPU time that decoding it may take.
+    Limits of an image: its bytes, pixels and longer side, and the memory and CPU time for decoding it.
 
-    All but the CPU time are checked before any pixel is allocated. `max_cpu_s` is kept where decoding runs in a process
-    of its own, which is ended.
+    All except the CPU time are checked before any pixel is allocated. `max_cpu_s` applies only if a separate process
+    decodes the image; that process is then ended.
     """
 
     max_bytes: int = 10 << 20
@@ -46,7 +46,7 @@ class ImageLimits:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Pixels ready for an encoder: uint8 [size, size, 3], RGB. Width and height are the upright image's own."""
+    """Pixels for an encoder: uint8 [size, size, 3], RGB. Width and height are those of the upright original."""
 
     pixels: NDArray[np.uint8]
     format: str
@@ -57,7 +57,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Decoded image bytes. `thumbnail`: a small JPEG, None where none is wanted or none could be made."""
+    """Decoded image bytes. `thumbnail`: a small JPEG, None if it is not wanted or could not be made."""
 
     picture: Picture
     thumbnail: bytes | None
@@ -68,7 +68,7 @@ class DecodedImage:
     """
     An event with its pixels. `content_digest` is the SHA-256 of the image's bytes, hexadecimal.
 
-    `thumbnail`: a small JPEG to be kept with its embedding, None where none is wanted.
+    `thumbnail`: a small JPEG to store with the embedding, None if it is not wanted or could not be made.
     """
 
     event: ImageEvent

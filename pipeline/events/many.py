@@ -1,4 +1,4 @@
-"""Values of any number, read from outside only up to the first that is wrong."""
+"""Tuples of any length, whose validation stops at the first invalid value."""
 
 from typing import Annotated, TypeVar
 
@@ -6,5 +6,5 @@ from pydantic import FailFast
 
 T = TypeVar("T")
 
-# Otherwise a record of a megabyte makes errors of gigabytes, one for each of its values.
+# Without `FailFast`, a record of one megabyte could cause gigabytes of errors, one for each of its values.
 Many = Annotated[tuple[T, ...], FailFast()]

@@ -1,8 +1,9 @@
-"""What comes out: verdicts, flag events and dead letters."""
+"""Outcomes of a record: verdicts, flag events and dead letters."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import compress
 from typing import Annotated
 from uuid import UUID, uuid5
 
@@ -20,7 +21,7 @@ FLAG_NAMESPACE = UUID("6f1d5c7e-1b4d-5a52-9a55-0f6f0a1b7c11")
 
 @dataclass(frozen=True, slots=True)
 class PromptSimilarity:
-    """Cosine of one image and one prompt of a policy; `kind` names the list that the prompt is from."""
+    """Cosine of one image and one prompt of a policy. `kind` names the prompt's list."""
 
     kind: Annotated[str, Field(json_schema_extra={"enum": ["prompt", "contrast", "background"]})]
     prompt: str
@@ -29,7 +30,7 @@ class PromptSimilarity:
 
 @dataclass(frozen=True, slots=True)
 class Raise:
-    """A policy that found a flag to be worse than it says by itself."""
+    """A child policy that raised the severity of a flag."""
 
     policy: Policy
     score: float
@@ -38,9 +39,9 @@ class Raise:
 @dataclass(frozen=True, slots=True)
 class FlagEvent:
     """
-    A verdict that crossed an enforced policy, with what is needed to explain it and to make it again.
+    The flag of an enforced policy for one image, with everything needed to explain it and to compute it again.
 
-    Its severity is the policy's, or the highest of what raised it.
+    Its severity is the policy's, or the highest among the children that raised it.
     """
 
     flag_id: UUID
@@ -51,7 +52,7 @@ class FlagEvent:
 
     @property
     def severity(self) -> Severity:
-        """How bad it is."""
+        """The severity of the flag."""
         return max((self.policy, *(each.policy for each in self.raised_by)), key=lambda p: p.severity.rank).severity
 
 
@@ -60,10 +61,10 @@ class Verdict:
     """
     The machine's outcome for one image.
 
-    `embedding`: float16 [D], as archived and as judged. `scores`: float64 [P], raw; `in_scope`: bool [P], the policy is
-    about this image; `flagged`: bool [P], it says yes; all in the order of `policy_set.policies`. `flags` has the
-    enforced policies that said yes. `audit`: the probability with which the image was drawn to be looked at for what
-    policies missed, None when it was not drawn.
+    `embedding`: float16 [D], as archived and as judged. `scores`: float64 [P], raw; `in_scope`: bool [P], the image is
+    within the policy's scope; `flagged`: bool [P], the policy says yes; all in the order of `policy_set.policies`.
+    `flags` has the flags of enforced policies. `audit`: the probability with which the image was drawn for the audit,
+    None if it was not drawn.
     """
 
     image: DecodedImage
@@ -78,16 +79,14 @@ class Verdict:
     audit: float | None = None
 
     def answers(self) -> Iterator[tuple[Policy, float, bool]]:
-        """Yield each policy that is about the image, its raw score, and whether it says yes."""
-        columns = (self.in_scope.tolist(), self.policy_set.policies, self.scores.tolist(), self.flagged.tolist())
-        for within, policy, score, flagged in zip(*columns, strict=True):
-            if within:
-                yield policy, score, flagged
+        """Return each policy that has the image in its scope, its raw score, and whether it says yes."""
+        answers = zip(self.policy_set.policies, self.scores.tolist(), self.flagged.tolist(), strict=True)
+        return compress(answers, self.in_scope.tolist())
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that cannot be judged, kept whole with its reason."""
+    """A record that cannot be judged, kept whole, with its reason."""
 
     record: Record
     reason: DeadLetterReason
@@ -96,6 +95,6 @@ class DeadLetter:
 
 
 def flag_id(source: str, event_id: str, policy_id: str, policy_digest: str, model_digest: str) -> UUID:
-    """Return the id every re-making of the same flag has, so that at-least-once readers can drop repeats."""
+    """Return the id of a flag, the same each time it is computed, so that at-least-once readers can drop repeats."""
     name = f"{source}\n{event_id}\n{policy_id}\n{policy_digest}\n{model_digest}"
     return uuid5(FLAG_NAMESPACE, name)

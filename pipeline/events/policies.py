@@ -1,4 +1,4 @@
-"""The parsed form of policies, and a policy set encoded by one model."""
+"""Policies and policy sets, and a policy set encoded by one model."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -13,7 +13,7 @@ from pipeline.events.scope import Scope
 
 
 class Mode(StrEnum):
-    """What a policy's yes causes: a flag event, a count only, or nothing at all."""
+    """Mode of a policy: `enforce` flags, `shadow` is scored and counted but flags nothing, `off` does nothing."""
 
     ENFORCE = "enforce"
     SHADOW = "shadow"
@@ -21,7 +21,7 @@ class Mode(StrEnum):
 
 
 class ScoreKind(StrEnum):
-    """How similarities become a score."""
+    """Kind of score: prompts against contrast and background, prompts alone, or a linear head."""
 
     CONTRAST = "contrast"
     SIMILARITY = "similarity"
@@ -29,7 +29,7 @@ class ScoreKind(StrEnum):
 
 
 class Aggregate(StrEnum):
-    """How the logits of several prompts become one."""
+    """Pooling of the logits of several prompts."""
 
     LOG_MEAN_EXP = "log_mean_exp"
     MAX = "max"
@@ -37,7 +37,7 @@ class Aggregate(StrEnum):
 
 
 class Severity(StrEnum):
-    """How bad it is, the least first."""
+    """Severity of a flag, lowest first."""
 
     LOW = "low"
     MEDIUM = "medium"
@@ -46,12 +46,12 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        """The place in the order, from 0."""
+        """The position in the order, from 0."""
         return list(Severity).index(self)
 
 
 class OnModelChange(StrEnum):
-    """What a policy does under another model than its threshold was fitted for."""
+    """Behaviour of a policy when the model is not the one its threshold was fitted for."""
 
     SHADOW = "shadow"
     REFUSE = "refuse"
@@ -59,7 +59,7 @@ class OnModelChange(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A score of its own on embeddings: their product with `weights`, D of them, plus `bias`; for one model only."""
+    """A linear score for the embeddings of one model: their product with `weights`, D numbers, plus `bias`."""
 
     weights: Many[float]
     bias: float
@@ -69,17 +69,19 @@ class Head:
 @dataclass(frozen=True, slots=True)
 class Policy:
     """
-    One rule. `digest` names its meaning: everything that changes a score, what is flagged, or what a flag says.
+    One rule. Its `digest` covers everything that affects scores, flags, or the content of a flag event.
 
-    `prompts` and `contrast` are phrases; each is written into every one of `templates` (with `{}` for the phrase); with
-    a `head` they explain and do not score.
-    `threshold` is the raw score from which the policy says yes; `provisional` marks one that its evidence does not
-    yet support; `model` is the digest of the model it was fitted for, None when nobody said; `calibration` what it was
-    fitted on, None for a number that somebody wrote. It judges the images in
-    `scope` (None: all) until the day `expires` is over, and from then on flags nothing. One with a `parent` says yes
-    only where that policy does, and then raises the severity of its flag. Of the images it says no to, about
-    `audit_per_day` are drawn to be looked at, None for none. Of what a `restricted` one flags, no picture, sample or
-    export is made anywhere.
+    `prompts` and `contrast` are phrases. Each is written into every one of `templates`, in place of `{}`. With a `head`
+    they only explain a flag and do not affect the score.
+
+    `threshold` is the raw score from which the policy says yes. It is `provisional` if its evidence does not support it
+    yet. `model` is the digest of the model it was fitted for, None if not stated. `calibration` is its evidence, None
+    for a threshold that was written by hand.
+
+    The policy judges images within `scope` (None: all). After the day `expires` it flags nothing. A child, which has a
+    `parent`, says yes only where the parent does, and then raises the severity of the parent's flag. About
+    `audit_per_day` of the images that the policy does not flag are drawn for review, None for none. Images that a
+    `restricted` policy flags are never shown, sampled or exported.
     """
 
     id: str
@@ -109,17 +111,17 @@ class Policy:
     restricted: bool = False
 
     def enforced(self, today: date) -> bool:
-        """Tell whether a yes is a flag event on this day, in UTC; a policy with a parent has none of its own."""
+        """Tell whether a yes causes a flag event on this day, in UTC. A child never causes one by itself."""
         return self.mode is Mode.ENFORCE and self.parent is None and not self.expired(today)
 
     def expired(self, today: date) -> bool:
-        """Tell whether its last day is over."""
+        """Tell whether its last day has passed."""
         return self.expires is not None and today > self.expires
 
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """The set-wide list of ordinary things and scenes that every `contrast` score is measured against."""
+    """The list of ordinary things and scenes that every `contrast` score of a set is measured against."""
 
     prompts: Many[str]
     templates: Many[str]
@@ -127,7 +129,7 @@ class Background:
 
 @dataclass(frozen=True, slots=True)
 class PolicySet:
-    """All policies in force together, in the order of their ids, without those that are `off`."""
+    """All policies that judge together, in the order of their ids, without policies that are `off`."""
 
     policies: Many[Policy]
     background: Background
@@ -139,8 +141,8 @@ class PromptBank:
     """
     A policy set encoded by one model's text tower.
 
-    `vectors`: float32 [K, D], unit length, one row a prompt: the background's rows first, then each policy's prompts,
-    then its contrast. `prompt_rows[p]` and `contrast_rows[p]` are the (start, stop) of policy p.
+    `vectors`: float32 [K, D], unit length, one row per prompt: first the background, then for each policy its prompts
+    and its contrast. `prompt_rows[p]` and `contrast_rows[p]` are the (start, stop) rows of policy p.
     """
 
     policy_set: PolicySet

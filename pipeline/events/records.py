@@ -1,4 +1,4 @@
-"""What comes in: a record of the stream and the image event it means."""
+"""Input: records of the stream, and their image events."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Headers = tuple[tuple[str, bytes], ...]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Position of a record in its stream. For a file of a folder: its path, partition 0, its place in the listing."""
+    """Position of a record in its stream. For a file of a folder: its path, partition 0, its index in the listing."""
 
     topic: str
     partition: Annotated[int, Field(ge=0)]
@@ -25,9 +25,9 @@ class Origin:
 @dataclass(frozen=True, slots=True)
 class Record:
     """
-    One record as it was read. `timestamp_ms` is the broker's or the producer's, Unix milliseconds.
+    One input record. `timestamp_ms` is the broker's or the producer's, in Unix milliseconds.
 
-    `unreadable` is the problem of one that the client could not read: its value is then the raw bytes, if any.
+    `unreadable` is the problem if the client could not read the record. `value` then has the raw bytes, if any.
     """
 
     origin: Origin
@@ -39,21 +39,21 @@ class Record:
 
     @property
     def size_bytes(self) -> int:
-        """What the record weighs against a chunk's cap: value, key and headers."""
+        """The size that counts towards a chunk's limit: value, key and headers."""
         headers = sum(len(name) + len(value or b"") for name, value in self.headers)
         return len(self.value or b"") + len(self.key or b"") + headers
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An image that is not in the record but at a `file:`, `http:` or `https:` address."""
+    """The `file:`, `http:` or `https:` address of an image that is not in the record."""
 
     uri: str
 
 
 @dataclass(frozen=True, slots=True)
 class ImageEvent:
-    """What a record means. `id` and `source` together name the image; `attributes` are the other extension headers."""
+    """The event in a record. `id` and `source` together name the image; `attributes` are its other headers."""
 
     origin: Origin
     id: str

@@ -21,7 +21,7 @@ class Canary:
 
 @dataclass(frozen=True, slots=True)
 class Release(JsonRecord):
-    """A policy set made the active one. The release under the key `current` is the last."""
+    """A policy set that was made the active set. The key `current` has the latest release."""
 
     KIND: ClassVar[str] = "release"
 
@@ -33,14 +33,14 @@ class Release(JsonRecord):
     time: Annotated[datetime, Field(description="When the set was published, RFC 3339 in UTC.")]
     author: Annotated[str, Field(description="Who published the set.")]
     note: Annotated[str, Field(description="Why, in the author's words.")] = ""
-    canary: Annotated[Canary | None, Field(description="The canary that judges beside the set; null for none.")] = None
+    canary: Annotated[Canary | None, Field(description="The canary of this release; null for none.")] = None
 
 
 def in_sample(share: float, source: str, event_id: str, purpose: str) -> bool:
     """
-    Tell whether an event is among a share, 0 to 1, of all: always the same for the same event.
+    Tell whether an event is in a random share, 0 to 1, of all events. The answer for an event never changes.
 
-    `purpose` keeps the draws apart: those of one are independent of another's.
+    Samples with a different `purpose` are independent of each other.
     """
     digest = hashlib.sha256(f"{purpose}\n{source}\n{event_id}".encode()).digest()
     return int.from_bytes(digest[:8]) < share * 2**64

@@ -1,4 +1,4 @@
-"""Which images a policy is about, by what is known of them besides their pixels."""
+"""Scope of a policy: a condition on an image's source and attributes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,11 +12,10 @@ SOURCE = "source"
 @dataclass(frozen=True, slots=True)
 class Scope:
     """
-    A condition on an event's source and attributes; every part must hold, and none at all holds always.
+    A condition on an event's source and attributes. Every part must hold; without parts it always holds.
 
-    `values`: an attribute is one of some patterns, in which `*` stands for anything; an attribute that an event does
-    not have is none of them. `every` and `some` are nested conditions, all or any of which must hold, `unless` one
-    that must not.
+    `values`: each attribute must match one of its patterns, in which `*` matches any text. A missing attribute matches
+    none. `every` and `some` are nested conditions: all, or at least one, must hold. `unless` must not hold.
     """
 
     values: Many[tuple[str, Many[str]]] = ()
@@ -25,7 +24,7 @@ class Scope:
     unless: "Scope | None" = None
 
     def admits(self, source: str, attributes: Mapping[str, str]) -> bool:
-        """Tell whether an event is within; `source` counts as its attribute of that name."""
+        """Tell whether an event is within the scope; `source` is treated as an attribute of that name."""
         return (
             all(_matches(source if name == SOURCE else attributes.get(name), any_of) for name, any_of in self.values)
             and all(inner.admits(source, attributes) for inner in self.every)

@@ -1,4 +1,4 @@
-"""Addresses that references may lead to: a list of our own, so that it does not change with Python's tables."""
+"""Addresses that may be fetched from. The list does not depend on the tables of the Python version."""
 
 import ipaddress
 import socket
@@ -9,7 +9,7 @@ from pipeline.ingest.shown import fault
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# IANA IPv4 Special-Purpose Address Registry, whole, with multicast and what clouds serve to their machines alone.
+# The whole IANA IPv4 Special-Purpose Address Registry, multicast, and services of clouds for their own machines.
 _CLOSED_IPV4 = tuple(
     ipaddress.IPv4Network(block)
     for block in (
@@ -33,8 +33,8 @@ _CLOSED_IPV4 = tuple(
         "240.0.0.0/4",  # reserved, RFC 1112; limited broadcast, RFC 8190
         "168.63.129.16/32",  # Azure's WireServer and DNS
         "192.80.8.124/32",  # Equinix Metal's metadata
-        "161.26.0.0/16",  # IBM Cloud's services within
-        "166.8.0.0/14",  # IBM Cloud's services within
+        "161.26.0.0/16",  # IBM Cloud's internal services
+        "166.8.0.0/14",  # IBM Cloud's internal services
     )
 )
 
@@ -45,19 +45,19 @@ _CLOSED_IPV6 = tuple(
     for block in (
         "2001::/23",  # IETF protocol assignments, RFC 2928: Teredo, benchmarking, AMT, AS112, ORCHID, drones
         "2001:db8::/32",  # documentation, RFC 3849
-        "2002::/16",  # 6to4, RFC 3056: leads to the IPv4 address within
+        "2002::/16",  # 6to4, RFC 3056: leads to the embedded IPv4 address
         "2620:4f:8000::/48",  # AS112, RFC 7534
         "3ffe::/16",  # the 6bone, returned, RFC 3701
         "3fff::/20",  # documentation, RFC 9637
     )
 )
 _LOOPBACK = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
-_ISATAP = 0x5EFE  # RFC 5214: an interface id of 0000:5efe or 0200:5efe leads to the IPv4 address behind it
+_ISATAP = 0x5EFE  # RFC 5214: an interface id of 0000:5efe or 0200:5efe leads to the IPv4 address that follows it
 _ISATAP_MASK = 0xFDFF_FFFF
 
 
 def is_public(address: Address, *, allow_loopback: bool = False) -> bool:
-    """Tell whether an address is on the public internet; an IPv4 address mapped into IPv6 is judged as itself."""
+    """Tell whether an address is on the public internet. An IPv4-mapped IPv6 address is checked as IPv4."""
     if isinstance(address, ipaddress.IPv4Address):
         closed = any(address in block for block in _CLOSED_IPV4)
         return (allow_loopback and is_loopback(address)) or not closed
@@ -72,7 +72,7 @@ def is_public(address: Address, *, allow_loopback: bool = False) -> bool:
 
 
 def is_loopback(address: Address) -> bool:
-    """Tell whether an address is 127.0.0.0/8, mapped into IPv6 or not, or ::1."""
+    """Tell whether an address is in 127.0.0.0/8, also as an IPv4-mapped IPv6 address, or is ::1."""
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         return is_loopback(address.ipv4_mapped)
     return any(address in block for block in _LOOPBACK)
@@ -81,11 +81,11 @@ def is_loopback(address: Address) -> bool:
 def resolve(host: str, port: int) -> list[str]:
     """Return the addresses of a host, in the system's order. Raises `OSError`."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(place[0]) for *_, place in found]
+    return [str(address[0]) for *_, address in found]
 
 
 def literal(host: str) -> list[str] | None:
-    """Return the address that a host is written as, if it is one: there is nothing to look up then."""
+    """Return the address if the host is written as an IP address, so that no look-up is needed; else None."""
     try:
         return [str(ipaddress.ip_address(host))]
     except ValueError:
@@ -94,9 +94,10 @@ def literal(host: str) -> list[str] | None:
 
 def checked(host: str, port: int, answers: Iterable[str], ports: tuple[int, ...], *, allow_loopback: bool) -> list[str]:
     """
-    Return the addresses of a host, without repetition, if a connection to each of them is allowed.
+    Return the distinct addresses of a host if a connection to each of them is allowed.
 
-    Raises `RecordFault`: `reference_forbidden` for any address or port that is not allowed, `fetch_failed` for none.
+    Raises `RecordFault`: `reference_forbidden` if an address or the port is not allowed, and `fetch_failed` if there is
+    no address.
     """
     addresses = [_address(host, text) for text in dict.fromkeys(answers)]
     if not addresses:

@@ -1,4 +1,4 @@
-"""Images as uploads mangle them: for measuring what that does to a model. Uses PIL as the decoder does."""
+"""Alterations of images that are typical for uploads, to measure their effect on a model."""
 
 from collections.abc import Callable
 
@@ -14,13 +14,13 @@ BLUR_SHARE = 0.015
 
 
 def alter(pixels: NDArray[np.uint8], kind: str) -> NDArray[np.uint8]:
-    """Return uint8 [N, S, S, 3] images altered in one of the ways of `ALTERATIONS`."""
+    """Return images, uint8 [N, S, S, 3], altered by the entry `kind` of `ALTERATIONS`."""
     change = ALTERATIONS[kind]
     return np.stack([np.asarray(change(Image.fromarray(each))) for each in pixels])
 
 
 def _borders(image: Image.Image) -> Image.Image:
-    """Bars above and below, as of a screenshot."""
+    """Bars above and below, like those of a screenshot."""
     side = image.size[0]
     edge = round(BORDER_SHARE * side)
     framed = Image.new("RGB", image.size, "black")
@@ -29,7 +29,7 @@ def _borders(image: Image.Image) -> Image.Image:
 
 
 def _overlaid_text(image: Image.Image) -> Image.Image:
-    """A line of white letters with black edges across the lower half."""
+    """A line of white text with black edges across the lower half."""
     side = image.size[0]
     written = image.copy()
     font = ImageFont.load_default(size=max(8, round(OVERLAY_SHARE * side)))

@@ -1,4 +1,4 @@
-"""Hosts that keep failing, left alone for a while, so that one silent server does not hold every fetching thread."""
+"""Circuit breaker by host: one silent server must not hold up every fetching thread."""
 
 import threading
 from collections import OrderedDict
@@ -14,7 +14,7 @@ HOSTS = 1000
 
 
 class HostLeftAlone(Exception):
-    """A host failed several times in a row and is not asked for now."""
+    """A host failed several times in a row, so no request is sent to it for a while."""
 
 
 @dataclass(slots=True)
@@ -26,10 +26,10 @@ class _Record:
 
 class HostBreaker:
     """
-    Counts each host's failures in a row. Calls from several threads are allowed.
+    Counts the consecutive failures of each host. Several threads may call it.
 
-    After `failures` of them the host is left alone for `open_s`, then asked by one thread at a time until it answers.
-    Hosts that failed are remembered, the latest `hosts` of them.
+    After `failures` failures, no request goes to the host for `open_s`. Then one thread at a time may try it, until it
+    answers. The breaker remembers the last `hosts` hosts that failed.
     """
 
     def __init__(self, clock: Clock, *, failures: int = FAILURES, open_s: float = OPEN_S, hosts: int = HOSTS) -> None:
@@ -44,7 +44,7 @@ class HostBreaker:
         return len(self._records)
 
     def enter(self, host: str) -> None:
-        """Ask for leave to call a host; `succeeded`, `failed` or `left` must follow. Raises `HostLeftAlone`."""
+        """Begin a call to a host; end it by `succeeded`, `failed` or `left`. Raises `HostLeftAlone`."""
         with self._lock:
             record = self._records.get(host)
             if record is None or record.failures < self._failures:
@@ -70,7 +70,7 @@ class HostBreaker:
                 self._records.popitem(last=False)
 
     def left(self, host: str) -> None:
-        """End a call that says nothing about the host."""
+        """End a call that showed neither success nor failure of the host."""
         with self._lock:
             if record := self._records.get(host):
                 record.on_trial = False
@@ -85,10 +85,10 @@ class _Visit:
 @dataclass(slots=True)
 class Trail:
     """
-    The hosts that one reference led to, and which of them is to blame when it fails.
+    The hosts that one reference led to, and the host to blame if it fails.
 
-    A failure that took `slow_s` or more is the fault of the host that took longest, whatever the failure says in the
-    end: a slow redirect must not spoil the name of its target. Else a host that cannot be reached is to blame.
+    If a failure took `slow_s` or more, the slowest host is to blame for any kind of failure, because a slow redirect
+    must not count against its target. Otherwise a host that could not be reached is to blame.
     """
 
     breaker: HostBreaker
@@ -100,7 +100,7 @@ class Trail:
 
     @contextmanager
     def at(self, host: str) -> Iterator[None]:
-        """Spend the body's time at a host. Raises `HostLeftAlone`."""
+        """Count the duration of the context as time spent on a host. Raises `HostLeftAlone`."""
         if host not in self._visits:
             self.breaker.enter(host)
         self._here = host
@@ -112,18 +112,18 @@ class Trail:
             visit.seconds += self.clock() - begun
 
     def answered(self) -> None:
-        """Note that the present host answered with a response head."""
+        """Note that the current host answered with a response head."""
         if self._here is not None:
             self._visits[self._here].answered = True
         self._unreachable = None
 
     def unreachable(self) -> None:
-        """Note that the present host could not be reached, or hung up."""
+        """Note that the current host could not be reached, or closed the connection."""
         self._unreachable = self._here
 
     @contextmanager
     def settled(self) -> Iterator["Trail"]:
-        """Tell the breaker about every host when the body ends."""
+        """Report every host to the breaker at the end of the context."""
         blamed = None
         try:
             yield self

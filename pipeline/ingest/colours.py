@@ -1,4 +1,4 @@
-"""Colours: pixels of any mode brought to 8 bits of grey or RGB, over white, band by band."""
+"""Colour conversion: pixels of any mode to 8-bit grey or RGB, over white, band by band."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from PIL import Image
 
 from pipeline.ingest.scaling import Size
 
-# Pixels converted at a time: several copies of a band exist at once.
+# Number of pixels converted at a time. During conversion, several copies of a band exist.
 BAND_PIXELS = 1 << 18
 EIGHT_BITS = 255
 SIXTEEN_TO_EIGHT_BITS = 257.0  # of 16
@@ -17,7 +17,7 @@ ALPHA_MODES = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
 
 
 def flattened(image: Image.Image, divisor: float, factors: Size = (1, 1)) -> Image.Image:
-    """Return `image` in L or RGB, over white, averaged over boxes of `factors` pixels; converted band by band."""
+    """Convert `image` band by band to L or RGB, over white, averaged over boxes of `factors` pixels."""
     if image.mode in PLAIN_MODES and "transparency" not in image.info:
         return image if factors == (1, 1) else image.reduce(factors)
     size = -(-image.width // factors[0]), -(-image.height // factors[1])
@@ -34,14 +34,14 @@ def flattened(image: Image.Image, divisor: float, factors: Size = (1, 1)) -> Ima
 
 
 def bands(image: Image.Image, multiple: int = 1) -> Iterator[tuple[int, Image.Image]]:
-    """Yield runs of whole rows, each but the last a multiple of `multiple`, with the row each starts at."""
+    """Yield bands of whole rows, each with its first row. All heights but the last are multiples of `multiple`."""
     rows = max(1, BAND_PIXELS // (image.width * multiple)) * multiple
     for top in range(0, image.height, rows):
         yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
 def _flat(image: Image.Image, divisor: float) -> Image.Image:
-    """Return `image` in L or RGB, over white, its numbers brought to 8 bits."""
+    """Return `image` in L or RGB, over white, with its values scaled to 8 bits."""
     if image.mode.startswith("I;16"):
         return _from_array(np.array(image, np.float32), SIXTEEN_TO_EIGHT_BITS)
     if image.mode in {"I", "F"}:
@@ -49,7 +49,7 @@ def _flat(image: Image.Image, divisor: float) -> Image.Image:
     if image.mode in ALPHA_MODES or "transparency" in image.info:
         layer = image.convert("RGBA")
         ground = Image.new("RGB", layer.size, (255, 255, 255))
-        ground.paste(layer.convert("RGB"), mask=layer)  # half the time of `alpha_composite`
+        ground.paste(layer.convert("RGB"), mask=layer)  # twice as fast as `alpha_composite`
         return ground
     if image.mode in PLAIN_MODES:
         return image

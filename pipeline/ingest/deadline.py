@@ -1,4 +1,4 @@
-"""One deadline for everything that one reference takes, and name look-ups that keep to it."""
+"""Deadline of one reference, for all its steps, and name look-ups that respect it."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 Clock = Callable[[], float]
 Resolve = Callable[[str, int], list[str]]
 
-# A resolver gives up after half a minute, three times the default deadline of a reference: this is room for three
-# look-ups that hang for each of the default 16 fetching threads.
+# A resolver gives up after half a minute, three times the default deadline of a reference. This number allows three
+# hanging look-ups for each of the default 16 fetching threads, and some more.
 LOOKUPS = 64
 
 
@@ -34,13 +34,13 @@ class Deadline:
 
 
 class CurrentDeadline(threading.local):
-    """The deadline of what the calling thread is fetching, for code that only the HTTP client calls."""
+    """The deadline of the calling thread's current reference, for code that the HTTP client calls."""
 
     _deadline: Deadline | None = None
 
     @contextmanager
     def of(self, deadline: Deadline) -> Iterator[None]:
-        """Hold a deadline over the body."""
+        """Set the deadline for the duration of the context."""
         self._deadline = deadline
         try:
             yield
@@ -48,7 +48,7 @@ class CurrentDeadline(threading.local):
             self._deadline = None
 
     def left(self) -> float:
-        """Return the seconds left. Raises `DeadlinePassed`, outside `of` as well."""
+        """Return the seconds left. Raises `DeadlinePassed`, also outside the context of `of`."""
         if self._deadline is None:
             raise DeadlinePassed
         return self._deadline.left()
@@ -56,25 +56,25 @@ class CurrentDeadline(threading.local):
 
 class Lookups:
     """
-    Looks names up in threads of its own, so that a slow answer holds up nobody past the deadline.
+    Looks names up in separate threads, so that a slow answer delays no caller beyond the deadline.
 
-    A look-up cannot be stopped. It goes on in a daemon thread until the system's resolver gives up; at most `limit`
-    do at a time, and whoever finds no room waits for it until the deadline.
+    A look-up cannot be stopped. It continues in a daemon thread until the system's resolver gives up. At most `limit`
+    look-ups run at a time; a caller above the limit waits for a free thread until its deadline.
     """
 
     def __init__(self, resolve: Resolve, *, limit: int = LOOKUPS) -> None:
         self._resolve = resolve
-        self._room = threading.BoundedSemaphore(limit)
+        self._slots = threading.BoundedSemaphore(limit)
 
     def find(self, host: str, port: int, left: Callable[[], float]) -> list[str]:
-        """Return the addresses of a host. Raises `DeadlinePassed`, `OSError` and what `resolve` raises."""
-        if not self._room.acquire(timeout=left()):
+        """Return the addresses of a host. Raises `DeadlinePassed`, `OSError` and the errors of `resolve`."""
+        if not self._slots.acquire(timeout=left()):
             raise DeadlinePassed
         answer: Future[list[str]] = Future()
         try:
             threading.Thread(target=self._look_up, args=(host, port, answer), name="look-up", daemon=True).start()
-        except RuntimeError as error:  # the system has no thread left
-            self._room.release()
+        except RuntimeError as error:  # no more threads can be started
+            self._slots.release()
             raise OSError(str(error)) from error
         try:
             return answer.result(timeout=left())
@@ -87,4 +87,4 @@ class Lookups:
         except Exception as error:  # noqa: BLE001 -- raised again in the thread that waits for the answer
             answer.set_exception(error)
         finally:
-            self._room.release()
+            self._slots.release()

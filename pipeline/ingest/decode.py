@@ -1,4 +1,4 @@
-"""Image bytes to pixels of the encoder's size, limits checked before pixels are allocated."""
+"""Decoding of image bytes to pixels of the encoder's size. Limits are checked before pixels are allocated."""
 
 import warnings
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# The readers are named one by one: without them Pillow loads all of its 40 when it meets the first TIFF or WebP.
+# Every reader is imported here, because Pillow would otherwise load all of its 40 for the first TIFF or WebP.
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
@@ -58,7 +58,7 @@ READERS = (
     WebPImagePlugin.WebPImageFile,
 )
 
-# Memory for bands, tables and the scaled picture, whatever the image.
+# Memory for bands, tables and the scaled picture, for any image.
 SPARE_BYTES = 12 << 20
 
 _DEFAULT_LIMITS = ImageLimits()
@@ -77,21 +77,21 @@ Box = tuple[float, float, float, float]
 
 def decode(data: bytes, spec: PixelSpec, limits: ImageLimits) -> Picture:
     """
-    Decode the first frame of `data` to what the encoder takes.
+    Decode the first frame of `data` to the input of the encoder.
 
-    Returns pixels uint8 [spec.size, spec.size, 3], RGB, upright by EXIF orientation, transparency over white, 16 bits
-    reduced to 8. Raises `RecordFault` with `empty`, `too_large`, `unsupported_format`, `too_many_pixels`, `too_costly`
-    or `corrupt_image`.
+    Returns pixels uint8 [spec.size, spec.size, 3], RGB, upright by EXIF orientation, with transparency over white and
+    16 bits reduced to 8. Raises `RecordFault` with `empty`, `too_large`, `unsupported_format`, `too_many_pixels`,
+    `too_costly` or `corrupt_image`.
     """
     return decode_here(data, spec, limits).picture
 
 
 def decode_here(data: bytes, spec: PixelSpec, limits: ImageLimits, thumbnail_side: int = 0) -> Decoded:
     """
-    Decode `data` as `decode` does, in this process, and make a thumbnail of the same pixels.
+    Decode `data` like `decode`, in this process, and make a thumbnail of the same pixels.
 
-    The thumbnail's longer side is at most `thumbnail_side`; there is none at 0, or where making it fails. `RecordFault`
-    as by `decode`.
+    The thumbnail's longer side is at most `thumbnail_side`. There is no thumbnail if this is 0, or if making it fails.
+    Raises `RecordFault` like `decode`.
     """
     with _faults_translated():
         opened = _open(data, limits)
@@ -101,7 +101,7 @@ def decode_here(data: bytes, spec: PixelSpec, limits: ImageLimits, thumbnail_sid
 
 
 def rgb(data: bytes, limits: ImageLimits = _DEFAULT_LIMITS) -> NDArray[np.uint8]:
-    """Return `data`'s first frame whole: uint8 [H, W, 3], RGB, upright. Raises `RecordFault`."""
+    """Return the first frame of `data` in its full size: uint8 [H, W, 3], RGB, upright. Raises `RecordFault`."""
     with _faults_translated():
         opened = _open(data, limits)
         width, height = opened.image.size
@@ -116,7 +116,7 @@ def rgb(data: bytes, limits: ImageLimits = _DEFAULT_LIMITS) -> NDArray[np.uint8]
 
 def thumbnail(data: bytes, side: int, limits: ImageLimits = _DEFAULT_LIMITS) -> bytes:
     """
-    Return a JPEG of `data`'s first frame, upright, its longer side at most `side`.
+    Return a JPEG of the first frame of `data`, upright, with a longer side of at most `side` pixels.
 
     Raises `RecordFault`.
     """
@@ -131,11 +131,11 @@ def thumbnail(data: bytes, side: int, limits: ImageLimits = _DEFAULT_LIMITS) -> 
 @dataclass(slots=True)
 class _Opened:
     """
-    An image on its way to pixels, and what is known of it.
+    An image that is being decoded, and its properties.
 
-    `reader_bytes`: memory that its reader takes beside the pixels. `size`: of the whole picture, or of its draft.
-    `divisor`: of an image of whole or real numbers, what brings them to 8 bits. Once flattened, the image is
-    in L or RGB, and each of its pixels the mean of a box of the picture, `factors` pixels across and down.
+    `reader_bytes`: memory that its reader needs in addition to the pixels. `size`: the size of the whole picture, or of
+    its draft. `divisor`: the number by which integer or float values are divided to get 8 bits. After `flatten`, the
+    image is in L or RGB, and each of its pixels is the mean of a box of the picture, `factors` pixels across and down.
     """
 
     image: Image.Image
@@ -153,30 +153,30 @@ class _Opened:
         return (height, width) if self.turned in SIDEWAYS else (width, height)
 
     def draft(self, size: Size) -> None:
-        """Have a JPEG decoded at a fraction that is no smaller than `size`."""
+        """Let a JPEG be decoded at a fraction of its size that is no smaller than `size`."""
         if self.format == "jpeg":
             self.image.draft(self.image.mode, size)
 
     def load(self, extra_bytes: int = 0) -> None:
-        """Decode the pixels, unless that and `extra_bytes` for what comes after take more memory than allowed."""
+        """Decode the pixels, unless this and `extra_bytes` for later steps need more memory than allowed."""
         image = self.image
         stored = _PIXEL_BYTES.get(image.mode, 4) * image.width * image.height
         if self.format == "tiff" and self.turned in TRANSPOSE:
-            extra_bytes = max(extra_bytes, stored)  # Pillow turns a copy
+            extra_bytes = max(extra_bytes, stored)  # Pillow rotates a copy
         check_memory(self.reader_bytes + stored + extra_bytes + SPARE_BYTES, self.limits)
         image.load()
         if self.format == "tiff":
-            self.turned = 1  # loading has turned it
+            self.turned = 1  # loading has rotated it
         if image.mode in {"I", "F"} and brightest(image) > EIGHT_BITS:
             self.divisor = SIXTEEN_TO_EIGHT_BITS
 
     def flatten(self, factors: Size) -> None:
-        """Bring a loaded image to L or RGB, over white, averaged over boxes of `factors` pixels."""
+        """Convert a loaded image to L or RGB, over white, averaged over boxes of `factors` pixels."""
         self.size, self.factors = self.image.size, factors
         self.image = flattened(self.image, self.divisor, factors)
 
     def resized(self, size: Size, box: Box, resample: Image.Resampling) -> Image.Image:
-        """Return `box` of a flattened picture, in the picture's own pixels, resized with antialiasing, in RGB."""
+        """Return `box` of a flattened picture, resized with antialiasing, in RGB. `box` is in pixels of the picture."""
         across, down = self.factors
         left, top, right, bottom = box
         reduced = left / across, top / down, right / across, bottom / down
@@ -197,8 +197,8 @@ def _faults_translated() -> Iterator[None]:
         raise RecordFault(DeadLetterReason.CORRUPT_IMAGE, "its header cannot be read") from error
     except Image.DecompressionBombError as error:
         raise RecordFault(DeadLetterReason.TOO_MANY_PIXELS, str(error)) from error
-    except Exception as error:  # the format readers raise anything on hostile bytes: struct.error,
-        # KeyError, ZeroDivisionError were all seen. Whatever they raise, it is the image's fault.
+    except Exception as error:  # format readers raise anything on hostile bytes, for example struct.error,
+        # KeyError and ZeroDivisionError. Any exception here is the image's fault.
         raise RecordFault(DeadLetterReason.CORRUPT_IMAGE, f"{type(error).__name__}: {error}") from error
 
 
@@ -211,7 +211,7 @@ def _open(data: bytes, limits: ImageLimits) -> _Opened:
 
 
 def _picture(opened: _Opened, spec: PixelSpec) -> Picture:
-    # A second picture in a JPEG is a preview or the other eye's, and no next frame.
+    # A second picture in a JPEG is a preview or a stereo image's other half, not the next frame.
     animated = opened.format != "jpeg" and bool(getattr(opened.image, "is_animated", False))
     width, height = opened.upright_size
     if not spec.exact:
@@ -227,14 +227,14 @@ def _squared(opened: _Opened, spec: PixelSpec) -> Image.Image:
     if spec.exact:
         opened.image, opened.turned = upright(opened.image, opened.turned), 1
         opened.size = opened.image.size
-    return upright(_fit(opened, spec), opened.turned)  # a small image turns faster
+    return upright(_fit(opened, spec), opened.turned)  # rotating a small image is faster
 
 
 def _small_beside(data: bytes, opened: _Opened, side: int, limits: ImageLimits) -> bytes | None:
     try:
         whole = opened.factors == (1, 1) and opened.format != "jpeg"
         return _small(opened, side) if whole or max(opened.image.size) >= side else thumbnail(data, side, limits)
-    except Exception:  # noqa: BLE001 -- an image with pixels is judged, with a thumbnail or without
+    except Exception:  # noqa: BLE001 -- an image that could be decoded is judged even without a thumbnail
         return None
 
 
@@ -247,7 +247,7 @@ def _small(opened: _Opened, side: int) -> bytes:
 
 
 def _bytes_after(opened: _Opened, spec: PixelSpec) -> int:
-    """Return memory that scaling takes beside the image: its colours converted, turned, and the scaled rows."""
+    """Return the memory that scaling needs in addition to the image: converted colours, rotation and scaled rows."""
     width, height = opened.image.size
     across, down = box_factors(opened.image.size, spec)
     whole = 4 * width * height
@@ -259,10 +259,10 @@ def _bytes_after(opened: _Opened, spec: PixelSpec) -> int:
 
 def _fit(opened: _Opened, spec: PixelSpec) -> Image.Image:
     """
-    Resize a flattened picture to the spec's square, or its short side to it and cut the middle out.
+    Resize a flattened picture to the spec's square, or resize its short side to the square's and crop the middle.
 
-    Whole pixels are counted as torchvision's `Resize` and `CenterCrop` do, and the processors made after them. Only of
-    a strip that would take much memory scaled whole is the middle taken first.
+    Sizes are rounded like in torchvision's `Resize` and `CenterCrop`. If scaling a long strip whole would need much
+    memory, the middle is cropped first.
     """
     size, side, resample = opened.size, spec.size, _RESAMPLE[spec.resample]
     width, height = scaled_size(size, spec)

@@ -1,12 +1,12 @@
 """
-The child side of decoding in processes: reads images from a socket and answers with pixels or faults.
+The child side of decoding in processes. A child reads images from a socket and answers with pixels or faults.
 
     python -m pipeline.ingest.decode_process SOCKET MEMORY ORDER
 
 SOCKET and MEMORY are file descriptors: a stream socket, and shared memory for the pixels of one picture. ORDER is a
-JSON object: `spec`, `limits` and `thumbnail_side`. The child answers one byte once it is ready. A request is 4 bytes of
+JSON object: `spec`, `limits` and `thumbnail_side`. The child sends one byte when it is ready. A request is 4 bytes of
 length and the image. An answer is `ANSWER` and then the thumbnail or, for a fault, its detail. The child ends when the
-socket does, so it never outlives its parent.
+socket is closed, so it never outlives its parent.
 """
 
 import gc
@@ -32,8 +32,8 @@ from pipeline.ingest.structure import FORMATS
 
 READY = b"\x06"
 REQUEST = struct.Struct("<I")
-# Place in `REASONS` or, for a picture, their number; place in `FORMAT_NAMES`; animated; width, height; bytes of the
-# thumbnail or of the fault's detail.
+# Index in `REASONS` or, for a picture, the number of reasons; index in `FORMAT_NAMES`; animated; width; height; size of
+# the thumbnail or of the fault's detail.
 ANSWER = struct.Struct("<BB?xIII")
 REASONS = tuple(DeadLetterReason)
 FORMAT_NAMES = tuple(name.lower() for name in FORMATS)
@@ -42,19 +42,19 @@ MAX_DETAIL_BYTES = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """All that a child is told when it starts."""
+    """The configuration of a child process."""
 
     spec: PixelSpec
     limits: ImageLimits
     thumbnail_side: int
 
     def to_json(self) -> str:
-        """Return the order as `from_json` reads it."""
+        """Return the order as JSON, for `from_json`."""
         return json.dumps(asdict(self))
 
     @staticmethod
     def from_json(text: str) -> "Order":
-        """Return the order that `to_json` wrote."""
+        """Return an order from the JSON of `to_json`."""
         fields: dict[str, Any] = json.loads(text)
         return Order(PixelSpec(**fields["spec"]), ImageLimits(**fields["limits"]), fields["thumbnail_side"])
 
@@ -65,8 +65,8 @@ def pixels_in(memory: mmap.mmap, spec: PixelSpec) -> NDArray[np.uint8]:
 
 
 def serve(connection: socket.socket, pixels: NDArray[np.uint8], order: Order) -> None:
-    """Answer requests until the other side closes the socket. Each image has the order's CPU seconds."""
-    # Here and not at the top: the parent reads this module for its constants, and decodes nothing.
+    """Answer requests until the other side closes the socket. Each image has the CPU time limit of the order."""
+    # Imported here because the parent process imports this module for its constants, and does not decode.
     from pipeline.ingest.decode import decode_here  # noqa: PLC0415
 
     _confine(order.limits.max_memory_bytes)
@@ -85,7 +85,7 @@ def serve(connection: socket.socket, pixels: NDArray[np.uint8], order: Order) ->
 
 
 def send_parts(connection: socket.socket, head: bytes, body: bytes) -> None:
-    """Send two buffers, in one message where the socket takes it, without copying them together."""
+    """Send two buffers, in one message if the socket accepts it, without joining them in memory."""
     sent = connection.sendmsg((head, body))
     if sent < len(head):
         connection.sendall(head[sent:])
@@ -96,7 +96,7 @@ def send_parts(connection: socket.socket, head: bytes, body: bytes) -> None:
 def _receive(connection: socket.socket, size: int) -> bytes:
     data = connection.recv(size, socket.MSG_WAITALL)
     while 0 < len(data) < size and (more := connection.recv(size - len(data), socket.MSG_WAITALL)):
-        data += more  # a signal came between
+        data += more  # a signal interrupted the first call
     return data
 
 
@@ -110,8 +110,8 @@ def _confine(memory_bytes: int) -> None:
 
 def _picture(decoded: Decoded) -> tuple[bytes, bytes]:
     picture, small = decoded.picture, decoded.thumbnail or b""
-    place = FORMAT_NAMES.index(picture.format)
-    head = ANSWER.pack(len(REASONS), place, picture.animated, picture.width, picture.height, len(small))
+    format_index = FORMAT_NAMES.index(picture.format)
+    head = ANSWER.pack(len(REASONS), format_index, picture.animated, picture.width, picture.height, len(small))
     return head, small
 
 
@@ -122,12 +122,12 @@ def _fault(fault: RecordFault) -> tuple[bytes, bytes]:
 
 def main() -> None:
     """Serve the socket and the order that the command line names."""
-    # A supervisor signals every process it finds. The worker that drains still needs its children; they end with it.
+    # A supervisor may signal every process. A worker that is draining still needs its children, which end with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # whatever the parent does with the signal of the CPU limit
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # the CPU limit must end the child, even if the parent ignores it
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF})
-    with suppress(OSError):  # where memory runs out, the kernel ends a child and not the worker
+    with suppress(OSError):  # when memory runs out, the kernel kills a child rather than the worker
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     connection = socket.socket(fileno=int(sys.argv[1]))

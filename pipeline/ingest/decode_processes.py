@@ -1,7 +1,7 @@
 """
-Decoding in child processes: an image that takes too much memory or CPU time, or crashes its reader, ends a child only.
+Decoding in child processes: an image that needs too much memory or CPU time, or crashes its reader, ends only a child.
 
-Nothing that a child sends is believed: answers have fixed fields, and every length is checked before it is read.
+The parent does not trust a child: answers have fixed fields, and every length is checked before it is read.
 """
 
 import fcntl
@@ -33,12 +33,12 @@ from pipeline.ingest.decode_process import (
 )
 from pipeline.ingest.structure import check_bytes
 
-# A child that says nothing for so long is ended. Its CPU time has a limit of its own: this is for one that waits.
+# A child without an answer for this long is ended. CPU time has a separate limit; this one is for a child that waits.
 ANSWER_TIMEOUT_S = 60
 # Enough for a large socket message; the kernel caps it.
 SOCKET_BUFFER_BYTES = 1 << 20
 
-# Seconds that a child whose socket is closed may take to end by itself.
+# Time in which a child must end by itself after its socket is closed.
 GRACE_S = 0.2
 
 _CLOSED = "`DecodeProcesses` is closed"
@@ -48,7 +48,7 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "1",
-    # Freed pixels go back to the system at once: what the heap kept would count against the next image.
+    # Freed pixels go back to the system at once. Memory kept by the heap would count against the next image.
     "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(8 << 20),
 }
@@ -58,7 +58,7 @@ class DecodeProcesses:
     """
     Up to `count` child processes that decode for any number of threads.
 
-    A child starts when it is first needed, takes 0.2 s of CPU for that, and is replaced when an image ended it.
+    A child starts when it is first needed, which takes 0.2 s of CPU. It is replaced when an image has ended it.
     """
 
     def __init__(self, count: int, spec: PixelSpec, limits: ImageLimits, *, thumbnail_side: int = 0) -> None:
@@ -72,9 +72,9 @@ class DecodeProcesses:
 
     def decode(self, data: bytes) -> Decoded:
         """
-        Decode `data` in a child process; wait for one where all are busy.
+        Decode `data` in a child process; wait while all children are busy.
 
-        Raises `RecordFault` as `decode_here` does, with `too_costly` when the child ran out of CPU time, and with
+        Raises `RecordFault` like `decode_here`, with `too_costly` when the child ran out of CPU time, and with
         `corrupt_image` when it crashed.
         """
         check_bytes(data, self._order.limits)
@@ -84,7 +84,7 @@ class DecodeProcesses:
         except RecordFault:
             raise
         except BaseException:
-            self._end(slot)  # its answer to this image, if it comes, must not be taken for the next one's
+            self._end(slot)  # a late answer to this image must not be taken for the answer to the next image
             raise
         finally:
             if self._closed:
@@ -102,14 +102,14 @@ class DecodeProcesses:
         with self._lock:
             children = list(self._children)
         for child in children:
-            child.kill()  # one that is busy is closed by the thread that waits for it
+            child.kill()  # the thread that waits for a busy child closes it
         with suppress(queue.Empty):
             while True:
                 self._end(self._free.get_nowait())
-        self._free.put(_Slot())  # wakes a thread that waits, which then wakes the next
+        self._free.put(_Slot())  # wakes one waiting thread, which then wakes the next
 
     def _decoded(self, slot: "_Slot", data: bytes) -> Decoded:
-        # A child may have been killed while it was idle, so the image is tried on a second one.
+        # A child may have been killed while it was idle, so the image is tried with a second child.
         for last in (False, True):
             child = slot.child = slot.child or self._start()
             answer = child.ask(data)
@@ -141,13 +141,13 @@ class DecodeProcesses:
 
 @dataclass(slots=True)
 class _Slot:
-    """A place for a child, held by one thread at a time."""
+    """A slot for one child, used by one thread at a time."""
 
     child: "_Child | None" = None
 
 
 class _Child:
-    """One process and the socket to it. Used by one thread at a time, but for `kill`."""
+    """One process and its socket. Used by one thread at a time, except for `kill`."""
 
     def __init__(self, order: Order) -> None:
         self._limits, self._side = order.limits, order.thumbnail_side
@@ -172,7 +172,7 @@ class _Child:
         assert bytes(ready) == READY
 
     def ask(self, data: bytes) -> Decoded | None:
-        """Return what the child makes of `data`, None where it died or does not answer. Raises `RecordFault`."""
+        """Return the child's answer for `data`, None if the child died or does not answer. Raises `RecordFault`."""
         try:
             send_parts(self._socket, REQUEST.pack(len(data)), data)
             return self._answer()
@@ -184,7 +184,7 @@ class _Child:
         self.process.kill()
 
     def end(self) -> int:
-        """End the process, close the socket and return the exit code: minus a signal's number where one ended it."""
+        """End the process, close the socket and return the exit code, for a signal the negative of its number."""
         self._socket.close()
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(GRACE_S)
@@ -199,7 +199,7 @@ class _Child:
             raise RecordFault(REASONS[reason], detail.decode("utf-8", "replace"))
         limits = self._limits
         if reason > len(REASONS) or kind >= len(FORMAT_NAMES) or max(width, height) > limits.max_dimension:
-            raise ConnectionError("an answer that makes no sense")
+            raise ConnectionError("an invalid answer")
         small = bytes(self._buffer(length, _most_thumbnail_bytes(self._side)))
         return Decoded(Picture(self._pixels.copy(), FORMAT_NAMES[kind], width, height, animated), small or None)
 
@@ -219,7 +219,7 @@ class _Child:
 
 
 def _shared(size: int) -> int:
-    """Return the file descriptor of memory that a child can neither shrink nor grow: reading it stays safe."""
+    """Return the file descriptor of shared memory that a child cannot resize, so that reading it is safe."""
     memory = os.memfd_create("pixels", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(memory, size)
     fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
@@ -227,7 +227,7 @@ def _shared(size: int) -> int:
 
 
 def _started(connection: int, memory: int, order: Order) -> subprocess.Popen[bytes]:
-    # No setting of the worker reaches a child: there are passwords among them.
+    # No setting of the worker is passed to a child, because settings include passwords.
     kept = {name: value for name, value in os.environ.items() if name.startswith(_KEPT_VARIABLES)}
     path = os.pathsep.join(filter(None, (_PACKAGES, kept.get("PYTHONPATH"))))
     return subprocess.Popen(  # noqa: S603 -- this interpreter and a module of this package
@@ -235,7 +235,7 @@ def _started(connection: int, memory: int, order: Order) -> subprocess.Popen[byt
         pass_fds=[connection, memory],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,  # the C libraries write what they think of hostile bytes
+        stderr=subprocess.DEVNULL,  # C libraries print warnings about hostile bytes
         env={**kept, **_ENVIRONMENT, "PYTHONPATH": path},
         process_group=0,
     )
@@ -246,7 +246,7 @@ def _most_thumbnail_bytes(side: int) -> int:
 
 
 def _fault_of(code: int, limits: ImageLimits, *, sure: bool) -> RecordFault | None:
-    """Return the fault of an image after whose decoding a child ended with `code`; None where it was not `sure`."""
+    """Return the fault of an image whose decoding ended a child with `code`; None if the cause is not `sure`."""
     if code == -signal.SIGPROF:
         detail = f"decoding took more than {limits.max_cpu_s:g} s of CPU"
         return RecordFault(DeadLetterReason.TOO_COSTLY, detail)

@@ -1,4 +1,4 @@
-"""Decoding: records to pixels for one encoder."""
+"""Decoding of records to pixels for one encoder."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -25,18 +25,18 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class Decoder:
     """
-    Turns records into pixels for one encoder. Calls from several threads are allowed.
+    Turns records into pixels for one encoder. Several threads may call it.
 
-    `decode` maps an image's bytes to pixels and raises `RecordFault`. Whatever else reading, fetching or decoding a
-    record raises becomes a dead letter too: the reason is the step that raised it, and the log has its traceback. Only
-    `DependencyFault` is raised: try the same record again.
+    `decode` maps an image's bytes to pixels and raises `RecordFault`. Any other exception in reading, fetching or
+    decoding a record makes it a dead letter too: its reason names the step, and the traceback is logged. The only
+    exception that is raised is `DependencyFault`: try the same record again.
     """
 
     decode: Callable[[bytes], Decoded]
     fetcher: Fetcher
 
     def __call__(self, record: Record) -> DecodedImage | DeadLetter:
-        """Decode one record, or say why it cannot be judged."""
+        """Decode one record, or return it as a dead letter."""
         step = DeadLetterReason.BAD_EVENT
         try:
             event = parse_event(record)
@@ -61,7 +61,7 @@ def stack_pixels(images: Sequence[DecodedImage]) -> NDArray[np.uint8]:
 
 
 def build_decoder(settings: Settings, pixels: PixelSpec) -> Decoder:
-    """Return the decoder in this process, for an encoder's `pixels` and under the configured limits."""
+    """Return a decoder that works in this process, for an encoder's `pixels` and with the configured limits."""
     decode = partial(
         decode_here,
         spec=pixels,
@@ -72,7 +72,7 @@ def build_decoder(settings: Settings, pixels: PixelSpec) -> Decoder:
 
 
 def fetch_rules(settings: Settings) -> FetchRules:
-    """Return what references may be fetched, and for how long."""
+    """Return the configured rules for fetching references."""
     return FetchRules(
         file_roots=settings.file_roots,
         http=settings.http_references,

@@ -1,4 +1,4 @@
-"""A record to the image event it means: CloudEvents' Kafka binding in binary mode, or a bare image."""
+"""Parsing of records as image events: CloudEvents' Kafka binding in binary mode, or a bare image."""
 
 import json
 import re
@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import DeadLetterReason, RecordFault
 from pipeline.events.records import Headers, ImageEvent, Record, Reference
+from pipeline.events.times import rfc3339
 
-# Outputs repeat these, in topics that admit a mebibyte; JSON may make six bytes of one.
+# Output records repeat these values, in topics that admit a mebibyte. JSON may turn one byte into six.
 MAX_ID_BYTES = 1024
 MAX_SOURCE_BYTES = 2048
 MAX_ATTRIBUTES = 64
@@ -20,7 +21,7 @@ MAX_REFERENCE_BYTES = 64 << 10
 
 _CORE = ("id", "source", "type", "time", "specversion", "subject", "dataschema", "datacontenttype")
 _SHOWN = 100
-# RFC 3339, section 5.6; a leap second is the second after it.
+# RFC 3339, section 5.6. A leap second is read as the second after it.
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 _MICROSECONDS = 7
 
@@ -57,20 +58,20 @@ def parse_event(record: Record) -> ImageEvent:
 
 
 def refers(record: Record) -> bool:
-    """Tell whether a record's value says where the image is, instead of being it."""
+    """Tell whether a record's value is a reference to the image rather than the image itself."""
     return any(name.lower() == "content-type" and _is_json(value or b"") for name, value in record.headers)
 
 
 def event_headers(
     event_id: str, source: str, attributes: Mapping[str, str], *, content_type: str, time: datetime | None = None
 ) -> Headers:
-    """Return the headers of an image event, which `parse_event` reads: CloudEvents' Kafka binding in binary mode."""
+    """Return the headers of an image event for `parse_event`: CloudEvents' Kafka binding in binary mode."""
     headers = {
         "ce_specversion": "1.0",
         "ce_id": event_id,
         "ce_source": source,
         "ce_type": "watchword.image.v1",
-        **({"ce_time": time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")} if time else {}),
+        **({"ce_time": rfc3339(time)} if time else {}),
         "content-type": content_type,
         **{f"ce_{name}": text for name, text in attributes.items()},
     }
@@ -99,7 +100,7 @@ def _require_room(name: str, size: int, limit: int) -> None:
 
 
 def _time(text: str | None, timestamp_ms: int | None) -> datetime | None:
-    """Return an event's time; a record's own timestamp that no calendar has is as good as none."""
+    """Return an event's time, or the record's timestamp. A timestamp outside the calendar counts as none."""
     try:
         if text is not None:
             return _rfc3339(text)

@@ -1,4 +1,4 @@
-"""References to bytes: `file:` under an allowed root, `http(s):` on the public internet."""
+"""Fetching of references: `file:` under an allowed root, `http(s):` on the public internet."""
 
 import re
 import ssl
@@ -27,9 +27,9 @@ _WORTH_ANOTHER_TRY = frozenset({408, 425, 429, 500, 502, 503, 504})
 @dataclass(frozen=True, slots=True)
 class FetchRules:
     """
-    What may be fetched and for how long.
+    Rules for fetching references: allowed locations and limits.
 
-    `timeout_s` is over everything that one reference takes: look-ups, tries, pauses between them and redirects.
+    `timeout_s` limits the total time of one reference: look-ups, tries, pauses between them, and redirects.
     """
 
     file_roots: tuple[Path, ...] = ()
@@ -44,10 +44,10 @@ class FetchRules:
 
 class Fetcher:
     """
-    Fetches references within the rules. Calls from several threads are allowed.
+    Fetches references within the rules. Several threads may call it.
 
-    A server that fails is tried a bounded number of times, and one that fails again and again is left alone for a
-    while: it is someone else's, and the stream does not wait for it.
+    A failing server is tried a limited number of times. One that keeps failing gets no requests for a while: it is not
+    a dependency of this service, and the stream does not wait for it.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Fetcher:
         clock: Clock = time.monotonic,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`tls` is for servers of a certificate authority that is not publicly known."""
+        """Pass `tls` for servers with certificates from a private authority."""
         self._rules = rules
         self._pause = pause
         self._clock = clock
@@ -72,7 +72,7 @@ class Fetcher:
 
     def fetch(self, reference: Reference) -> bytes:
         """
-        Return the bytes a reference names.
+        Return the bytes of a reference.
 
         Raises `RecordFault` with `bad_reference`, `reference_forbidden`, `too_large` or `fetch_failed`.
         """
@@ -93,7 +93,7 @@ class Fetcher:
     def _content(self, uri: str) -> bytes:
         if len(uri) > MAX_CHARACTERS:
             raise fault(DeadLetterReason.BAD_REFERENCE, f"longer than {MAX_CHARACTERS} characters")
-        if _NOT_TEXT.search(uri):  # parsers drop some of these, so that two of them would read two references
+        if _NOT_TEXT.search(uri):  # parsers drop some of these, so two parsers could read two different references
             raise fault(DeadLetterReason.BAD_REFERENCE, "a reference holds no control characters and lone surrogates")
         scheme = uri.partition(":")[0].lower()
         if scheme == "file":
@@ -137,7 +137,7 @@ class Fetcher:
     def _follow(self, start: Location, credentials: str | None, trail: Trail) -> bytes:
         here = start
         for _ in range(self._rules.redirects + 1):
-            with trail.at(here.place):
+            with trail.at(here.endpoint):
                 answer = self._client.get(here, credentials if start.trusts(here) else None, trail.answered)
             if answer.redirect is None:
                 return answer.content

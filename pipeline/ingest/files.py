@@ -1,4 +1,4 @@
-"""`file:` references: regular files under allowed roots, opened so that nothing swapped in can block or lead out."""
+"""`file:` references: regular files under allowed roots, opened safely against files and links swapped meanwhile."""
 
 import io
 import os
@@ -22,7 +22,7 @@ def read_file(uri: str, roots: tuple[Path, ...], max_bytes: int, left: Callable[
     Return the content of a `file:` reference.
 
     `left` is called between reads. Raises `RecordFault` with `bad_reference`, `reference_forbidden`, `too_large` or
-    `fetch_failed`, and what `left` raises.
+    `fetch_failed`, and the errors of `left`.
     """
     path = _path(uri)
     try:
@@ -30,7 +30,7 @@ def read_file(uri: str, roots: tuple[Path, ...], max_bytes: int, left: Callable[
         _require_root(resolved, roots)
         with _opened(resolved) as descriptor:
             return _content(descriptor, max_bytes, left)
-    except RuntimeError as error:  # links that lead in a circle
+    except RuntimeError as error:  # a cycle of links
         raise fault(DeadLetterReason.FETCH_FAILED, str(error)) from error
     except OSError as error:
         raise fault(DeadLetterReason.FETCH_FAILED, error.strerror or type(error).__name__) from error
@@ -57,12 +57,12 @@ def _require_root(path: Path, roots: tuple[Path, ...]) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    """Open a resolved path folder by folder: a link put in its way after it was resolved is refused, not followed."""
+    """Open a resolved path folder by folder. A link that was put into the path meanwhile is refused, not followed."""
     descriptor = os.open(path.anchor, _FOLDER)
     try:
         for name in path.parts[1:-1]:
             descriptor = _replaced(descriptor, os.open(name, _FOLDER, dir_fd=descriptor))
-        # A device may act when it is opened, so the kind is looked at before and after.
+        # Opening a device may have effects, so the kind of file is checked before and after.
         _require_regular(os.stat(path.name or ".", dir_fd=descriptor, follow_symlinks=False))
         descriptor = _replaced(descriptor, os.open(path.name, _FILE, dir_fd=descriptor))
         yield descriptor

@@ -1,4 +1,4 @@
-"""Files as a stream: every regular file under the given paths, in the order of their names."""
+"""Files as records: every regular file under the given paths, in the order of their names."""
 
 import mimetypes
 import os
@@ -14,7 +14,7 @@ from pipeline.events.records import Origin, Record
 from pipeline.ingest.event import event_headers
 from pipeline.visible import encodable
 
-# Header of a record whose file could not be read: the reason. Such a record has no value, which no file has.
+# Header of the record of an unreadable file, with the reason. Only such records have no value.
 UNREADABLE = "watchword-unreadable"
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*")
 _SIGNATURE_BYTES = 12
@@ -22,9 +22,9 @@ _SIGNATURE_BYTES = 12
 
 def list_files(paths: Iterable[Path]) -> list[Path]:
     """
-    Return the files that `paths` name: a file itself, a folder's files at any depth, hidden ones left out.
+    Return the files at `paths` and, for folders, the files in them at any depth, without hidden files.
 
-    A folder inside that cannot be listed stands for what is in it. Raises `UsageError` for a path that is not there.
+    An inner folder that cannot be listed is returned in place of its files. Raises `UsageError` for a missing path.
     """
     found: list[Path] = []
     for path in paths:
@@ -36,30 +36,30 @@ def list_files(paths: Iterable[Path]) -> list[Path]:
 
 
 def file_id(path: Path) -> str:
-    r"""Return the path as an event's id: a byte that is no UTF-8 is written as `\xff`."""
+    r"""Return the path as an event's id. A byte that is not UTF-8 is written as `\xff`."""
     return encodable(path)
 
 
 def has_image_signature(path: Path) -> bool:
-    """Tell whether a file begins as an image of a known format does. Raises `OSError`."""
+    """Tell whether a file begins with the signature of a known image format. Raises `OSError`."""
     with path.open("rb") as content:
         start = content.read(_SIGNATURE_BYTES)
     return start.startswith(_SIGNATURES) or (start[:4] == b"RIFF" and start[8:] == b"WEBP")
 
 
 def fault_of(error: OSError) -> str:
-    """Return why a file cannot be read, for people."""
+    """Return the reason why a file cannot be read, for people."""
     return f"it cannot be read: {error.strerror or error}"
 
 
 def read_files(files: Iterable[Path], *, max_bytes: int) -> Iterator[Record]:
     """
-    Yield each file as a record; of a file over the limit, one byte more than the limit is read.
+    Yield each file as a record. If a file exceeds the limit, one byte more than the limit is read.
 
-    A file that cannot be read is a record without a value, which cannot be judged.
+    A file that cannot be read becomes a record without a value, which cannot be judged.
     """
-    for place, file in enumerate(files):
-        origin = Origin(file_id(file), 0, place)
+    for index, file in enumerate(files):
+        origin = Origin(file_id(file), 0, index)
         try:
             with file.open("rb") as content:
                 record = Record(origin, None, content.read(max_bytes + 1))
@@ -69,7 +69,7 @@ def read_files(files: Iterable[Path], *, max_bytes: int) -> Iterator[Record]:
 
 
 def unreadable_reason(file: Path) -> str | None:
-    """Return why a file cannot be read, None when it can."""
+    """Return the reason why a file cannot be read, or None if it can be."""
     try:
         with file.open("rb") as content:
             content.read(1)
@@ -79,16 +79,16 @@ def unreadable_reason(file: Path) -> str | None:
 
 
 def as_unreadable(letter: DeadLetter) -> DeadLetter:
-    """Return a dead letter with the reason of its file where that could not be read, else as it is."""
-    told = dict(letter.record.headers).get(UNREADABLE)
-    if letter.record.value is not None or told is None:
+    """Return the dead letter of an unreadable file with the file's reason, and any other dead letter unchanged."""
+    reason = dict(letter.record.headers).get(UNREADABLE)
+    if letter.record.value is not None or reason is None:
         return letter
-    return DeadLetter(letter.record, DeadLetterReason.UNREADABLE, told.decode(), datetime.now(UTC))
+    return DeadLetter(letter.record, DeadLetterReason.UNREADABLE, reason.decode(), datetime.now(UTC))
 
 
 @dataclass(frozen=True, slots=True)
 class FileEvent:
-    """An image file and what its event says of it."""
+    """An image file and the metadata of its event."""
 
     id: str
     image: Path
@@ -97,7 +97,7 @@ class FileEvent:
 
 
 def read_events(events: Iterable[FileEvent], *, max_bytes: int) -> Iterator[Record]:
-    """Yield each file as the record of an image event; other files as `read_files` does."""
+    """Yield each file as the record of an image event. Unreadable files are treated like in `read_files`."""
     events = list(events)
     for event, record in zip(events, read_files([each.image for each in events], max_bytes=max_bytes), strict=True):
         kind = mimetypes.guess_type(event.image.name)[0] or "application/octet-stream"
@@ -107,12 +107,12 @@ def read_events(events: Iterable[FileEvent], *, max_bytes: int) -> Iterator[Reco
 
 
 def _inside(folder: Path) -> Iterator[Path]:
-    """Yield a folder's files, and the folders in it that cannot be listed."""
+    """Yield a folder's files, and its inner folders that cannot be listed."""
     unlisted: list[Path] = []
-    for place, folders, names in os.walk(folder, onerror=lambda error: unlisted.append(Path(error.filename))):
+    for parent, folders, names in os.walk(folder, onerror=lambda error: unlisted.append(Path(error.filename))):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            file = Path(place) / name
+            file = Path(parent) / name
             if not name.startswith(".") and _mode(file, named=False) in (stat.S_IFREG, None):
                 yield file
     yield from unlisted
@@ -120,9 +120,10 @@ def _inside(folder: Path) -> Iterator[Path]:
 
 def _mode(path: Path, *, named: bool) -> int | None:
     """
-    Return the kind of a path, links followed; None where that cannot be known.
+    Return the file type of a path, with links followed; None if it cannot be determined.
 
-    A path that leads nowhere is of no kind, 0, inside a folder; one that was `named` raises `UsageError`.
+    For a broken link inside a folder, return 0. A path that the user `named` and that does not exist raises
+    `UsageError`.
     """
     try:
         return stat.S_IFMT(path.stat().st_mode)

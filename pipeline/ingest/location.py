@@ -1,4 +1,4 @@
-"""`http:` and `https:` references taken apart: each part is checked before anything is looked up or sent."""
+"""Parsing of `http:` and `https:` references: each part is checked before a look-up or a request."""
 
 import base64
 import ipaddress
@@ -16,7 +16,7 @@ _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
 
 class BadLocation(ValueError):
-    """A text is no URL that can be asked for; the message quotes none of it, for it may hold a password."""
+    """A text is not a URL that can be requested. The message does not quote it, because it may contain a password."""
 
 
 class OtherScheme(BadLocation):
@@ -25,7 +25,7 @@ class OtherScheme(BadLocation):
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a request goes. `host` is ASCII and lower case; `target` is path and query, quoted."""
+    """The location of a request. `host` is ASCII and lower case; `target` is the quoted path and query."""
 
     scheme: str
     host: str
@@ -33,17 +33,17 @@ class Location:
     target: bytes
 
     @property
-    def place(self) -> str:
-        """The host with its port."""
+    def endpoint(self) -> str:
+        """The host and the port."""
         return f"{self._bracketed}:{self.port}"
 
     @property
     def authority(self) -> str:
-        """The `Host` of a request: the port stands in it when it is not the scheme's own."""
-        return self._bracketed if self.port == _DEFAULT_PORTS[self.scheme] else self.place
+        """The `Host` header of a request. It contains the port unless that is the default of the scheme."""
+        return self._bracketed if self.port == _DEFAULT_PORTS[self.scheme] else self.endpoint
 
     def joined(self, reference: str) -> "Location":
-        """Return the location that a redirect from here names. Raises `BadLocation`."""
+        """Return the location of a redirect from this one. Raises `BadLocation`."""
         if len(reference) > MAX_CHARACTERS:
             raise BadLocation(f"longer than {MAX_CHARACTERS} characters")
         base = f"{self.scheme}://{self.authority}{self.target.decode('ascii')}"
@@ -55,7 +55,7 @@ class Location:
             raise BadLocation("not a valid URL") from error
 
     def trusts(self, other: "Location") -> bool:
-        """Tell whether credentials for this location may go to another: the same origin, or the same host made safe."""
+        """Tell whether credentials may be sent on to `other`: the same origin, or the same host with `https:`."""
         if (self.scheme, self.host, self.port) == (other.scheme, other.host, other.port):
             return True
         safer = (self.scheme, self.port, other.scheme, other.port) == ("http", 80, "https", 443)
@@ -67,7 +67,7 @@ class Location:
 
 
 def parse_location(text: str) -> Location:
-    """Return the location of a URL, its user name, password and fragment left out. Raises `BadLocation`."""
+    """Return the location of a URL, without its user name, password and fragment. Raises `BadLocation`."""
     try:
         url = httpx.URL(text)
         host = url.raw_host.decode("ascii").removesuffix(".")
@@ -86,7 +86,7 @@ def parse_location(text: str) -> Location:
 
 
 def authorization(text: str) -> str | None:
-    """Return the value of the header `Authorization` for a URL's user name and password, if it has any."""
+    """Return the value of the `Authorization` header for a URL's user name and password, None without them."""
     url = httpx.URL(text)
     if not url.userinfo:
         return None

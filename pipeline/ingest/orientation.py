@@ -1,4 +1,4 @@
-"""Orientation: images turned upright by their EXIF block."""
+"""Orientation of images by their EXIF block."""
 
 from typing import Any
 
@@ -21,18 +21,18 @@ SIDEWAYS = frozenset({5, 6, 7, 8})
 
 
 def orientation_of(image: Image.Image) -> Any:
-    """Return the orientation of the EXIF block: 1 to 8, or whatever number a hostile one holds."""
+    """Return the orientation in the EXIF block: 1 to 8, or any other value in a hostile file."""
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     return orientation if isinstance(orientation, int) else 1
 
 
 def upright(image: Image.Image, orientation: Any) -> Image.Image:
-    """Return the image turned upright."""
+    """Return the image in upright orientation."""
     return image.transpose(TRANSPOSE[orientation]) if orientation in TRANSPOSE else image
 
 
 def as_stored(pixels: NDArray[np.uint8], orientation: Any) -> NDArray[np.uint8]:
-    """Return a view of upright `pixels` in whose rows and columns the image is stored."""
+    """Return a view of upright `pixels` in the order of rows and columns of the stored image."""
     if orientation in {3, 4, 7, 8}:
         pixels = pixels[::-1]
     if orientation in {2, 3, 6, 7}:

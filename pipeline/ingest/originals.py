@@ -1,4 +1,4 @@
-"""The image of an archived embedding, as long as it can still be had: from its record, or from where that refers to."""
+"""Original images of archived embeddings, from the input record or its reference while these are available."""
 
 import hashlib
 import threading
@@ -11,13 +11,13 @@ from pipeline.ingest.fetch import Fetcher
 
 
 class RecordReader(Protocol):
-    """Reads one record by where it stands: None when it is no longer there. Raises `BrokerFault`."""
+    """Reads one record by its origin; None if it is no longer retained. Raises `BrokerFault`."""
 
     def read(self, origin: Origin) -> Record | None: ...
 
 
 class Originals:
-    """Fetches images by the coordinates of their records. Calls from several threads wait for each other."""
+    """Fetches images by the origins of their records. Several threads may call it; they wait for each other."""
 
     def __init__(self, reader: RecordReader, fetcher: Fetcher) -> None:
         self._reader = reader
@@ -28,9 +28,9 @@ class Originals:
         """
         Return the bytes of an image.
 
-        `key`: topic/partition/offset of its record; `reference`: where the image is, if not in its record; `content`:
-        the SHA-256 its bytes had when it was judged. Raises `OriginalGone` when it cannot be had, or is another image
-        by now, and `BrokerFault`.
+        `key`: topic/partition/offset of its record; `reference`: the image's address, if it is not in the record;
+        `content`: the SHA-256 of the bytes that were judged. Raises `OriginalGone` when the image is not available or
+        has changed, and `BrokerFault`.
         """
         try:
             data = self._fetcher.fetch(Reference(reference)) if reference else self._recorded(key)

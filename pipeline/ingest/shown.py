@@ -1,4 +1,4 @@
-"""References and foreign texts as details and logs may show them: no secrets, nothing unprintable, bounded."""
+"""Safe display of references and foreign texts in details and logs: short, printable and without secrets."""
 
 import re
 
@@ -14,7 +14,7 @@ _HOST_AND_PORT = re.compile(r"([^:]*|\[.*\])(:\d*)?", re.DOTALL)
 
 
 def plain(text: str, limit: int) -> str:
-    """Escape every unprintable or unencodable character and cut the text to `limit` characters."""
+    """Escape every unprintable or unencodable character, and cut the text to `limit` characters."""
     escaped = "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in text[:limit]
@@ -23,16 +23,16 @@ def plain(text: str, limit: int) -> str:
 
 
 def shown(uri: str) -> str:
-    """Return a reference without user name, password, query and fragment, printable and of at most 200 characters."""
+    """Return a reference, printable, without user name, password, query and fragment, in at most 200 characters."""
     parts = _PARTS.match(re.split(r"[?#]", uri, maxsplit=1)[0])
     assert parts is not None  # each part may be empty
     authority = parts["authority"].rpartition("@")[2]
     if not _HOST_AND_PORT.fullmatch(authority):
-        authority = "…"  # a password with a character that it must not have, cut in two
+        authority = "…"  # it may be a part of a password that contains a delimiter
     scheme, slashes, path = parts["scheme"] or "", parts["slashes"], parts["path"]
     return plain(f"{scheme}{slashes}{authority}{path}", SHOWN_CHARACTERS)
 
 
 def fault(reason: DeadLetterReason, detail: str) -> RecordFault:
-    """Return a fault whose detail any log, header and terminal can hold."""
+    """Return a fault with its detail made safe for logs, headers and terminals."""
     return RecordFault(reason, plain(detail, DETAIL_CHARACTERS))

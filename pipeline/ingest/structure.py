@@ -1,8 +1,8 @@
 """
 Checks of an image's bytes before any pixel is decoded or allocated.
 
-They cost microseconds for usual files, and refuse files built to cost seconds or gigabytes. Each bound stands with its
-reason in the module of its format.
+They cost microseconds for usual files, and refuse files built to cost seconds or gigabytes. The module of each format
+has its limits and their reasons.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ _READERS: tuple[tuple[tuple[bytes, ...], Callable[[bytes, ImageLimits], Structur
 
 
 def check_bytes(data: bytes, limits: ImageLimits) -> None:
-    """Raise `RecordFault` with `empty` or `too_large` by the number of bytes alone."""
+    """Raise `RecordFault` with `empty` or `too_large`, by the number of bytes alone."""
     if not data:
         raise RecordFault(DeadLetterReason.EMPTY, "the image has no bytes")
     if len(data) > limits.max_bytes:

@@ -1,11 +1,11 @@
-"""Structure of a BMP. Pillow undoes its run lengths in Python, byte by byte and at some places pixel by pixel."""
+"""Structure of a BMP. Pillow decodes its run lengths in Python, byte by byte and in some cases pixel by pixel."""
 
 import struct
 
 from pipeline.events.images import ImageLimits
 from pipeline.ingest.structure_parts import Structure, bounded, check_size, corrupt
 
-# A step is a pixel, or two fifths of a byte: about 70 ns.
+# One step is one pixel or two fifths of a byte, and takes about 70 ns.
 MAX_RUN_LENGTH_STEPS = 6_000_000
 _STEPS_A_BYTE = 2.5
 
@@ -27,7 +27,7 @@ def bmp_structure(data: bytes, limits: ImageLimits) -> Structure:
             width, height, _, _, compression = _SIZE.unpack_from(data, _HEADER_AT + 4)
     except struct.error as error:
         raise corrupt("the file ends in its header") from error
-    if height >> 24 == 0xFF:  # noqa: PLR2004 -- rows from the top; Pillow looks at this byte
+    if height >> 24 == 0xFF:  # noqa: PLR2004 -- rows from the top; Pillow checks this byte
         height = 2**32 - height
     check_size(width, height, limits)
     if compression not in _RUN_LENGTHS:

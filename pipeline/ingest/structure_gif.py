@@ -1,29 +1,29 @@
-"""Structure of a GIF up to its second picture: Pillow walks blocks, extensions and stray bytes there in Python."""
+"""Structure of a GIF up to its second picture. Pillow reads its blocks, extensions and stray bytes in Python."""
 
 import struct
 
 from pipeline.events.images import ImageLimits
 from pipeline.ingest.structure_parts import Structure, bounded, check_size, corrupt
 
-MAX_BLOCKS = 100_000  # of up to 255 bytes: 10 MiB in usual files are 41,000
+MAX_BLOCKS = 100_000  # of up to 255 bytes; a usual file of 10 MiB has 41,000
 MAX_EXTENSIONS = 5_000
 MAX_STRAY_BYTES = 16_384  # between extensions and pictures
 
 _SCREEN = struct.Struct("<6xHHBxx")
 _PICTURE = struct.Struct("<HHHHB")
 _EXTENSION, _COMMA, _TRAILER = 0x21, 0x2C, 0x3B
-_PICTURES = 2  # more are not looked at
+_PICTURES = 2  # later pictures are not read
 
 
 class _Walk:
-    """A position in a GIF, and counts of what lies before it."""
+    """A position in a GIF, and counts of the parts before it."""
 
     def __init__(self, data: bytes, position: int) -> None:
         self.data, self.position = data, position
         self.blocks = self.extensions = self.stray = 0
 
     def picture(self) -> tuple[int, int] | None:
-        """Go behind the next picture; return its right and lower edge, None at the end of the file."""
+        """Skip the next picture; return its right and lower edges, None at the end of the file."""
         data = self.data
         while self.position < len(data) and (kind := data[self.position]) != _TRAILER:
             self.position += 1
@@ -70,7 +70,7 @@ def gif_structure(data: bytes, limits: ImageLimits) -> Structure:
     width, height = max(width, edges[0]), max(height, edges[1])
     check_size(width, height, limits)
     walk.picture()
-    return Structure("gif", width, height, reader_bytes=2 * width * height)  # the ground and what is put back
+    return Structure("gif", width, height, reader_bytes=2 * width * height)  # the background and the saved area
 
 
 def _table_bytes(flags: int) -> int:

@@ -1,4 +1,4 @@
-"""Directories of tags as TIFF, Exif and multi-picture JPEG files have them, bounded in entries and values."""
+"""Directories of tags in TIFF, Exif and multi-picture JPEG files, with limits on entries and values."""
 
 import struct
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _EXIF_PREFIX = b"Exif\0\0"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Byte order and width of offsets: `classic` TIFF has 4 bytes for them, BigTIFF 8."""
+    """Byte order and size of offsets: 4 bytes in `classic` TIFF, 8 in BigTIFF."""
 
     order: str
     classic: bool
@@ -40,14 +40,14 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A tag's values: their TIFF type, how many there are, and where they stand in the file."""
+    """A tag's values: their TIFF type, their number, and their position in the file."""
 
     type: int
     count: int
     position: int
 
     def numbers(self, data: bytes, layout: Layout) -> tuple[int, ...]:
-        """Return the values of an entry of whole numbers. Raises `RecordFault` where they do not lie in the file."""
+        """Return the values of an entry of integers. Raises `RecordFault` if they are outside the file."""
         letter = _LETTERS.get(self.type)
         if letter is None:
             raise corrupt(f"a tag that must be a whole number has type {self.type}")
@@ -61,9 +61,9 @@ Directory = dict[int, Entry]
 
 
 def layout_of(data: bytes) -> Layout:
-    """Return the layout that a TIFF header, the start of `data`, names."""
+    """Return the layout in the TIFF header at the start of `data`."""
     order = "<" if data[:2] == b"II" else ">"
-    return Layout(order, classic=data[2:3] != b"+")  # Pillow looks at this byte alone: 43 is BigTIFF
+    return Layout(order, classic=data[2:3] != b"+")  # Pillow checks only this byte: 43 is BigTIFF
 
 
 def first_directory(data: bytes, layout: Layout) -> int:
@@ -76,10 +76,10 @@ def first_directory(data: bytes, layout: Layout) -> int:
 
 def read_directory(data: bytes, offset: int, layout: Layout, large: frozenset[int] = frozenset()) -> Directory:
     """
-    Return the entries at `offset`, the first of each tag; none where no directory is.
+    Return the first entry of each tag in the directory at `offset`; none if there is no directory.
 
     Tags in `large` may have any number of values. Raises `RecordFault` with `too_costly` for more entries or values
-    than files have.
+    than usual files have.
     """
     if offset + layout.count.size > len(data):
         return {}
@@ -104,13 +104,13 @@ def _entries(data: bytes, offset: int, entries: int, layout: Layout) -> Iterator
     for position in range(start, min(start + entries * entry.size, len(data) - entry.size + 1), entry.size):
         tag, kind, count, value = entry.unpack_from(data, position)
         size = count * _BYTES.get(kind, 0)
-        place = position + entry.size - inline if size <= inline else layout.offset.unpack(value)[0]
-        if size > 0 and place + size <= len(data):  # Pillow and libtiff pass over the others
-            yield tag, Entry(kind, count, place)
+        start = position + entry.size - inline if size <= inline else layout.offset.unpack(value)[0]
+        if size > 0 and start + size <= len(data):  # Pillow and libtiff skip other entries
+            yield tag, Entry(kind, count, start)
 
 
 def check_exif(block: bytes) -> None:
-    """Raise `RecordFault` with `too_costly` when an Exif block, with or without its prefix, has too much to read."""
+    """Raise `RecordFault` with `too_costly` when an Exif block, with or without its prefix, is too costly to read."""
     while block.startswith(_EXIF_PREFIX):
         block = block[len(_EXIF_PREFIX) :]
     if block[:2] not in {b"II", b"MM"} or len(block) < 16:  # noqa: PLR2004 -- a header and the smallest directory

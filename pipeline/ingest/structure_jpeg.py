@@ -1,8 +1,8 @@
 """
 Structure of a JPEG: header segments, the frame, and the scans of a progressive one.
 
-A progressive file may repeat scans that say nothing: each costs a pass over the coefficients of the whole picture. And
-Pillow reads the header segments in Python.
+A progressive file may repeat empty scans, and each costs a pass over the coefficients of the whole picture. Pillow
+reads the header segments in Python.
 """
 
 import re
@@ -16,19 +16,20 @@ from pipeline.ingest.structure_parts import Structure, bounded, check_size, corr
 
 MAX_SEGMENTS = 1_000
 MAX_STRAY_BYTES = 16_384  # between header segments: fill bytes and garbage
-MAX_EXIF_SEGMENTS = 32  # Pillow appends each to a copy of the ones before it
+MAX_EXIF_SEGMENTS = 32  # Pillow appends each segment to a copy of the earlier ones
 MAX_TABLE_BYTES = 8_192  # quantisation tables: four of 129 bytes are usual
-MAX_RESOURCES = 4_096  # of Photoshop, parsed in Python
+MAX_RESOURCES = 4_096  # Photoshop resources, parsed in Python
 MAX_SCANS = 256
-# libjpeg reads a run of fill bytes from its start whenever Pillow hands it more of the file.
+# libjpeg reads a run of fill bytes again from its start whenever Pillow passes it more of the file.
 MAX_FILL_BYTES = 256
-# Coefficients visited, summed over scans. A usual file of ten scans visits each eight times: 50 Mpx at 4:2:0 is 400 M.
+# Coefficients visited, summed over scans. A usual file with ten scans visits each coefficient eight times, which for 50
+# Mpx at 4:2:0 is 400 M.
 MAX_VISITS = 800_000_000
-# The arithmetic coder takes about this many times as long for a coefficient.
+# The arithmetic coder takes about this many times as long per coefficient.
 ARITHMETIC_VISITS = 8
 
 _HEADER_MARKER = re.compile(rb"\xff[^\xff\x00]", re.DOTALL)
-# Within entropy-coded data FF 00 is a byte of data and FF D0 to FF D7 are restarts.
+# Within entropy-coded data, FF 00 is a data byte, and FF D0 to FF D7 are restart markers.
 _SCAN_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]", re.DOTALL)
 _LENGTH = struct.Struct(">H")
 _FRAME = struct.Struct(">BHHB")
@@ -44,7 +45,7 @@ _MOST_COMPONENTS = 4
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Start-of-frame segment. `samples`: coefficients of each component id."""
+    """Start-of-frame segment. `samples`: number of coefficients by component id."""
 
     marker: int
     width: int
@@ -55,7 +56,7 @@ class Frame:
 @dataclass(slots=True)
 class _Header:
     frame: Frame | None = None
-    scan: int = 0  # where the first start-of-scan marker stands
+    scan: int = 0  # position of the first start-of-scan marker
     table_bytes: int = 0
     resources: int = 0
     exif: list[bytes] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Facts about an image that its structure tells before any pixel is decoded, and the faults that follow from them."""
+"""Structure of an image, known before any pixel is decoded, and checks of it against the limits."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ class Structure:
     """
     Format and size of the first frame as stored, before it is turned upright.
 
-    `reader_bytes`: memory that the format's reader takes beside the pixels that it returns.
+    `reader_bytes`: memory that the format's reader needs in addition to the pixels.
     """
 
     format: str
@@ -42,5 +42,5 @@ def bounded(thing: str, count: int, limit: int) -> None:
 
 
 def corrupt(detail: str) -> RecordFault:
-    """Return the fault of an image whose structure makes no sense."""
+    """Return the fault of an image with an invalid structure."""
     return RecordFault(DeadLetterReason.CORRUPT_IMAGE, detail)

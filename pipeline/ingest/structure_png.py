@@ -1,4 +1,4 @@
-"""Structure of a PNG: its chunks, which Pillow reads in Python one by one, and the size of its filtered rows."""
+"""Structure of a PNG: its chunks, which Pillow reads one by one in Python, and the size of its filtered rows."""
 
 import struct
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from pipeline.ingest.structure_ifd import check_exif
 from pipeline.ingest.structure_parts import Structure, bounded, check_size, corrupt
 
 MAX_CHUNKS = 20_000
-MAX_OTHER_CHUNKS = 2_000  # that hold no pixels
-MAX_COMPRESSED_CHUNKS = 16  # texts and colour profiles: each may become a megabyte
-# Bytes of filtered rows: undoing the Paeth filter takes about 3 ns a byte.
+MAX_OTHER_CHUNKS = 2_000  # chunks without pixels
+MAX_COMPRESSED_CHUNKS = 16  # texts and colour profiles: each may unpack to a megabyte
+# Bytes of filtered rows. Reversing the Paeth filter takes about 3 ns per byte.
 MAX_ROW_BYTES = 210_000_000
 
 _CHUNK = struct.Struct(">I4s")
@@ -22,7 +22,7 @@ _TEXTS = frozenset({b"tEXt", b"iTXt"})
 _FRAMING = 12  # length, type and checksum
 _SIGNATURE = 8
 _MEGABYTE = 1 << 20
-# A text is kept as bytes and as a string of up to four bytes a character.
+# A text is kept as bytes and as a string with up to four bytes per character.
 _TEXT_COPIES = 5
 
 

@@ -7,9 +7,9 @@ from pipeline.ingest.structure_ifd import Directory, Layout, first_directory, la
 from pipeline.ingest.structure_parts import Structure, bounded, check_memory, check_size, corrupt
 
 MAX_PARTS = 20_000  # strips or tiles
-# Bytes that all parts become, with their padding.
+# Decoded bytes of all parts, including padding.
 MAX_PART_BYTES = 260_000_000
-MAX_EXTRA_SCANS = 16  # of JPEGs in a TIFF, beside one a part
+MAX_EXTRA_SCANS = 16  # of JPEGs in a TIFF, in addition to one per part
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _ROWS, _PLANES = 256, 257, 258, 259, 262, 277, 278, 284
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
@@ -30,12 +30,12 @@ class _Page:
     tags: Directory
 
     def number(self, tag: int, default: int) -> int:
-        """Return the first value of a tag of whole numbers."""
+        """Return the first value of an integer tag."""
         entry = self.tags.get(tag)
         return entry.numbers(self.data, self.layout)[0] if entry else default
 
     def numbers(self, tag: int) -> tuple[int, ...]:
-        """Return all values of a tag of whole numbers, none where it is missing."""
+        """Return all values of an integer tag, none if the tag is missing."""
         entry = self.tags.get(tag)
         if entry is None:
             return ()
@@ -45,7 +45,7 @@ class _Page:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """Strips or tiles: how many are decoded, and bytes that each becomes."""
+    """Strips or tiles: the number to decode, and the decoded size of each."""
 
     count: int
     size_bytes: int
@@ -90,19 +90,19 @@ def _parts(page: _Page, width: int, height: int) -> _Parts:
 
 
 def _depth(page: _Page) -> tuple[int, int]:
-    """Return the number of planes and bits a pixel in one."""
+    """Return the number of planes and the bits per pixel in one plane."""
     samples = page.number(_SAMPLES, 3 if page.number(_PHOTOMETRIC, 0) == _YCBCR else 1)
     bounded("samples a pixel", samples, _MOST_SAMPLES)
     bits = page.tags.get(_BITS)
     deepest = max(bits.numbers(page.data, page.layout)) if bits else 1
     if page.number(_PLANES, 1) == _SEPARATE:
         return max(1, samples), deepest
-    # libtiff hands YCbCr that is no JPEG out as four bytes a pixel.
+    # libtiff returns four bytes per pixel for YCbCr without JPEG compression.
     return 1, max(deepest * max(1, samples), 32 if page.number(_PHOTOMETRIC, 0) == _YCBCR else 1)
 
 
 def _check_lengths(data: bytes, parts: _Parts) -> None:
-    """Refuse strips that share bytes: a megabyte could be decoded for each row of the picture."""
+    """Refuse strips that share bytes: otherwise each row of the picture could make libtiff decode a megabyte again."""
     if len(parts.offsets) <= 1:
         return
     if len(parts.lengths) < len(parts.offsets):

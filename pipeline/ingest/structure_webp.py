@@ -1,4 +1,4 @@
-"""Structure of a WebP: its canvas, for which Pillow's reader takes many bytes a pixel, and its Exif block."""
+"""Structure of a WebP: its canvas, for which Pillow's reader needs many bytes per pixel, and its Exif block."""
 
 import struct
 
@@ -7,7 +7,7 @@ from pipeline.ingest.structure_ifd import check_exif
 from pipeline.ingest.structure_parts import Structure, bounded, check_memory, check_size, corrupt
 
 MAX_CHUNKS = 20_000
-# The canvas twice, a frame, its copy for Pillow, and the lossless decoder's own picture and tables.
+# Two canvases, a frame, its copy for Pillow, and the picture and tables of the lossless decoder.
 BYTES_A_PIXEL = 18
 _COPIES = 3  # of the file
 

@@ -1,6 +1,6 @@
-"""Connections for the HTTP client: to checked addresses only, every wait bounded by the deadline of the reference."""
+"""Connections of the HTTP client: only to checked addresses, and with every wait limited by the deadline."""
 
-# ruff: noqa: ARG002 -- the interface names time-outs and options; the deadline stands in for them
+# ruff: noqa: ARG002 -- the interface has time-outs and options; the deadline is used in their place
 
 import select
 import socket
@@ -16,7 +16,7 @@ from pipeline.errors import DeadLetterReason
 from pipeline.ingest.deadline import DeadlinePassed
 from pipeline.ingest.shown import fault
 
-# A name with more addresses than that is not tried to the end.
+# The number of a host's addresses that are tried.
 ADDRESSES_TRIED = 4
 _TLS_READ_BYTES = 16 << 10
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class PlainStream(httpcore.NetworkStream):
-    """A TCP connection. Each call takes at most what is left to the calling thread, whatever time-out it names."""
+    """A TCP connection. Each call is limited by the calling thread's deadline; time-out arguments are ignored."""
 
     def __init__(self, connection: socket.socket, left: Left) -> None:
         self._socket = connection
@@ -45,8 +45,8 @@ class PlainStream(httpcore.NetworkStream):
                 rest = rest[self._socket.send(rest) :]
 
     def close(self) -> None:
-        with suppress(OSError):  # not connected any more
-            self._socket.shutdown(socket.SHUT_RDWR)  # wakes a thread that reads
+        with suppress(OSError):  # no longer connected
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes a reading thread
         self._socket.close()
 
     def start_tls(
@@ -71,10 +71,10 @@ class PlainStream(httpcore.NetworkStream):
 
 class TlsStream(httpcore.NetworkStream):
     """
-    TLS over a connection, fed piece by piece.
+    TLS over a connection, with its input passed to OpenSSL in pieces.
 
-    The deadline holds between the pieces: OpenSSL itself would go on reading as long as records without content, such
-    as session tickets or key updates, arrive.
+    The deadline is checked between the pieces. OpenSSL itself would continue to read while records without content,
+    such as session tickets or key updates, arrive.
     """
 
     def __init__(self, raw: PlainStream, context: ssl.SSLContext, server_hostname: str | None) -> None:
@@ -89,7 +89,7 @@ class TlsStream(httpcore.NetworkStream):
             try:
                 return self._fed(partial(self._tls.read, max_bytes))
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                return b""  # many servers hang up without a word; a body of known length still shows the cut
+                return b""  # many servers close without a TLS notice; a body of known length still shows truncation
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         rest = memoryview(buffer)
@@ -127,10 +127,10 @@ class TlsStream(httpcore.NetworkStream):
 
 class GuardedBackend(httpcore.NetworkBackend):
     """
-    Connects to addresses that `addresses` has checked, the next one where one refuses.
+    Connects to the addresses that `addresses` returns after checking them; if one refuses, to the next one.
 
-    A host is resolved once for each connection and the connection goes to an address of that answer, so a second
-    look-up cannot lead elsewhere; a connection used again has a checked peer. `addresses` raises `RecordFault`.
+    A host is resolved once per connection, and the connection goes to an address of that answer, so a second look-up
+    cannot lead elsewhere. The peer of a reused connection was checked before. `addresses` raises `RecordFault`.
     """
 
     def __init__(self, addresses: Addresses, left: Left, *, allow_loopback: bool) -> None:
@@ -181,5 +181,5 @@ def _translated(kind: type[httpcore.NetworkError]) -> Iterator[None]:
         raise DeadlinePassed from error
     except OSError as error:
         raise kind(error.strerror or str(error)) from error
-    except ValueError as error:  # a host that TLS cannot ask for
+    except ValueError as error:  # a host name that TLS does not accept
         raise httpcore.LocalProtocolError(str(error)) from error

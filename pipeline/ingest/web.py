@@ -1,4 +1,4 @@
-"""One HTTP request: its head and body within bounds, and only what arrives unencoded."""
+"""Single HTTP requests, with limits on head and body; encoded bodies are refused."""
 
 import io
 import ssl
@@ -12,7 +12,7 @@ from pipeline.errors import DeadLetterReason
 from pipeline.ingest.location import Location
 from pipeline.ingest.shown import fault, plain
 
-# Connections: as many as any number of fetching threads may need; few of them stay open, and not for long.
+# Enough connections for any number of fetching threads. Few stay open when idle, and not for long.
 _CONNECTIONS = 256
 _IDLE_CONNECTIONS = 16
 _IDLE_S = 5.0
@@ -22,11 +22,11 @@ _SUCCESS = range(200, 300)
 
 
 class Unreachable(Exception):
-    """A host could not be connected to, hung up, or does not speak HTTP."""
+    """A host could not be connected to, closed the connection, or did not answer with HTTP."""
 
 
 class BadStatus(Exception):
-    """A host answered with a status that is no success."""
+    """A host answered with an error status."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"status {status}")
@@ -35,7 +35,7 @@ class BadStatus(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A host's answer: the content, or else the reference that it redirects to."""
+    """A host's answer: the content, or the reference of a redirect."""
 
     content: bytes = b""
     redirect: str | None = None
@@ -45,7 +45,7 @@ class WebClient:
     """
     Sends single GET requests: no cookies, proxies, stored credentials, redirects or content codings.
 
-    `backend` connects, and bounds every wait by `left`. Calls from several threads are allowed.
+    `backend` connects, and limits every wait by `left`. Several threads may call it.
     """
 
     def __init__(
@@ -63,9 +63,9 @@ class WebClient:
 
     def get(self, location: Location, authorization: str | None, answered: Callable[[], None]) -> Answer:
         """
-        Return the answer of one request; `answered` is called once its head is there.
+        Return the answer to one request; `answered` is called when its head has arrived.
 
-        Raises `Unreachable`, `BadStatus`, what the backend raises, and `RecordFault`: `too_large` or `fetch_failed`.
+        Raises `Unreachable`, `BadStatus`, the errors of the backend, and `RecordFault`: `too_large` or `fetch_failed`.
         """
         url = httpcore.URL(
             scheme=location.scheme.encode(), host=location.host.encode(), port=location.port, target=location.target
@@ -98,7 +98,7 @@ class WebClient:
         if response.status not in _SUCCESS:
             raise BadStatus(response.status)
         _require_identity([value for name, value in fields if name == b"content-encoding"])
-        # h11 has seen to it that there is one length at most, a number.
+        # h11 ensures that there is at most one length, and that it is a number.
         if any(int(value) > self._max_bytes for name, value in fields if name == b"content-length"):
             raise self._too_large()
         return Answer(content=self._body(response))

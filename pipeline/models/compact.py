@@ -11,7 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.encode.bundle import MANIFEST, Manifest, file_digest
+from pipeline.digests import file_digest
+from pipeline.encode.bundle import MANIFEST, Manifest
 from pipeline.models.engines.quantise import LEAST_WEIGHTS, quantise_weights
 from pipeline.models.onnx_files import save_graph
 

@@ -9,14 +9,16 @@ from pipeline.policies.source import Diagnostic, Position, lines_of
 from pipeline.policies.tree import Entries, Keys, NotYaml, parse_tree
 from pipeline.visible import one_line
 
-MOST_BYTES = 1 << 20
+MOST_BYTES = 4 << 20
+# A table has a key for each category, and ImageNet alone has 21,841 of them.
+MOST_CATEGORIES = 40_000
 
 
 def read_table(path: Path) -> Keys:
     """Read the keys and values of a YAML file, none of an empty one. Raises `UsageError` with the mistake's place."""
     text = _read(path)
     try:
-        tree = parse_tree(text)
+        tree = parse_tree(text, MOST_CATEGORIES)
     except NotYaml as error:
         raise _mistake(path, text, error.position, error.message) from error
     for position, message in tree.mistakes:

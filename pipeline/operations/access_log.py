@@ -1,4 +1,4 @@
-"""Access log of restricted policies: a record of everyone who looks at what they say."""
+"""Access log of restricted policies: a record of everyone who sees their results."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -10,6 +10,7 @@ import structlog
 
 from pipeline.errors import UsageError
 from pipeline.events.policies import Policy
+from pipeline.events.times import rfc3339
 from pipeline.private import append_private
 
 log = structlog.get_logger()
@@ -17,14 +18,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class AccessLog:
-    """The access log of one user; `file` is None where accesses are logged as events only."""
+    """Access log of one user. Without a `file`, accesses are only logged as events."""
 
     user: str
     file: Path | None = None
 
     def note(self, policies: Iterable[Policy], command: str) -> frozenset[str]:
         """
-        Record that `command` looks at restricted policies, and return the ids of those among `policies`.
+        Record that `command` shows results of restricted policies, and return the ids of those among `policies`.
 
         Raises `UsageError` when the file cannot be written: then nothing may be shown.
         """
@@ -37,9 +38,9 @@ class AccessLog:
         return restricted
 
     def _append(self, file: Path, told: Mapping[str, object]) -> None:
-        line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **told})
+        line = json.dumps({"time": rfc3339(datetime.now(UTC)), **told})
         try:
             with append_private(file) as lines:
                 lines.write(f"{line}\n")
         except OSError as error:
-            raise UsageError(f"`{file}`: the access cannot be noted, so nothing is shown: {error}") from error
+            raise UsageError(f"`{file}`: the access cannot be recorded, so nothing is shown: {error}") from error

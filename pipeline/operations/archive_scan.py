@@ -10,7 +10,9 @@ from pipeline.operations.workbench import Workbench
 
 
 def scan_archive(workbench: Workbench, columns: Sequence[str], since: datetime) -> Iterator[pa.RecordBatch]:
-    """Yield batches of the rows of the workbench's model since then. Raises `ArchiveError` when it has none."""
+    """
+    Yield the model's rows from `since` on, in batches. Raises `ArchiveError` when the archive has none of the model.
+    """
     archive, model, where = workbench.archive, workbench.bundle.digest, from_on(since)
     total = archive.dataset(model).count_rows(filter=where)
     batches = archive.scan(model, columns, where)

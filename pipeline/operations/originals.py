@@ -1,4 +1,4 @@
-"""Originals of archived images, read from the broker and fetched by the settings' rules for references."""
+"""Originals of archived images: read from the broker, or fetched from references as the settings allow."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,6 +13,6 @@ from pipeline.settings import Settings
 
 @contextmanager
 def open_originals(settings: Settings) -> Iterator[Originals]:
-    """Hold the connections that fetch the images of archived embeddings."""
+    """Open the connections that fetch the images of archived embeddings, and close them afterwards."""
     with closing(OffsetReader(connection_of(settings))) as reader, closing(Fetcher(fetch_rules(settings))) as fetcher:
         yield Originals(reader, fetcher)

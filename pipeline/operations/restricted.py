@@ -25,13 +25,15 @@ class RestrictedImages:
     """
     The restricted images of the archive, by the active policy set of the settings.
 
-    Records the access under `command`. Raises `UsageError` when there is no policy set to ask, and `BrokerFault`.
+    Records the access under `command`. Raises `UsageError` when there is no active policy set, and `BrokerFault`.
     """
 
     def __init__(self, workbench: Workbench, command: str) -> None:
         policy_set = active_policy_set(workbench.settings, workbench.progress)
         if policy_set is None:
-            raise UsageError("no policies, so what is restricted is not known: set WATCHWORD_POLICIES to their folder")
+            raise UsageError(
+                "without a policy set, the restricted images are unknown: set WATCHWORD_POLICIES to its folder"
+            )
         restricted = workbench.access.note(policy_set.policies, command)
         self._workbench = workbench
         self._judge = workbench.judge(policy_set) if restricted else None
@@ -42,7 +44,7 @@ class RestrictedImages:
         return Shown(tuple(each for each in found if each.key not in withheld), len(withheld))
 
     def among(self, keys: Sequence[str]) -> set[str]:
-        """Return the keys, of archived images of the workbench's model, whose image must not be shown."""
+        """Return those of `keys`, archived by the workbench's model, whose image must not be shown."""
         if self._judge is None:
             return set()
         found: set[str] = set()

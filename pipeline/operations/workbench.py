@@ -1,4 +1,4 @@
-"""Workbench: settings made usable, with every part opened when it is first needed."""
+"""Workbench: the parts that operations need, made from the settings when they are first used."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +34,7 @@ class Workbench:
     """
     The parts that operations work with, from one `Settings`: model, encoders, judges, archive, broker and access log.
 
-    `user` is the person who asks. `model` is a bundle's folder that takes the place of the settings' own.
+    `user` is the person who runs the operation. `model` is a bundle's folder that replaces the one of the settings.
     Used by one thread.
     """
 
@@ -48,7 +48,7 @@ class Workbench:
         self._model = model or settings.model
 
     def with_model(self, model: Path | None) -> "Workbench":
-        """Return a workbench with another model bundle, itself where `model` is None."""
+        """Return a workbench with another model bundle, or itself if `model` is None."""
         if model is None:
             return self
         return Workbench(self.settings, user=self.user, progress=self.progress, model=model)
@@ -82,7 +82,7 @@ class Workbench:
         return connection_of(self.settings)
 
     def bank(self, policy_set: PolicySet) -> PromptBank:
-        """Return the texts of a policy set as this model encodes them."""
+        """Return the prompt bank of a policy set, encoded by this model."""
         texts = self.texts
         with self.progress.working("encoding the policies' texts"):
             return build_prompt_bank(policy_set, texts)
@@ -95,7 +95,7 @@ class Workbench:
         self, bank: PromptBank, sources: Sequence[SourceT], read: Callable[..., Iterator[Record]]
     ) -> Iterator[Outcome]:
         """
-        Judge images in this process, by the steps of a worker; yield one outcome for each source, in order.
+        Judge images in this process, with the steps of a worker; yield one outcome for each source, in order.
 
         `read` turns `sources` (files or events) into records whose values have at most `max_bytes` bytes.
         """

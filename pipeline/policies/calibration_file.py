@@ -1,6 +1,5 @@
 """Calibration file of a policy, stored next to it: a threshold, a probability curve and their evidence."""
 
-import hashlib
 import itertools
 import json
 import os
@@ -170,9 +169,3 @@ def prompts_digest(policy: Policy, background: Background) -> str:
     if policy.head is not None:
         return digest_of([policy.head.weights, policy.head.bias])
     return digest_of([[getattr(policy, name) for name in _SCORED_BY], background.prompts, background.templates])
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

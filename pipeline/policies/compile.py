@@ -62,7 +62,7 @@ def background_of(file: BackgroundFile) -> Background:
 
 
 def compose(policies: list[Policy], background: Background) -> PolicySet:
-    """Return the policy set: the policies that are not off, sorted by id, with the digest of them and the background."""
+    """Return the policy set: policies that are not off, by id, with the digest of them and the background."""
     active = tuple(sorted((policy for policy in policies if policy.mode is not Mode.OFF), key=lambda policy: policy.id))
     meaning = {
         "policies": [policy.digest for policy in active],

@@ -1,4 +1,4 @@
-"""Diagnostics of a policy folder: a collector of its errors, which shows as many as a person reads."""
+"""Diagnostics of a policy folder: a collector of its errors, which shows only as many as a person can read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from pipeline.visible import one_line
 
 MOST_OF_A_FILE = 20
 MOST_SHOWN = 100
-# After this many errors no more are looked for.
+# After this many errors, no more are collected.
 MOST_COUNTED = 2_000
 
 NodePath = tuple[int | str, ...]
@@ -52,7 +52,7 @@ class Diagnostics:
 
     @property
     def full(self) -> bool:
-        """Whether there are so many errors that no more are looked for."""
+        """Whether the limit of errors is reached, after which no more are collected."""
         return self._count >= MOST_COUNTED
 
     def error(
@@ -93,7 +93,7 @@ class Diagnostics:
             else:
                 unshown += 1
         lines += [f"… and {unshown} more files with mistakes"] * bool(unshown)
-        lines += ["so many mistakes that no more were looked for; mend these first"] * self.full
+        lines += ["too many mistakes to show all; fix these first"] * self.full
         return PolicyError("\n\n".join(lines))
 
     def _add(self, path: Path, node_path: NodePath, kind: str, message: Callable[[], str]) -> None:

@@ -106,6 +106,7 @@ def _unfitted(policy: Policy, target: Target) -> str:
     if target.queue is not None:
         return f"not fitted to {target} yet: `watchword policies calibrate {policy.id} --images FOLDER --per-day N`"
     return (
-        f"not fitted to {target} yet: `watchword policies calibrate {policy.id}` takes `--labels FILE`, or `--decisions` "
-        f"made with `watchword policies label {policy.id}`; without labels, `threshold: {{ queue: 200/day }}`"
+        f"not fitted to {target} yet: `watchword policies calibrate {policy.id}` takes `--labels FILE`, or "
+        f"`--decisions` made with `watchword policies label {policy.id}`; without labels, "
+        "`threshold: { queue: 200/day }` works"
     )

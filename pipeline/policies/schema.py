@@ -165,7 +165,7 @@ def _not_too_many(per_day: int) -> int:
 
 
 class AuditFile(_Strict):
-    """Random sample of images that no policy flagged, for people to review: about `per_day` images, over all workers."""
+    """Audit: about `per_day` random images that the policy did not flag, over all workers, for people to review."""
 
     per_day: Annotated[int, BeforeValidator(_no_truth), AfterValidator(_not_too_many)] = Field(gt=0)
 

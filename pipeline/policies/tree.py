@@ -65,14 +65,14 @@ class Tree:
     mistakes: tuple[tuple[Position, str], ...]
 
 
-def parse_tree(text: str) -> Tree:
+def parse_tree(text: str, most_keys: int = MOST_KEYS) -> Tree:
     """Read a YAML document. Raises `NotYaml`."""
     if found := _NO_YAML.search(text):
         code = ord(found[0])
         raise NotYaml(_position_at(text, found.start()), f"a character that YAML does not admit, U+{code:04X}")
     if found := _TAG_DIRECTIVE.search(text):
         raise NotYaml(_position_at(text, found.start()), "`%TAG` is not allowed in a policy file")
-    builder = _Builder(_BREAK.split(text))
+    builder = _Builder(_BREAK.split(text), most_keys)
     try:
         for event in yaml.parse(text, Loader=_LOADER):
             builder.take(event)
@@ -100,10 +100,11 @@ class _Open:
 class _Builder:
     """Builds values from a parser's events."""
 
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, lines: list[str], most_keys: int) -> None:
         self.root: Any = None
         self.mistakes: list[tuple[Position, str]] = []
         self._lines = lines
+        self._most_keys = most_keys
         self._open: list[_Open] = []
         self._named: dict[str, tuple[Any, int]] = {}
         self._size = self._documents = 0
@@ -196,8 +197,8 @@ class _Builder:
         if name in target.value:
             first = target.value.positions[name][0].line
             self.mistakes.append((position, f"key `{name[:100]}` is written twice, the first time on line {first}"))
-        elif len(target.value) >= MOST_KEYS:
-            raise NotYaml(position, f"more than {MOST_KEYS:,} keys")
+        elif len(target.value) >= self._most_keys:
+            raise NotYaml(position, f"more than {self._most_keys:,} keys")
         target.key = (name, position)
 
     def _name(self, anchor: str | None, value: Any, depth: int) -> None:
@@ -237,7 +238,7 @@ def _problem(error: Any) -> str:
 
 
 def _continuations(lines: list[str], event: Any, *, dashed: bool) -> Iterator[Position]:
-    """Yield the positions of a text's lines after the first; with `dashed`, only of lines that look like list entries."""
+    """Yield the positions of a text's lines after the first; with `dashed`, only of lines that begin with a dash."""
     for number in range(event.start_mark.line + 1, min(event.end_mark.line + 1, len(lines))):
         text = lines[number].strip(" \t")
         if text and (not dashed or text == "-" or text.startswith(("- ", "-\t"))):

@@ -24,8 +24,8 @@ def decode_set(value: bytes, digest: str) -> PolicySet:
     """
     Return the set that is stored under `digest`.
 
-    Raises `PolicyError` when the set has another digest here (the record is damaged, or a later version of the policy
-    language wrote it), and when no folder of policy files could produce it.
+    Raises `PolicyError` when the decoded set has another digest (the record is damaged, or a later version of the
+    policy language wrote it), or when it breaks a rule of policy files.
     """
     name = brief(digest[:12])
     try:
@@ -34,7 +34,7 @@ def decode_set(value: bytes, digest: str) -> PolicySet:
         raise PolicyError(f"policy set {name} {error}") from error
     except ValidationError as error:
         raise PolicyError(f"policy set {name} cannot be read: {told(error)}") from error
-    except Exception as error:  # a record may hold anything, and must not end its reader
+    except Exception as error:  # a record may hold anything, and must not crash its reader
         raise PolicyError(f"policy set {name} cannot be read: {type(error).__name__}: {brief(error)}") from error
 
 

@@ -67,7 +67,7 @@ class ControlTopic:
         return [self.releases[version] for version in sorted(self.releases, reverse=True)]
 
     def named(self, name: str) -> Release:
-        """Return the newest release with this version number, or digest or start of one. Raises `UsageError`."""
+        """Return the newest release whose version is `name`, or whose digest starts with it. Raises `UsageError`."""
         found = [
             release
             for release in self.history()
@@ -134,7 +134,7 @@ def publish(connection: Connection, topic: str, request: ReleaseRequest, *, max_
         try:
             writer.write({**request.sets(), f"{VERSION}{release.version}": stored, CURRENT: stored})
         except CommitAborted as aborted:
-            raise UsageError("someone else publishes at this moment; look at `watchword policies history`") from aborted
+            raise UsageError("someone else is publishing right now; see `watchword policies history`") from aborted
     return release
 
 
@@ -146,7 +146,7 @@ def _require_parent(published: ControlTopic, parent: int) -> None:
     by = f" (by {newest.author}, {newest.time:%Y-%m-%d %H:%M} UTC)" if newest else ""
     raise UsageError(
         f"version {version} is active{by}, and this edit was made from version {parent}; "
-        "look at `watchword policies diff`, take over what changed, and publish again"
+        "see `watchword policies diff`, copy those changes into this edit, and publish again"
     )
 
 

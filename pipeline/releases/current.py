@@ -39,7 +39,7 @@ class CurrentRelease:
             return None
 
     def require_active_set(self) -> PolicySet:
-        """Return the active policy set. Raises `UsageError` when there is none that can be read."""
+        """Return the active policy set. Raises `UsageError` when there is none, or it cannot be read."""
         live = self.active_set()
         if live is None:
             raise UsageError("no active policy set that can be read; name a folder of policies instead of `current`")
@@ -50,7 +50,7 @@ def resolve_policy_set(name: str, settings: Settings, progress: Progress = NO_PR
     """
     Return the policy set of a folder, of a version or digest on the control topic, or the active one (`current`).
 
-    Raises `UsageError` and `PolicyError`, and `BrokerFault` where the control topic is asked.
+    Raises `UsageError`, `PolicyError` and, when the control topic is read, `BrokerFault`.
     """
     if Path(name).is_dir():
         return load_policy_set(Path(name))
@@ -61,7 +61,7 @@ def resolve_policy_set(name: str, settings: Settings, progress: Progress = NO_PR
 
 
 def active_policy_set(settings: Settings, progress: Progress = NO_PROGRESS) -> PolicySet | None:
-    """Return the policy set that workers of these settings judge by, None when none can be read."""
+    """Return the active policy set of workers with these settings; None when it cannot be read."""
     if settings.policy_source == "folder":
         return load_policy_set(settings.policies) if settings.policies.is_dir() else None
     return CurrentRelease(settings, progress).active_set()

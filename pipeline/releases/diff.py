@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pipeline.events.policies import Background, Policy, PolicySet
 
-# Fields without a line of their own: the id is the title, and the digest changes with every other field.
+# Fields without a line in the diff: the id is its heading, and the digest changes with every other field.
 _SKIPPED = frozenset({"id", "digest"})
 BACKGROUND = "(background)"
 

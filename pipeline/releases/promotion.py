@@ -13,7 +13,7 @@ from pipeline.releases.shadow import SUFFIX, merge_as_shadows
 
 @dataclass(frozen=True, slots=True)
 class ShadowPair:
-    """A shadow and the live policy that it is compared with; None where there is none."""
+    """A shadow, and the live policy to compare it with; None if there is no such policy."""
 
     shadow: Policy
     live: Policy | None

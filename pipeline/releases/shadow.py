@@ -1,4 +1,4 @@
-"""Shadow sets: a second policy set that workers score and count beside the live one, without flags."""
+"""Shadow sets: a second policy set that workers score and count next to the live one, without flags."""
 
 from dataclasses import replace
 

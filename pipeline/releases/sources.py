@@ -32,9 +32,9 @@ class PolicySource(Protocol):
     """
     A source of policy sets. Called by one thread at a time.
 
-    `poll` returns the set to activate, and None while it is the one returned before. It raises `PolicyError` when the
-    set is not valid, and `DependencyFault` when the source cannot answer for now. After `reset` the next `poll` returns
-    its set again. `previous` yields the valid sets that were active before, the newest first.
+    `poll` returns the set to activate, or None when it has not changed since the last call. It raises `PolicyError` for
+    an invalid set, and `DependencyFault` while the source does not answer. After `reset` the next `poll` returns the
+    set even if it has not changed. `previous` yields the valid sets that were active before, the newest first.
     """
 
     def poll(self) -> PolicySetUpdate | None: ...
@@ -71,7 +71,7 @@ class FolderPolicies:
         self._seen, self._digest = None, ""
 
     def previous(self) -> Iterator[PolicySetUpdate]:
-        """Yield nothing: a folder has no history."""
+        """Yield no sets: a folder has no history."""
         return iter(())
 
     def close(self) -> None:

@@ -1,4 +1,6 @@
-"""Validation of stored policy sets by the rules of policy files: whoever may write to the topic can store one."""
+"""
+Validation of stored policy sets by the rules of policy files: anyone who may write to the topic can store one.
+"""
 
 from datetime import date
 from typing import Annotated, Any

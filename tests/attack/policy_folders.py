@@ -19,7 +19,7 @@ from tests.attack.hostile_sets import hostile_sets
 
 _QUICK_EVERY = 6
 _PLACE = re.compile(r"^.+:\d+:\d+: ")
-_OF_A_FOLDER = re.compile("^(`.*`: |… and |so many mistakes |.*: … and )")
+_OF_A_FOLDER = re.compile("^(`.*`: |… and |too many mistakes |.*: … and )")
 
 
 def attack_policy_folders(quick: bool, say: Callable[[str], None]) -> bool:  # noqa: FBT001 -- the harness' own flag

@@ -21,7 +21,7 @@ from pipeline.events.chunks import Chunk, Span
 from tests.support.stream import Stack
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.alone]
+pytestmark = pytest.mark.integration
 
 
 class Bench:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import watchword
+from tests.support.pages import code_blocks
 from tests.support.stream import Stack, Stream
-from tests.unit.api.test_public_api import example
 
 pytestmark = pytest.mark.integration
 
@@ -36,7 +36,7 @@ def test_outcomes_are_typed_records(stream: Stream, capsys: pytest.CaptureFixtur
     [letter] = ww.dead_letters()
     assert (letter.event_id, letter.own.reason, letter.value) == ("note", "unsupported_format", b"no image")
 
-    exec(example()[-1], {"ww": ww, "since": datetime.now(UTC) - timedelta(days=1)})
+    exec(code_blocks("docs/api.md", "python")[-1], {"ww": ww, "since": datetime.now(UTC) - timedelta(days=1)})
     out = capsys.readouterr().out.splitlines()
     assert [line.split()[1:3] for line in out[:1]] == [["gun", "high"]]
     assert out[1:] == ["unsupported_format note"]

@@ -41,12 +41,10 @@ def test_what_is_sent_answered_or_stopped_leaves_every_verdict_right(
     assert attack(stack, tmp_path, photographs, told.append, quick=True), "\n".join(told)
 
 
-@pytest.mark.alone
 @pytest.mark.slow
 def test_readiness_and_lag_tell_the_truth_while_the_broker_stands_still(
     stack: Stack, tmp_path: Path, photographs: list[bytes], told: list[str]
 ) -> None:
-    """Alone: the broker is frozen for it."""
     assert attack_stalls(stack, tmp_path, photographs, told.append, quick=True), "\n".join(told)
 
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from pipeline.encode.bundle import Bundle
 from pipeline.models.captions import BUNDLED_TABLE, Captions
 from pipeline.models.evaluation.zero_shot import measure
@@ -10,6 +12,8 @@ from pipeline.operations.policies.measure import measure_policies
 from pipeline.operations.workbench import Workbench
 from pipeline.policies.load import load_policy_set
 from pipeline.settings import Settings
+
+pytestmark = pytest.mark.usefixtures("remembered")
 
 
 def test_the_model_holds_its_bars_on_photographs_it_never_saw(samples: Path, bundle: Bundle) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.support.chaos import Chaos, Plan, Toll
 from tests.support.stream import Stack, Stream
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 PLAN = Plan(records=240, kills=0, open_kills=0, stops=0, visits=3, stop_s=0)
 

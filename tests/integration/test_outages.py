@@ -10,7 +10,7 @@ from tests.support.chaos import Chaos, Plan
 from tests.support.stream import Stack, Stream
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.alone]
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")

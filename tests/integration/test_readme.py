@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.pages import REPOSITORY, code_blocks, shell_lines
+from tests.support.pictures.screenshots import LARGEST_BYTES
 from tests.support.ports import free_ports
 from tests.support.stream import Stack
 from tests.support.waiting import wait_until
-
-REPOSITORY = Path(__file__).parents[2]
 
 # What is running now.
 ELSEWHERE = {"make test"}
@@ -21,20 +21,26 @@ EXIT_CODES = {"scan": (0, 1)}
 
 
 def commands() -> list[str]:
-    blocks = re.findall(r"```sh\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line.strip()]
+    """Return the commands of every block but the first, which runs in an environment of its own: test_wheel.py."""
+    return [line for block in code_blocks("README.md", "sh")[1:] for line in shell_lines(block)]
 
 
 def test_links_lead_somewhere() -> None:
     for page in [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")]:
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-            assert (page.parent / link).exists(), f"{page.name}: {link}"
+            assert link.startswith("https://") or (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_pictures_are_small_and_fetch_nothing() -> None:
+    pictures = list((REPOSITORY / "docs/pictures").iterdir())
+    assert {path.name for path in pictures} == {"scan.png", "backtest.png", "label.png", "terminal.svg"}
+    assert all(path.stat().st_size <= LARGEST_BYTES for path in pictures)
+    assert not re.search(r"@font-face|url\([^#]|href", (REPOSITORY / "docs/pictures/terminal.svg").read_text())
 
 
 @pytest.mark.integration
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.alone
 def test_every_command_does_what_it_says(stack: Stack, tmp_path: Path) -> None:
     """On a stack of its own, beside the session's: `make demo` first, then scan, the stream, the policies."""
     names = ("KAFKA", "CONTROLLER", "TRITON_GRPC", "TRITON_HTTP", "TRITON_METRICS")

@@ -22,7 +22,7 @@ from pipeline.policies.load import load_policy_set
 from pipeline.settings import Settings
 from tests.support.stream import Stack, Stream
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("remembered")]
 
 
 def test_verdicts_through_kafka_and_triton_are_those_in_process(

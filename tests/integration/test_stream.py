@@ -17,7 +17,7 @@ from pipeline.stack.broken_images import broken_images
 from tests.support.stream import Stack, Stream, header
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.alone]
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")

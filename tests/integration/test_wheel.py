@@ -1,6 +1,7 @@
 """The wheel stands alone: installed into an empty environment, without this repository, Java or make."""
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.pages import REPOSITORY, code_blocks, shell_lines
+
 pytestmark = pytest.mark.slow
 
-REPOSITORY = Path(__file__).parents[2]
 UV = Path(sys.executable).with_name("uv")
 WORKER_LOCK = REPOSITORY / "requirements/worker.txt"
 
@@ -115,9 +117,18 @@ def test_a_newcomer_gets_from_photographs_to_flags(installed: Installed) -> None
     assert flagged == {f"photos/{path.name}" for path in photos if "revolver" in path.name}
 
 
-def test_files_are_found_by_a_sentence(installed: Installed) -> None:
-    found = installed.watchword("search", "a photo of a leopard", "--images", "photos", "--top", "3")
-    assert found.count("photos/Leopards-") == 3
+def test_the_first_commands_of_the_readme_work(installed: Installed) -> None:
+    """In its order, in a folder of its own; the last one finds the leopards."""
+    install, *commands = shell_lines(code_blocks("README.md", "sh")[0])
+    assert install == "uv tool install ."
+    here = Installed(installed.bin, installed.folder / "readme")
+    here.folder.mkdir()
+    (here.folder / "photos").symlink_to(installed.folder / "photos")
+    for command in commands:
+        program, *words = shlex.split(command)
+        assert program == "watchword"
+        output = here.watchword(*words)
+    assert all("Leopards" in line for line in output.splitlines()[1:4])
 
 
 def test_the_local_stack_says_that_it_needs_a_checkout(installed: Installed) -> None:

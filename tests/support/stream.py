@@ -37,10 +37,11 @@ REPOSITORY = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Stack:
-    """The running broker and Triton."""
+    """The running broker and Triton. `text_cache` saves its workers the encoding of texts that another encoded."""
 
     settings: StackSettings
     parts: Sequence[Part]
+    text_cache: Path | None = None
 
     @property
     def bootstrap_servers(self) -> str:
@@ -70,6 +71,7 @@ class Stream:
             "WATCHWORD_HTTP_PORT": "0",
             "WATCHWORD_POLICIES": str(REPOSITORY / "policies"),
             "WATCHWORD_SESSION_TIMEOUT_S": "6",
+            **({"WATCHWORD_TEXT_CACHE": str(stack.text_cache)} if stack.text_cache else {}),
             **environment,
         }
         with mock.patch.dict(os.environ, self.environment):

@@ -11,7 +11,7 @@ from pipeline.cli.archive.release import release
 from pipeline.cli.archive.run import run
 from pipeline.cli.archive.status import status
 
-app = typer.Typer(help="Keep embeddings for search and back-tests, and delete them.", no_args_is_help=True)
+app = typer.Typer(help="Store embeddings for search and back-tests, hold them, and delete them.", no_args_is_help=True)
 app.command()(run)
 app.command()(status)
 app.command()(delete)

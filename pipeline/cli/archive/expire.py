@@ -11,10 +11,10 @@ from pipeline.counted import counted
 
 def expire(
     context: typer.Context,
-    days: Annotated[int, typer.Option(min=1, help="Delete embeddings older than this many days, unless held.")],
+    days: Annotated[int, typer.Option(min=1, help="Age in days; older embeddings are deleted unless held.")],
 ) -> None:
     """
-    Delete old embeddings, and every byte of them from the archive's files.
+    Delete old embeddings; no byte of them remains in the archive's files.
 
     Stop `watchword archive run` first: this command would also remove files that it is still writing.
 

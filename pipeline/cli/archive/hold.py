@@ -12,10 +12,12 @@ from pipeline.counted import counted
 def hold(
     context: typer.Context,
     content: Content,
-    reason: Annotated[str, typer.Option(help="The person who asked, and the place where the request is written.")] = "",
+    reason: Annotated[
+        str, typer.Option(help="Reason for the hold: who asked, and where the request is documented.")
+    ] = "",
 ) -> None:
     """
-    Keep an image's embeddings until `release`: `delete` refuses them and `expire` leaves them.
+    Keep an image's embeddings until `release`: `delete` refuses the image, and `expire` skips it.
 
     Example: `watchword archive hold 3a7bd3e2… --reason "order 12/2031"`
     """

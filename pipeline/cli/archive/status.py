@@ -8,7 +8,7 @@ from pipeline.counted import counted
 
 def status(context: typer.Context) -> None:
     """
-    Show the number of archived embeddings of each model, and the held images.
+    Show the number of archived embeddings of each model, and the images on hold.
 
     Example: `watchword archive status`
     """

@@ -14,21 +14,22 @@ from pipeline.extras import models_extra
 
 def add(
     context: typer.Context,
-    ruling: Annotated[str | None, typer.Argument(help="`upheld`, `overturned`, `missed` or `passed`.")] = None,
-    flag: Annotated[list[str] | None, typer.Option(help="Id of a flag; may be given several times.")] = None,
+    ruling: Annotated[str | None, typer.Argument(help="Ruling: `upheld`, `overturned`, `missed` or `passed`.")] = None,
+    flag: Annotated[list[str] | None, typer.Option(help="Id of a flag (repeatable).")] = None,
     event: Annotated[
         list[str] | None,
-        typer.Option(help="Id of an event, with `--source` and `--policy`; may be given several times."),
+        typer.Option(help="Id of an event, with `--source` and `--policy` (repeatable)."),
     ] = None,
     source: Annotated[str | None, typer.Option(help="Source of the events.")] = None,
     policy: Annotated[str | None, typer.Option(help="Id of the policy that the decision is about.")] = None,
     probability: Annotated[
         float | None, typer.Option(help="Chance (0 < p <= 1) that this image was picked for review.")
     ] = None,
-    reviewer: Annotated[str, typer.Option(envvar="USER", help="Who decided.")] = "",
-    note: Annotated[str, typer.Option(help="Why.")] = "",
+    reviewer: Annotated[str, typer.Option(envvar="USER", help="Name of the person who decided.")] = "",
+    note: Annotated[str, typer.Option(help="Reason for the decision.")] = "",
     file: Annotated[
-        Path | None, typer.Option("--from", help="File of decisions as JSON Lines with the same names, or `-`.")
+        Path | None,
+        typer.Option("--from", help="JSON Lines file of decisions with these names as fields, or `-` for stdin."),
     ] = None,
 ) -> None:
     """
@@ -46,10 +47,10 @@ def add(
 
     if file is not None:
         if flag or event or ruling:
-            raise UsageError("`--from` names its own rulings, flags and events")
+            raise UsageError("with `--from`, rulings, flags and events come from the file; leave out the others")
         rows = list(decision_rows(_content(file), str(file)))
     elif ruling is None or not (flag or event):
-        raise UsageError("say what was decided, and about which `--flag` or `--event`; or give a file, `--from`")
+        raise UsageError("give a ruling with a `--flag` or an `--event`, or give a file with `--from`")
     else:
         common: dict[str, Any] = {"ruling": ruling, "reviewer": reviewer, "note": note, "probability": probability}
         rows = [{**common, "flag_id": each} for each in flag or ()]

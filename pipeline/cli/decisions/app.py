@@ -5,7 +5,7 @@ import typer
 from pipeline.cli.decisions import add, show, watch
 
 app = typer.Typer(
-    help="Record people's decisions about images, and show what they say about policies.", no_args_is_help=True
+    help="Record people's decisions about images, and estimate precision and recall from them.", no_args_is_help=True
 )
 app.command()(add.add)
 app.command()(show.show)

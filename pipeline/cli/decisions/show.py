@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     from pipeline.evaluation.decisions.standing import DecisionStats
     from pipeline.operations.decisions.show import DecisionReport
 
-NEVER_FLAGGED = "– (not in force when these were judged?)"
+NEVER_FLAGGED = "– (not active when these were judged?)"
 
 
 def show(
     context: typer.Context,
     since: Annotated[
-        str | None, typer.Option(help="Only decisions from this time on: `7d`, `12h` ago, or a day.")
+        str | None, typer.Option(help="Start of the period: `7d`, `12h`, `2w` ago, or a day.  [default: all]")
     ] = None,
     format: Annotated[  # noqa: A002 -- the option's name
-        str, typer.Option(help="`table` of policies, or `jsonl` with every decision.")
+        str, typer.Option(help="Output format: `table` of policies, or `jsonl` with every decision.")
     ] = "table",
 ) -> None:
     """
-    Show the precision of each policy by people's decisions, and its recall where images without a flag were audited.
+    Show the precision of each policy from people's decisions, and its recall if images without a flag were audited.
 
-    Recall stays unknown where no flag of a policy was judged: the policy may not have been in force at the time.
+    A policy has no recall if no flag of it was decided: it may not have been active when the images were judged.
 
     Example: `watchword decisions show --since 30d`
     """

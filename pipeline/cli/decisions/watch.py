@@ -8,14 +8,14 @@ from pipeline.extras import models_extra
 
 def watch(context: typer.Context) -> None:
     """
-    Serve the number of decisions, and the precision and recall they show, on `/metrics` until SIGTERM.
+    Serve the number of decisions, and precision and recall estimated from them, on `/metrics` until SIGTERM.
 
     Example: `WATCHWORD_HTTP_PORT=8082 watchword decisions watch`
     """
     from pipeline.settings import logging_asked
     from pipeline.telemetry.logs import configure_logging
 
-    # Before the settings are read: a setting that is wrong is a log event like any other fault.
+    # Before the settings are read, so that a wrong setting is a log event like any other fault.
     configure_logging(*logging_asked())
     with models_extra("calibrate"):
         from pipeline.operations.decisions.watch import watch_decisions

@@ -1,4 +1,4 @@
-"""Commands that look at images: `scan`, `classify`, `search` and `sweep`."""
+"""Commands about images: `scan`, `classify`, `search` and `sweep`."""
 
 import typer
 

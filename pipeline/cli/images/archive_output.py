@@ -1,11 +1,11 @@
 """Output of a search in the archive: a table or JSON lines, and a page of pictures."""
 
 import dataclasses
-from datetime import datetime
 from pathlib import Path
 
 from pipeline.cli.console import output, plain_table, print_json
 from pipeline.counted import counted
+from pipeline.events.times import rfc3339
 from pipeline.operations.images.pictures import Picture, PictureSource
 from pipeline.operations.images.search_archive import ArchiveSearch
 from pipeline.reports.gallery import Tile, write_gallery
@@ -55,8 +55,3 @@ def tile(name: str, picture: Picture, *lines: Line) -> Tile:
 def withheld_notice(withheld: int) -> str:
     """Return the notice about images that a restricted policy flags."""
     return f"withheld {counted(withheld, 'image')} that a restricted policy flags"
-
-
-def rfc3339(time: datetime) -> str:
-    """Return a time of the archive, which is UTC without a zone, as RFC 3339."""
-    return f"{time.isoformat(timespec='milliseconds')}Z"

@@ -20,9 +20,9 @@ def classify(
     html: PicturesPage = None,
 ) -> None:
     """
-    Choose the best of a few labels for each image. One label always wins, so this is not moderation.
+    Choose the best of a few labels for each image. One label always wins, even if none fits: do not use it to moderate.
 
-    No policy is consulted: images that a restricted policy flags are shown too.
+    No policy judges the images: those that a restricted policy would flag are shown too.
 
     Exit codes: 0 done, 2 an error or a file that could not be read.
 
@@ -41,7 +41,7 @@ def classify(
     print_ranking(ranking, "label", "probability", output_format)
     if html is not None:
         about = f"{counted(ranking.images, 'image')} among {len(names)} labels, model {ranking.model_digest[:12]}."
-        write_ranking(html, ranking, title=f"Which of: {', '.join(names)}", about=about)
+        write_ranking(html, ranking, title=f"Best label of: {', '.join(names)}", about=about)
     raise typer.Exit(2 if ranking.unreadable else 0)
 
 

@@ -19,7 +19,7 @@ def scan(
     paths: Images,
     policies: Annotated[Path | None, typer.Option(help="Folder of policy files.  [default: policies]")] = None,
     output_format: Format = "table",
-    html: Annotated[Path | None, typer.Option(help="Also write a report, one HTML file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="HTML report to write as well.")] = None,
     model: Model = None,
 ) -> None:
     """

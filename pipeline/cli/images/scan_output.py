@@ -14,7 +14,7 @@ MOST_CARDS = 500
 
 class ScanTally:
     """
-    The results of a scan so far, as they are printed.
+    Results of a scan so far, printed or kept for later.
 
     `as_lines`: each result is printed as a JSON object at once. `with_cards`: cards for a report are kept.
     """
@@ -62,7 +62,7 @@ class ScanTally:
         console.print(f"{counted(self._files, 'file')}, {self._flagged} flagged{unjudged}")
 
     def shadow_notice(self) -> str:
-        """Return the numbers of images that policies in shadow would flag, for people; empty when there are none."""
+        """Return a notice with the number of images that each shadow policy would flag; empty when there are none."""
         counts = [f"`{policy_id}` {counted(count, 'image')}" for policy_id, count in sorted(self._shadows.items())]
         return f"over the threshold, but not flagged in `mode: shadow`: {', '.join(counts)}" if counts else ""
 

@@ -14,15 +14,17 @@ from pipeline.errors import UsageError
 def search(
     context: typer.Context,
     text: Annotated[str | None, typer.Argument(help="Sentence that describes the images to find.")] = None,
-    like: Annotated[Path | None, typer.Option(help="Find archived images that are like this image.")] = None,
+    like: Annotated[Path | None, typer.Option(help="Image file; similar archived images are found.")] = None,
     images: Annotated[
-        list[Path] | None, typer.Option(help="Images, and folders of images.  [default: the archive]")
+        list[Path] | None,
+        typer.Option(help="Image file, or folder of images, to search (repeatable).  [default: the archive]"),
     ] = None,
     since: Annotated[
-        str | None, typer.Option(help="In the archive: only images since then, for example `7d` or a date.")
+        str | None,
+        typer.Option(help="Start of the period in the archive: `7d`, `12h`, `2w` ago, or a day.  [default: all]"),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="With `--images`: model bundle.  [default: WATCHWORD_MODEL]")
+        Path | None, typer.Option(help="Model bundle, with `--images`.  [default: WATCHWORD_MODEL]")
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Number of images to show.")] = 12,
     output_format: Format = "table",
@@ -31,7 +33,7 @@ def search(
     """
     Find the images nearest to a sentence or to an image, among files or in the archive.
 
-    Archived images that a restricted policy flags are left out. Among files no policy is consulted.
+    Archived images that a restricted policy flags are left out. No policy judges files.
 
     Exit codes: 0 done, 2 an error or a file that could not be read.
 
@@ -54,7 +56,7 @@ def _query(text: str | None, like: Path | None) -> str | Path:
         return text
     if like is not None and text is None:
         return like
-    raise UsageError("say what to look for: a sentence, or an image with `--like`")
+    raise UsageError("give one thing to look for: a sentence, or an image with `--like`")
 
 
 def _search_files(

@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 def sweep(
     context: typer.Context,
     images: Annotated[list[Path], typer.Argument(help="The incident's worst images: files, and folders of images.")],
-    since: Annotated[str, typer.Option(help="Only images since then: `7d`, `12h`, `2w`, or a date.")] = "30d",
+    since: Annotated[str, typer.Option(help="Start of the period: `7d`, `12h`, `2w` ago, or a day.")] = "30d",
     min_similarity: Annotated[
         float,
         typer.Option("--min-similarity", "--least", min=0, max=1, help="Minimum cosine similarity to a given image."),
     ] = 0.8,
-    top: Annotated[int, typer.Option(min=1, help="Number of each given image's nearest to look at.")] = 500,
-    policy: Annotated[str | None, typer.Option(help="Also write a shadow policy with this id.")] = None,
-    folder: Annotated[Path, typer.Option("--policies", help="Folder to write the policy to.")] = Path("policies"),
+    top: Annotated[int, typer.Option(min=1, help="Number of nearest images to examine for each given image.")] = 500,
+    policy: Annotated[str | None, typer.Option(help="Id of a shadow policy to write as well.")] = None,
+    folder: Annotated[Path, typer.Option("--policies", help="Folder of policy files, for the new policy.")] = Path(
+        "policies"
+    ),
     description: Annotated[
         str | None,
         typer.Option("--description", "--words", help="Description of the images, for people."),
@@ -32,7 +34,7 @@ def sweep(
     html: PicturesPage = None,
 ) -> None:
     """
-    Find archived images like an incident's images, in groups of copies.
+    Find archived images similar to an incident's images, in groups of copies.
 
     Images that a restricted policy flags are left out. `--policy` writes a provisional policy that scores images by
     nearness to the given ones. The policy flags nothing until you promote it.

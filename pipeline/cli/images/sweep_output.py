@@ -16,7 +16,7 @@ from pipeline.operations.images.sweep import Sweep, SweepRequest
 from pipeline.reports.gallery import Tile, write_gallery
 
 MOST_NAMED = 3
-# Steps in which a lower minimum similarity is proposed: 20 from 0 to 1.
+# A proposed minimum similarity is a multiple of 1 / 20.
 STEPS = 20
 
 
@@ -42,7 +42,7 @@ def write_groups(path: Path, found: Sweep, request: SweepRequest) -> None:
 
 
 def notices(found: Sweep, request: SweepRequest) -> Iterator[str]:
-    """Yield the counts, and for a person who expected more, the options to change."""
+    """Yield the counts, and the options that would find more images."""
     if found.withheld:
         yield withheld_notice(found.withheld)
     if found.groups:
@@ -65,7 +65,8 @@ def next_steps(policy: IncidentPolicy, written: WrittenPolicy, policies: Path) -
         return f"{told}; {label}"
     target = shlex.quote(str(policies))
     together = f"cp -r {folder}/. {target} && watchword policies backtest {target}"
-    return f"{told}, alone in `{policy.folder}`; see its effect beside the others with `{together}`, and {label}"
+    alone = f"{told}, alone in `{policy.folder}`"
+    return f"{alone}; see its effect together with the other policies with `{together}`, and {label}"
 
 
 def _nothing_else(found: Sweep, min_similarity: float) -> str:

@@ -12,7 +12,7 @@ from pipeline.errors import UsageError
 if TYPE_CHECKING:
     from pipeline.models.engines.tensorrt import BatchProfile
 
-# As in pipeline.operations.models.build, which is imported only when it is run.
+# The types of pipeline.operations.models.build, which is imported when the command runs.
 Target = Literal["cpu", "onnx", "tensorrt", "tensorrt-rtx"]
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -24,29 +24,32 @@ def build(
     repository: Annotated[Path, typer.Option(help="New folder of the model repository.")],
     images: ImageSample,
     precision: Annotated[
-        Precision | None, typer.Option(help="[default: fp16 for tensorrt and tensorrt-rtx, else fp32]")
+        Precision | None,
+        typer.Option(help="Precision of the engine.  [default: fp16 for tensorrt and tensorrt-rtx, else fp32]"),
     ] = None,
     policies: Policies = Path("policies"),
     batch: Annotated[
         str,
         typer.Option(
-            help="Smallest, typical and largest batch. The largest must be at least the workers' WATCHWORD_BATCH_SIZE."
+            help="Smallest, typical and largest batch; the largest at least the workers' WATCHWORD_BATCH_SIZE."
         ),
     ] = "1,32,64",
     instances: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of instances, on each GPU if there are any.  [default: 2, on a GPU 1]"),
+        typer.Option(
+            min=1, help="Number of instances, on the CPU or on each GPU.  [default: 2 on the CPU, 1 on a GPU]"
+        ),
     ] = None,
     gpu: Annotated[
-        list[int] | None, typer.Option(help="GPU to run on, for onnx and tensorrt. May be given again.")
+        list[int] | None, typer.Option(help="Number of a GPU to run on, for onnx and tensorrt (repeatable).")
     ] = None,
     queue_delay_us: Annotated[
-        int, typer.Option(min=0, help="Maximum time that Triton waits to join requests, in µs.")
+        int, typer.Option(min=0, help="Maximum time that Triton waits to fill a batch, in µs.")
     ] = 500,
     capability: Annotated[
         list[str] | None,
         typer.Option(
-            help="Compute capability to build for, for example SM89. May be given again.  [default: the builder's]"
+            help="Compute capability to build for, for example SM89 (repeatable).  [default: the builder's choice]"
         ),
     ] = None,
     flip_rate: FlipRate = 0.005,
@@ -54,8 +57,8 @@ def build(
     """
     Write a Triton model repository whose engine judges like the bundle.
 
-    Use a sample of the stream: half of the images fix an int8 engine's scales, and the other half is judged by bundle
-    and engine. An engine that judges differently is refused. Policy texts are always encoded in float32. Set
+    Use a sample of the stream: half of the images set an int8 engine's scales; bundle and engine judge the other half.
+    An engine that judges differently is refused. Policy texts are always encoded in float32. Set
     WATCHWORD_MODEL=REPOSITORY/clip_image/bundle for the workers. Needs the extra `engines`, and `tensorrt-rtx` for that
     target.
 
@@ -92,14 +95,12 @@ def _print_next_steps(bundle: Path, repository: Path, target: Target) -> None:
 
     engine = repository.absolute() / "clip_image/bundle"
     if target == "tensorrt-rtx":
-        output().print(
-            f"`{repository}`: for TensorRT for RTX itself; Triton's TensorRT backend does not open its plans"
-        )
+        output().print(f"`{repository}`: for TensorRT for RTX only; Triton's TensorRT backend cannot open these plans")
     else:
         output().print(f"`{repository}`: serve it with tritonserver --model-repository={repository}")
     if target == "tensorrt":
         output().print(
-            "the graph was judged, its compiled plan was not; judge it where it is served: "
+            "the graph was checked, the compiled plan was not; check it on the server: "
             f"watchword models parity {bundle} {engine} --triton HOST:8001 --images …"
         )
     output().print(f"workers: WATCHWORD_MODEL={engine}")
@@ -113,5 +114,5 @@ def _profile(batch: str) -> "BatchProfile":
     except ValueError as error:
         raise UsageError(f"`--batch {batch}`: three numbers are expected, for example 1,32,64") from error
     if not 1 <= smallest <= typical <= largest:
-        raise UsageError(f"`--batch {batch}`: the sizes must not fall, and start at 1 or more")
+        raise UsageError(f"`--batch {batch}`: the sizes must be at least 1, in ascending order")
     return BatchProfile(smallest, typical, largest)

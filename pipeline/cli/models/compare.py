@@ -11,27 +11,24 @@ from pipeline.cli.session import session_of
 
 def compare(
     context: typer.Context,
-    old: Annotated[Path, typer.Argument(help="Model bundle in use.")],
-    new: Annotated[Path, typer.Argument(help="Model bundle that would replace it.")],
+    old: Annotated[Path, typer.Argument(help="Current model bundle.")],
+    new: Annotated[Path, typer.Argument(help="New model bundle.")],
     images: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="An image or a folder of images, without labels. Give the option again for each further one: "
-            "`--images A --images B`."
-        ),
+        typer.Option(help="Image, or folder of images, without labels (repeatable): `--images A --images B`."),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Folder with labels.csv and policy_labels.yaml: labelled images.")
+        Path | None, typer.Option(help="Folder of labelled images, with labels.csv and policy_labels.yaml.")
     ] = None,
     split: Annotated[str, typer.Option(help="Split of the labelled images.")] = "val",
     policies: Policies = Path("policies"),
-    format: Annotated[str, typer.Option(help="`table` or `json`.")] = "table",  # noqa: A002 -- the option's name
+    format: Annotated[str, typer.Option(help="Output format: `table` or `json`.")] = "table",  # noqa: A002 -- the option's name
     html: Annotated[
-        Path | None, typer.Option(help="Also write the changed verdicts with their pictures, one HTML file.")
+        Path | None, typer.Option(help="HTML page to write as well, with pictures of the changed verdicts.")
     ] = None,
 ) -> None:
     """
-    Show the changes of a model upgrade: refitted thresholds, and verdicts that change nevertheless.
+    Show the effects of a model upgrade: refitted thresholds, and verdicts that change nevertheless.
 
     With labels, the new threshold of a calibrated policy is certified for its target, and the threshold of any other
     policy keeps its precision. Without labels, the new threshold keeps the number of flagged images.

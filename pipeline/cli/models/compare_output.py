@@ -26,7 +26,7 @@ def write_flips(path: Path, comparison: ModelComparison) -> None:
     """Write a page with the pictures of the images whose verdict flips."""
     images = flipped_images(comparison, side=THUMBNAIL_SIDE, most=MOST_TILES)
     tiles = [Tile(str(each.file), each.thumbnail, ((f"{each.policy_id}: {each.flip}", None),)) for each in images]
-    write_gallery(path, tiles, title="Verdicts that another model changes", about=_about(comparison))
+    write_gallery(path, tiles, title="Verdicts that the new model changes", about=_about(comparison))
 
 
 def _print_table(comparison: ModelComparison) -> None:
@@ -85,4 +85,4 @@ def _about(comparison: ModelComparison) -> str:
     flips = sum(len(change.newly_flagged) + len(change.newly_cleared) for change in comparison.changes)
     shown = f" The first {MOST_TILES} are shown." if flips > MOST_TILES else ""
     verdicts = counted(comparison.images * len(comparison.changes), "verdict")
-    return f"{flips} of {verdicts}, once every threshold was fitted again.{shown}"
+    return f"{flips} of {verdicts}, after every threshold was fitted again.{shown}"

@@ -22,7 +22,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Split to measure. Keep `test` for final figures.")] = "val",
     slice: Annotated[  # noqa: A002 -- the option's name
         list[str] | None,
-        typer.Option(help="Column of labels.csv; figures are given for each of its values. May be given again."),
+        typer.Option(help="Column of labels.csv; each of its values gets figures (repeatable)."),
     ] = None,
     captions: Annotated[
         Path | None,
@@ -30,20 +30,20 @@ def evaluate(
     ] = None,
     paraphrases: Annotated[
         Path | None,
-        typer.Option(help="Other words for the categories, as YAML lists.  [default: the shipped ones]"),
+        typer.Option(help="YAML file with lists of other words for the categories.  [default: the shipped file]"),
     ] = None,
     policies: Policies = Path("policies"),
-    format: Annotated[str, typer.Option(help="`markdown` or `json`.")] = "markdown",  # noqa: A002 -- the option's name
+    format: Annotated[str, typer.Option(help="Output format: `markdown` or `json`.")] = "markdown",  # noqa: A002 -- the option's name
     card: Annotated[
-        Path | None, typer.Option(help="Also write the figures to this Markdown file, and to a JSON file beside it.")
+        Path | None, typer.Option(help="Markdown file to write as well; a JSON file is written next to it.")
     ] = None,
 ) -> None:
     """
     Measure bundles on labelled images: accuracy, weakest categories, and differences between groups of people.
 
     The figures: zero-shot top-1 and top-5, average precision of each category and of paraphrases as text policies,
-    retrieval, calibration, the shape of the embedding space, altered images as uploads are, slices, and prompts that
-    name groups of people.
+    retrieval, calibration, the shape of the embedding space, images altered as uploads often are, slices, and prompts
+    that name groups of people.
 
     Example: `watchword models evaluate pipeline/bundles/caltech-small --data samples --card out/card.md`
     """

@@ -17,10 +17,11 @@ def import_(
     name: Annotated[str | None, typer.Option(help="Name of the bundle.  [default: the source's name]")] = None,
 ) -> None:
     """
-    Make a bundle of a CLIP, SigLIP or SigLIP 2 that `transformers` loads.
+    Convert a CLIP, SigLIP or SigLIP 2 model that `transformers` loads to a model bundle.
 
-    Towers, resizing and tokenizer are converted. Then images and texts are encoded by the bundle and by `transformers`,
-    and a bundle whose embeddings differ is refused. A few dozen images are enough. Needs the extra `models`.
+    The command converts towers, resizing and tokenizer. Then both the bundle and `transformers` encode the images and
+    some texts, and a bundle whose embeddings differ is refused. A few dozen images are enough. Needs the extra
+    `models`.
 
     Exit codes: 0 written, 2 refused or an error.
 
@@ -34,7 +35,7 @@ def import_(
     imported = import_model(source, bundle, images, revision=revision, name=name, progress=progress)
     parity = imported.parity
     output().print(
-        f"{counted(parity.images, 'image')}: least cosine {parity.image_cosine_min:.7f}; "
-        f"{counted(parity.texts, 'text')}: the same tokens, least cosine {parity.text_cosine_min:.7f}"
+        f"{counted(parity.images, 'image')}: lowest cosine {parity.image_cosine_min:.7f};  "
+        f"{counted(parity.texts, 'text')}: the same tokens, lowest cosine {parity.text_cosine_min:.7f}"
     )
     output().print(f"`{bundle}`: model {imported.digest}")

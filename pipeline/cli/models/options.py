@@ -7,9 +7,7 @@ import typer
 
 ImageSample = Annotated[
     list[Path],
-    typer.Option(
-        help="An image, or a folder of images. Give the option again for each further one: `--images A --images B`."
-    ),
+    typer.Option(help="Image, or folder of images (repeatable): `--images A --images B`."),
 ]
 Policies = Annotated[Path, typer.Option(help="Folder of policy files.")]
 FlipRate = Annotated[float, typer.Option(help="Maximum share of images whose verdict by any one policy may change.")]

@@ -11,19 +11,19 @@ from pipeline.cli.session import session_of
 
 def parity(
     context: typer.Context,
-    reference: Annotated[Path, typer.Argument(help="Model bundle whose verdicts are right by definition.")],
+    reference: Annotated[Path, typer.Argument(help="Model bundle that is the reference.")],
     candidate: Annotated[Path, typer.Argument(help="Model bundle of another engine of the same model.")],
     images: ImageSample,
     policies: Policies = Path("policies"),
     flip_rate: FlipRate = 0.005,
     cosine: Annotated[
-        float, typer.Option(help="Minimum cosine between both embeddings, met by 99 of 100 images.")
+        float, typer.Option(help="Minimum cosine between the embeddings of both; 99 of 100 images must reach it.")
     ] = 0.97,
     triton: Annotated[
         str | None,
         typer.Option(help="Query the Triton server at HOST:PORT (gRPC) instead of running the candidate locally."),
     ] = None,
-    format: Annotated[str, typer.Option(help="`table` or `json`.")] = "table",  # noqa: A002 -- the option's name
+    format: Annotated[str, typer.Option(help="Output format: `table` or `json`.")] = "table",  # noqa: A002 -- the option's name
 ) -> None:
     """
     Compare two engines of one model: their embeddings and, above all, their verdicts.

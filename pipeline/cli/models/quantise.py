@@ -18,10 +18,10 @@ def quantise(
     flip_rate: FlipRate = 0.005,
 ) -> None:
     """
-    Make an int8 engine of a bundle, and check that it judges alike.
+    Make an int8 engine of a bundle, and check that its verdicts are the same.
 
-    Use a sample of the stream: half of the images fix the engine's scales, and the other half is judged by bundle and
-    engine. An engine that judges differently is refused and not kept. Needs the extra `engines`.
+    Use a sample of the stream: half of the images set the engine's scales; bundle and engine judge the other half. An
+    engine that judges differently is refused and deleted. Needs the extra `engines`.
 
     Exit codes: 0 written, 2 refused or an error.
 

@@ -7,7 +7,7 @@ import typer
 
 from pipeline.cli.session import session_of
 
-# As in pipeline.operations.models.train, which is imported only when it is run.
+# The types of pipeline.operations.models.train, which is imported when the command runs.
 TextSource = Literal["captions", "sentences", "pairs"]
 
 
@@ -39,23 +39,25 @@ def train(
     ] = None,
     ranks: Annotated[
         int,
-        typer.Option(min=1, help="Number of processes, with one thread each. Under `torchrun`, its own number counts."),
+        typer.Option(
+            min=1, help="Number of processes with one thread each. Under `torchrun`, its number of processes counts."
+        ),
     ] = 2,
     batch: Annotated[
         int | None,
-        typer.Option(min=2, help="Images in a step of each rank.  [default: 96, or 64 with `sentences`]"),
+        typer.Option(min=2, help="Number of images in a step of each rank.  [default: 96, or 64 with `sentences`]"),
     ] = None,
     micro_batch: Annotated[
         int,
         typer.Option(
             min=0,
-            help="With `pairs`: images computed at once, to save memory. The loss still covers the batches of all "
+            help="With `pairs`: number of images computed at once, to save memory. The loss covers the batches of all "
             "ranks. 0 computes the whole batch at once.",
         ),
     ] = 0,
     name: Annotated[str | None, typer.Option(help="Name of the bundle.  [default: its folder's name]")] = None,
     *,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue runs that were interrupted.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue interrupted runs.")] = False,
 ) -> None:
     """
     Train a CLIP on labelled photographs and write a bundle with its card.

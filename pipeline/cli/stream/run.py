@@ -20,7 +20,7 @@ def run(context: typer.Context) -> None:
     from pipeline.settings import logging_asked
     from pipeline.telemetry.logs import configure_logging
 
-    # Before the settings are read: a setting that is wrong is a log event like any other fault.
+    # Before the settings are read, so that a wrong setting is a log event like any other fault.
     configure_logging(*logging_asked())
     from pipeline.stream.run import run_worker
 

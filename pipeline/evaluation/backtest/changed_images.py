@@ -16,7 +16,7 @@ _PICTURE_COLUMNS = ("key", "content", "reference", "thumbnail")
 
 @dataclass(frozen=True, slots=True)
 class ChangedRow:
-    """An example and its archived row. `thumbnail`: the archive's own small JPEG, empty where it keeps none."""
+    """An example and its archived row. `thumbnail`: the archive's small JPEG, empty if it has none."""
 
     image: ChangedImage
     key: str

@@ -1,4 +1,4 @@
-"""Back-test of an archive's fragments by Daft, on this machine or on a Ray cluster. The only user of both."""
+"""Back-test of an archive's fragments by Daft, on this machine or on a Ray cluster. No other module uses either."""
 
 import logging
 import os

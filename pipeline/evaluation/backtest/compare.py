@@ -54,8 +54,9 @@ class PolicySetComparison:
     """
     Judges images by the set before and the set after, and keeps the differences in `found`.
 
-    `judge_of` makes the judge of a policy set. Sets with the same background are judged as one set, in which policies
-    that both share stand once; other sets have a judge each. `threads`: number of parts judged at the same time.
+    `judge_of` makes the judge of a policy set. Sets with the same background are merged, so that one judge scores a
+    policy of both sets only once. Sets with different backgrounds have one judge each. `threads`: number of parts
+    judged at the same time.
     """
 
     def __init__(
@@ -127,7 +128,9 @@ def _together(before: PolicySet, after: PolicySet) -> PolicySet | None:
 
 
 def _columns_of(own: PolicySet, judged: PolicySet, suffix: str = "") -> dict[str, int]:
-    """Return the column of each policy of `own` in the set that judges, where an edited one has `suffix`."""
+    """
+    Return the column of each policy of `own` in the judge's set, where ids of edited policies end with `suffix`.
+    """
     columns = {policy.id: column for column, policy in enumerate(judged.policies)}
     return {policy.id: columns.get(policy.id + suffix, columns.get(policy.id, -1)) for policy in own.policies}
 

@@ -16,7 +16,7 @@ from pipeline.evaluation.stats.intervals import Interval
 EXAMPLES = 5
 # Number of an attribute's values that are counted one by one; later values are counted together.
 MOST_VALUES, OTHERS = 1000, "(others)"
-# Up to this number of days, all count: without the first and the last, which are incomplete, none would be left.
+# The first and the last day are incomplete and left out, unless there are no more than this many days.
 LEAST_DAYS = 2
 
 
@@ -34,7 +34,7 @@ class Part:
     """
     A part of the archive: `vectors`, float16 [N, D], their `images`, and their `days`, datetime64[D] [N], in UTC.
 
-    Few images are looked at one by one, so `images` may build each on access.
+    Few images are read individually, so `images` may build each on access.
     """
 
     vectors: NDArray[np.float16]
@@ -113,13 +113,13 @@ class PolicyChange:
 
     @property
     def changed(self) -> bool:
-        """Whether the edit flips any image."""
+        """True when the edit flips any image."""
         return bool(self.newly_flagged or self.newly_cleared)
 
 
 @dataclass
 class Backtest:
-    """Differences between two sets over a number of `images`, which are of these `days`."""
+    """Differences between two sets, counted over `images` archived images of these `days`."""
 
     policies: dict[str, PolicyChange]
     images: int = 0
@@ -155,7 +155,11 @@ class Backtest:
 
 
 def tally(counter: Counter[str], value: str, count: int) -> None:
-    """Count a value of an attribute; beyond `MOST_VALUES` values, for example of file names, count as `OTHERS`."""
+    """
+    Count a value of an attribute.
+
+    After `MOST_VALUES` different values, for example file names, new ones count as `OTHERS`.
+    """
     counter[value if value in counter or len(counter) < MOST_VALUES else OTHERS] += count
 
 

@@ -60,7 +60,7 @@ def file_named(path: Path, line: int, name: Any) -> Path:
     try:
         is_there = found.is_file()
     except OSError as error:
-        raise mistake(path, line, f"`{brief(name)}` is no file: {why(error)}") from error
+        raise mistake(path, line, f"`{brief(name)}` is not a file: {why(error)}") from error
     if not is_there:
         raise mistake(path, line, f"`{brief(name)}` is not there")
     return found
@@ -70,7 +70,7 @@ def path_named(path: Path, line: int, name: Any) -> Path:
     """
     Return the path of the file that a row names, relative to the table's folder.
 
-    Raises `UsageError` for a value that is no name, and for a relative path that leads out of the folder.
+    Raises `UsageError` for a value that is not a name, and for a relative path that leads out of the folder.
     """
     if not isinstance(name, str) or not name or "\0" in name:
         raise mistake(path, line, "the name of a file is expected")
@@ -91,7 +91,7 @@ def _lines(path: Path) -> list[str]:
         line = data.count(b"\n", 0, error.start) + 1
         raise mistake(path, line, f"byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8") from error
     if "\0" in text:
-        raise mistake(path, text.count("\n", 0, text.index("\0")) + 1, "a zero byte: this is no table of labels")
+        raise mistake(path, text.count("\n", 0, text.index("\0")) + 1, "a zero byte: this is not a table of labels")
     return text.splitlines(keepends=True) if _plain_ends(text) else [f"{line}\n" for line in text.split("\n")]
 
 

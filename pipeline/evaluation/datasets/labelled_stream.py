@@ -25,7 +25,7 @@ class LabelledImage:
     """
     One image of a stream. `right`: the policies that should flag it; `cluster`: equal for near-duplicates.
 
-    `probability`: the chance (0 < p <= 1) that the image was drawn from the stream to be labelled; None where unknown.
+    `probability`: the chance (0 < p <= 1) that the image was sampled from the stream for labelling; None if unknown.
     """
 
     id: str
@@ -44,7 +44,7 @@ class LabelledImage:
 
 @dataclass(frozen=True, slots=True)
 class LabelledStream:
-    """A stream, and the policies that its labels cover; nothing is known of others."""
+    """A stream, and the policies that its labels cover; for other policies it has no labels."""
 
     images: tuple[LabelledImage, ...]
     policies: frozenset[str]
@@ -69,7 +69,7 @@ def read_stream(path: Path, split: str | None = None) -> LabelledStream:
 
     A CSV or JSON Lines file has the column `image` (or `file`), a path relative to the file's folder, and `policies`,
     the ids of the policies that should flag it. Instead of `policies` it may have `category`, with a
-    `policy_labels.yaml` beside it that maps policies to categories. The columns `id`, `source`, `cluster`, `split` and
+    `policy_labels.yaml` next to it that maps policies to categories. The columns `id`, `source`, `cluster`, `split` and
     `probability` are optional; any other column is an attribute of the event.
 
     A folder has a `labels.csv`, or a folder of images for each policy that should flag them, and one called `none`.

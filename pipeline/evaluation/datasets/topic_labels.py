@@ -16,7 +16,7 @@ class TopicLabel:
     """
     Label of one event: the `policies` that should flag its image, and its `cluster` of near-duplicates.
 
-    `probability`: the chance that the event was drawn from the stream to be labelled; None where the row has none.
+    `probability`: the chance that the event was sampled from the stream for labelling; None if the row has none.
     """
 
     policies: frozenset[str]
@@ -25,7 +25,7 @@ class TopicLabel:
 
 
 def read_topic_labels(path: Path) -> Mapping[str, TopicLabel]:
-    """Return the labels by event id; of several rows with one id the last counts. Raises `UsageError` with the line."""
+    """Return the labels by event id. The last row of an id counts. Raises `UsageError` with the line."""
     if not path.is_file():
         raise UsageError(f"`{path}`: not found; a topic's labels are a CSV with `id` and `policies`")
     table = read_csv(path)

@@ -24,8 +24,8 @@ class DecisionStats:
     Decisions about one policy, counted, with the precision and recall they show.
 
     `rulings`: number of decisions by ruling. `precision`: share of the decided flags that were upheld, each weighted by
-    the number of flags it was drawn from. `recall` is None where the decisions do not say with which probability flags
-    and audited images were drawn.
+    the number of flags it stands for. `recall` is None unless the decisions have the sampling probabilities of flags
+    and audited images.
     """
 
     policy_id: str
@@ -35,7 +35,7 @@ class DecisionStats:
 
     @property
     def ever_flagged(self) -> bool:
-        """Whether any decision is about a flag of the policy; without one, it may never have been in force."""
+        """True when any decision is about a flag of the policy. Without one, the policy may never have been active."""
         return any(self.rulings[ruling] for ruling in Ruling if ruling.flagged)
 
 
@@ -49,7 +49,7 @@ class Decided:
 
 
 def decisions(records: Iterable[Record]) -> Iterator[Decision]:
-    """Yield the decisions among a topic's records; a record that cannot be read is logged and left out."""
+    """Yield the decisions among a topic's records. A record that cannot be read is logged and left out."""
     for record in records:
         if record.value is None:
             continue
@@ -81,7 +81,7 @@ def _standing(policy_id: str, given: Sequence[Decision]) -> DecisionStats:
     flagged = [each for each in given if each.ruling.flagged]
     audited = [each for each in given if not each.ruling.flagged and each.probability is not None]
     right = np.array([each.ruling.right for each in flagged], dtype=bool)
-    # A flag without a probability was decided because it was flagged, not drawn: it has weight 1.
+    # A flag without a probability was reviewed because it was flagged, not because it was sampled: its weight is 1.
     weights = np.array([each.weight for each in flagged], dtype=np.float64)
     recall = None
     if audited and all(each.probability is not None for each in flagged):

@@ -40,8 +40,8 @@ class ContentAudit:
     """
     Outcomes compared with an in-process scan of the same records.
 
-    `wrong`: a line for each difference: another kind of outcome, other flags, a score further away than the rounding of
-    two engines, or digests that are not those of the bytes and the model.
+    `wrong` has a line for each difference: another kind of outcome, other flags, a score that differs by more than
+    rounding, or a digest that does not match the bytes or the model.
     """
 
     compared: int
@@ -78,10 +78,10 @@ def audit_content(
     settings: Settings,
 ) -> ContentAudit:
     """
-    Judge `records` in process, by a worker's settings, and compare each outcome with the stream's.
+    Judge `records` in process, with a worker's settings, and compare each outcome with the stream's.
 
-    A record without an outcome is passed over: `check_delivery` counts those, and records with two. An outcome that
-    cannot be read is wrong.
+    Records without an outcome are skipped: `check_delivery` counts them, and records with two outcomes. An outcome that
+    cannot be read counts as wrong.
     """
     wrong: list[str] = []
     judged = {verdict.origin: verdict for verdict in _readable(verdicts, VerdictRecord, wrong)}

@@ -36,7 +36,7 @@ class DeliveryCheck:
 
     @property
     def adds_up(self) -> bool:
-        """Whether each record has its outcome once."""
+        """True when each record has exactly one outcome."""
         return not (self.lost or self.duplicated or self.stray)
 
     def summary(self) -> str:
@@ -59,9 +59,9 @@ def check_delivery(
     """
     Compare the records of an input topic with those of the four output topics.
 
-    `policy_sets` are sets that judged the stream. They say what a verdict does not: that a policy has a parent or has
-    expired, and so raises no flag. Where a verdict's set is missing, each enforced policy that says yes must have a
-    flag. Raises `UnreadableRecord`.
+    `policy_sets` are sets that judged the stream. They are needed because policies with a parent and expired policies
+    raise no flag, and a verdict does not say which these are. If a verdict's set is missing, each enforced policy that
+    says yes must have a flag. Raises `UnreadableRecord`.
     """
     received = {record.origin for record in records}
     judged, called_for = _count_verdicts(verdicts, {each.digest: each for each in policy_sets})
@@ -89,7 +89,7 @@ def check_delivery(
 def _count_verdicts(
     verdicts: Iterable[Record], policy_sets: Mapping[str, PolicySet]
 ) -> tuple[Counter[Origin], set[tuple[Origin, str]]]:
-    """Return the number of verdicts by origin, and the flags, origin and policy, that the verdicts call for."""
+    """Return the number of verdicts by origin, and the flags, as origin and policy, that the verdicts require."""
     judged: Counter[Origin] = Counter()
     called_for: set[tuple[Origin, str]] = set()
     for record in verdicts:
@@ -101,7 +101,7 @@ def _count_verdicts(
 
 
 def _flags_called_for(verdict: VerdictRecord, policy_set: PolicySet | None) -> set[str]:
-    """Return the ids of the policies whose yes is a flag of their own."""
+    """Return the ids of the policies that must raise a flag for this verdict."""
     said_yes = {each.id for each in verdict.policies if each.flagged and each.mode is Mode.ENFORCE}
     if policy_set is None:
         return said_yes

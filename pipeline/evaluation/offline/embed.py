@@ -64,7 +64,7 @@ def embed_readable(files: Iterable[Path], tower: ImageTower, spec: PixelSpec) ->
 
 
 def _decode(file: Path, spec: PixelSpec, limits: ImageLimits) -> tuple[Path, NDArray[np.uint8] | str]:
-    """Return the file with its pixels, or with the reason that it has none."""
+    """Return the file with its pixels, or with the reason why it has none."""
     try:
         with file.open("rb") as content:
             data = content.read(limits.max_bytes + 1)

@@ -1,4 +1,4 @@
-"""Judging in one process, by the steps of a worker: records in, outcomes out, in order."""
+"""Judging in one process, with the steps of a worker: records in, outcomes out, in order."""
 
 import collections
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from pipeline.judge.verdicts import judge_images
 
 Outcome = Verdict | DeadLetter
 
-# Batches that decode ahead of the one that is encoded.
+# Number of batches that are decoded ahead of the one that is being encoded.
 BATCHES_AHEAD = 3
 
 
@@ -26,7 +26,7 @@ def scan(
     """
     Yield one outcome for each record, in order.
 
-    While a batch is encoded the next ones decode; a few batches at most are in memory.
+    The next batches are decoded while one is encoded; at most a few batches are in memory.
     """
     with ThreadPoolExecutor(threads, "decode") as pool:
         source = iter(records)

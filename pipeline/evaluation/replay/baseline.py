@@ -1,4 +1,4 @@
-"""Baselines: earlier replays, and the policies that are worse than in them."""
+"""Baselines: answers of an earlier replay, and the policies that got worse since then."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ LEVEL = 0.05
 
 
 class PolicyAnswers(BaseModel):
-    """Numbers of the images that a policy flagged, of those it should flag, and of those outside its scope."""
+    """Indices of the images that a policy flagged, of those that it should flag, and of those outside its scope."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -60,13 +60,13 @@ class Baseline(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> "Baseline":
-        """Read a baseline file. Raises `UsageError` when the file cannot be read or is no baseline."""
+        """Read a baseline file. Raises `UsageError` when the file cannot be read or is not a baseline."""
         try:
             return cls.model_validate_json(path.read_bytes())
         except OSError as error:
-            raise UsageError(f"`{path}` cannot be read: {error.strerror}; `--save FILE` keeps a replay") from error
+            raise UsageError(f"`{path}` cannot be read: {error.strerror}; `--save FILE` writes one") from error
         except ValidationError as error:
-            raise UsageError(f"`{path}` is no kept replay; `--save FILE` keeps one") from error
+            raise UsageError(f"`{path}` is not a saved replay; `--save FILE` writes one") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class BaselineComparison:
 
     @property
     def worse(self) -> bool:
-        """Whether the policy misses more, alarms more often or is less precise, beyond noise."""
+        """True when the policy misses more, raises more false alarms or is less precise, beyond noise."""
         precision = np.isfinite(self.precision.value) and self.precision.upper < 0
         return self.missed.p_value < LEVEL or self.alarmed.p_value < LEVEL or bool(precision)
 

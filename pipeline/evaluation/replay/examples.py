@@ -84,7 +84,7 @@ def check_example(example: Example, outcome: Verdict | DeadLetter) -> ExampleRes
         score=float(outcome.scores[index]),
         threshold=outcome.policy_set.policies[index].threshold,
         flagged=bool(outcome.flagged[index]),
-        # Outside its scope a policy flags nothing, which an example with `flag: false` may expect.
+        # A policy flags nothing outside its scope, so an example with `flag: false` passes there.
         in_scope=bool(outcome.in_scope[index]) or not example.expected.flag,
     )
 

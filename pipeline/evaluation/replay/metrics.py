@@ -79,7 +79,7 @@ def curve(replayed: Replayed, index: int) -> list[CurvePoint]:
 
 
 def worst_errors(replayed: Replayed, index: int, count: int) -> list[int]:
-    """Return the numbers of the images furthest on the wrong side of a policy's threshold, the furthest first."""
+    """Return the indices of the images furthest on the wrong side of a policy's threshold, the furthest first."""
     wrong = (replayed.flagged[:, index] != replayed.right[:, index]) & replayed.in_scope[:, index]
     distance = np.abs(replayed.scores[:, index] - replayed.policies[index].threshold)
     order = np.argsort(-distance, kind="stable")

@@ -1,4 +1,4 @@
-"""Answers of policies on a labelled stream, beside its labels."""
+"""Answers of policies on a labelled stream, joined with its labels."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Comparison of the two scores that words can make, on labelled images of one policy."""
+"""Comparison of the two prompt scores, contrast and similarity, on labelled images of one policy."""
 
 from dataclasses import dataclass
 

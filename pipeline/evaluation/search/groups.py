@@ -1,4 +1,6 @@
-"""Archived images like an incident's examples: one list of neighbours, groups of copies, and the mean direction."""
+"""
+Archived images similar to an incident's examples: their list, groups of copies, and the mean direction.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +40,7 @@ def merged(results: Sequence[Sequence[Neighbour]]) -> list[Neighbour]:
 
 def grouped(found: Sequence[Neighbour], hashes: Mapping[str, NDArray[np.bool_]]) -> list[Group]:
     """
-    Return groups of copies, the nearest first: images of the same bytes, or alike by difference hash.
+    Return groups of copies, the nearest first: images with the same bytes or a similar difference hash.
 
     `hashes`: by record, for the images that are still available.
     """

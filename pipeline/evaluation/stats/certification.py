@@ -85,7 +85,7 @@ def certify(
     tested by the binomial distribution, others by betting (Waudby-Smith and Ramdas 2024, section 4).
 
     A `grid` holds thresholds, the strictest first, that stay the same from fit to fit. All of them are then tested by
-    betting, so that a fit after every label is as safe as a single one. The labels must be in the order they were
+    betting, so that fitting after every label is as safe as fitting once. The labels must be in the order they were
     given, old ones first.
     """
     given, level = labels.deduplicated(), 1 - confidence

@@ -49,8 +49,8 @@ def draw_sample(
     Draw `count` images, or all if there are fewer, the same number from every stratum that has enough.
 
     `scores`: float64 [N], by the edited policy; `before`, `after`: bool [N], the flags of each version. Images that the
-    edit flips, and images near its threshold, are drawn far more often than in a plain sample; the probability of their
-    stratum corrects for that (stratified sampling, Cochran 1977, chapter 5).
+    edit flips, and images near its threshold, are sampled far more often than in a plain sample; the probability of
+    their stratum corrects for that (stratified sampling, Cochran 1977, chapter 5).
     """
     parts = _parts(scores, before, after)
     sizes = _allocated([len(members) for _, members in parts], count)
@@ -75,7 +75,9 @@ def _parts(
 
 
 def _allocated(sizes: Sequence[int], count: int) -> list[int]:
-    """Return the number to draw from each stratum: equal parts, the others share the shortfall of small ones."""
+    """
+    Return the number to sample from each stratum: equal parts; larger strata make up for small ones.
+    """
     left = min(count, sum(sizes))
     given = [0] * len(sizes)
     while left:

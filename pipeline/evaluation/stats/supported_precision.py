@@ -30,10 +30,10 @@ def best_supported(
     """
     Return the highest precision of `SCALE` below the target that labels certify, with its threshold; None for none.
 
-    A few thresholds are tested, each at its part of the level, so that the confidence covers the choice of the best one
-    (Bonferroni). At one threshold the precisions that pass are those below a confidence bound. With `everything`, the
-    whole sample drawn to be labelled, the thresholds come from its scores, and labels are taken in the order they were
-    given: the answer then holds at every look, as `certify` explains.
+    A few thresholds are tested, each at an equal part of the significance level, so that the confidence covers the
+    choice of the best one (Bonferroni). At one threshold the precisions that pass are those below a confidence bound.
+    `everything` is the whole sample that was chosen for labelling. With it, the thresholds come from its scores, and
+    labels are taken in the order they were given: the result is then valid after every label, as `certify` explains.
     """
     given = labels.deduplicated() if everything is not None else _shuffled(labels.deduplicated())
     thresholds = _ladder((everything or given).scores)
@@ -68,7 +68,7 @@ def _ladder(scores: NDArray[np.float64]) -> list[float]:
 
 
 def _shuffled(given: Labels) -> Labels:
-    """Return labels in an order that is independent of their answers: bets take them as drawn in their order."""
+    """Return labels in an order that is independent of their answers: betting takes their order as random."""
     return given.at(np.random.default_rng(len(given.scores)).permutation(len(given.scores)))
 
 

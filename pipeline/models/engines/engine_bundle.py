@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.encode.bundle import Bundle, Derivation, Manifest, file_digest
+from pipeline.digests import file_digest
+from pipeline.encode.bundle import Bundle, Derivation, Manifest
 from pipeline.errors import RecordFault, UsageError
 from pipeline.events.images import ImageLimits
 from pipeline.events.policies import PolicySet

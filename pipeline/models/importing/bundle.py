@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from pipeline.encode.bundle import Bundle, Manifest, file_digest
+from pipeline.digests import file_digest
+from pipeline.encode.bundle import Bundle, Manifest
 from pipeline.errors import UsageError
 from pipeline.models.importing.check import PROBES, ImportParity, check_import
 from pipeline.models.importing.source import Source

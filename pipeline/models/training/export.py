@@ -7,7 +7,8 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.encode.bundle import Manifest, file_digest
+from pipeline.digests import file_digest
+from pipeline.encode.bundle import Manifest
 from pipeline.models.onnx_export import export_tower
 from pipeline.models.training.dual_encoder import MAXIMUM_LOGIT_SCALE, DualEncoder
 from pipeline.models.training.vision import normalise

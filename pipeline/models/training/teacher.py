@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import AutoModel
 
-from pipeline.encode.bundle import file_digest
+from pipeline.digests import file_digest
 from pipeline.errors import UsageError
 from pipeline.progress import NO_PROGRESS, Progress
 

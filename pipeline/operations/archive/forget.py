@@ -1,4 +1,4 @@
-"""Deletion from the archive, by image or by age, of every byte."""
+"""Deletion from the archive, by image or by age, of every byte of an embedding."""
 
 from datetime import datetime
 
@@ -19,7 +19,7 @@ def delete_image(workbench: Workbench, content: str) -> int:
 
 def expire_images(workbench: Workbench, before: datetime) -> int:
     """
-    Delete every embedding that is older and not held, and return the number deleted.
+    Delete every embedding that is older than `before` and not held, and return the number deleted.
 
     No other process may write to the archive meanwhile.
     """

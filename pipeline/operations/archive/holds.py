@@ -1,4 +1,4 @@
-"""Legal holds: images whose embeddings are kept whatever their age."""
+"""Legal holds: images whose embeddings are neither deleted nor expired."""
 
 from pipeline.operations.workbench import Workbench
 

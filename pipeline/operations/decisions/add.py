@@ -1,4 +1,4 @@
-"""Decisions of people from rows of fields: completed from the flags they name, checked and sent."""
+"""People's decisions from rows of fields: completed from the flags that they name, checked and sent."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,9 +20,9 @@ _ABOUT = ("policy", "source", "event_id")
 
 def add_decisions(workbench: Workbench, rows: Sequence[Mapping[str, Any]]) -> SentDecisions:
     """
-    Send one decision a row: the fields of `Decision`, of which a `flag_id` fills in what it names.
+    Send one decision for each row of `Decision` fields; policy, event and content may come from the flag `flag_id`.
 
-    Raises `UsageError` before anything is sent where a row is no decision or its flag is not on the flags' topic.
+    Raises `UsageError`, before anything is sent, when a row is not a decision or its flag is not on the flags' topic.
     """
     flags = _flags(workbench, {str(row["flag_id"]) for row in rows if row.get("flag_id")})
     return send_decisions(workbench, [_decision(number, row, flags) for number, row in enumerate(rows, 1)])
@@ -71,7 +71,7 @@ def _decision(number: int, row: Mapping[str, Any], flags: Mapping[str, FlagRecor
 
 
 def _about_flag(number: int, row: Mapping[str, Any], flags: Mapping[str, FlagRecord]) -> dict[str, Any]:
-    """Return the policy, event and content of the flag that a row names; nothing where the row says them itself."""
+    """Return the policy, event and content of the flag that a row names; empty when the row has them already."""
     flag_id = row.get("flag_id")
     if not flag_id or row.keys() >= set(_ABOUT):
         return {}

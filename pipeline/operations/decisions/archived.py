@@ -1,4 +1,4 @@
-"""Decisions joined with archived embeddings: policies are measured against them without any image."""
+"""Decisions joined with archived embeddings, so that policies can be measured without the images."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -32,8 +32,8 @@ def read_decided(
     """
     Return the decisions about these policies with the archived embeddings of their images, in the order of their times.
 
-    `model`: digest of the model whose embeddings are read; `since`: only images of that time or later. A decision that
-    names another content than every archived image of its event is left out.
+    `model`: digest of the model whose embeddings are read; `since`: only images of that time or later. A decision is
+    left out if its content digest matches no archived image of its event.
 
     Raises `UsageError` when there are decisions but none of their images is archived.
     """
@@ -64,6 +64,6 @@ def _archived_rows(
 
 
 def _decided(decision: Decision, rows: Sequence[_Row]) -> Decided | None:
-    """Return a decision with its image: of the content that it names, else the last of its event."""
+    """Return a decision with its image: the one with the content that it names, else the last one of its event."""
     same = [row for row in rows if decision.content in (None, row.content)]
     return Decided(decision, same[-1].attributes, same[-1].vector) if same else None

@@ -1,4 +1,4 @@
-"""People's decisions and the precision and recall of policies that they show."""
+"""People's decisions, and the precision and recall of policies estimated from them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from pipeline.operations.workbench import Workbench
 
 @dataclass(frozen=True, slots=True)
 class DecisionReport:
-    """The decisions that count, in the order of their times, and the statistics of each policy they are about."""
+    """The decisions that count, in the order of their times, and the statistics of each of their policies."""
 
     decisions: tuple[Decision, ...]
     policies: tuple[DecisionStats, ...]

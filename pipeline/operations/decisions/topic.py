@@ -18,7 +18,7 @@ from pipeline.operations.workbench import Workbench
 
 @dataclass(frozen=True, slots=True)
 class SentDecisions:
-    """Numbers of decisions: `sent`, and `superseded`, left out because the topic has a later one about the same."""
+    """Numbers of decisions `sent`, and `superseded` by a later one on the topic, so that they were left out."""
 
     sent: int
     superseded: int
@@ -28,7 +28,7 @@ def read_decisions(workbench: Workbench, since: datetime | None = None) -> list[
     """
     Return the last decision about each policy and event, those made at `since` or later.
 
-    Creates the topic where it is missing. Raises `BrokerFault`.
+    Creates the topic if it is missing. Raises `BrokerFault`.
     """
     topic = decision_topic(workbench.settings)
     ensure_topics(workbench.connection, [topic])
@@ -38,7 +38,7 @@ def read_decisions(workbench: Workbench, since: datetime | None = None) -> list[
 
 def send_decisions(workbench: Workbench, given: Sequence[Decision]) -> SentDecisions:
     """
-    Send decisions to their topic. Creates the topic where it is missing; raises `BrokerFault`.
+    Send decisions to their topic. Creates the topic if it is missing; raises `BrokerFault`.
 
     A decision older than the topic's about the same policy and event is left out, with a notice: compaction keeps the
     record that was sent last, so the older decision would replace the one that counts.
@@ -49,7 +49,7 @@ def send_decisions(workbench: Workbench, given: Sequence[Decision]) -> SentDecis
     superseded = len(given) - len(new)
     if superseded:
         workbench.progress.notify(
-            f"{counted(superseded, 'decision')} left out: the topic has later ones about the same"
+            f"{counted(superseded, 'decision')} left out: the topic has later ones about the same policy and event"
         )
     with Publisher(workbench.connection, max_record_bytes=topic.max_message_bytes) as publisher:
         for decision in new:

@@ -23,9 +23,9 @@ log = structlog.get_logger()
 
 def watch_decisions(workbench: Workbench, stopping: threading.Event, begun: Callable[[], object]) -> None:
     """
-    Serve `/metrics`, `/healthz` and `/readyz` until `stopping` is set. `begun` is called once the topic is there.
+    Serve `/metrics`, `/healthz` and `/readyz` until `stopping` is set. `begun` is called once the topic exists.
 
-    Raises `UsageError` where the address cannot be served, and `BrokerFault` where the topic cannot be created. Later
+    Raises `UsageError` when the address cannot be served, and `BrokerFault` when the topic cannot be created. Later
     faults of the broker are retried.
     """
     settings, topic = workbench.settings, decision_topic(workbench.settings)

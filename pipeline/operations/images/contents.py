@@ -21,7 +21,9 @@ def scan_contents(workbench: Workbench, contents: Mapping[str, bytes], policy_se
 
 
 def embed_contents(workbench: Workbench, contents: Sequence[bytes]) -> NDArray[np.float32]:
-    """Return embeddings of N images, float32 [N, D], unit length. Raises `RecordFault` for one that is no image."""
+    """
+    Return embeddings of N images, float32 [N, D], unit length. Raises `RecordFault` for bytes that are not an image.
+    """
     spec, limits = workbench.bundle.pixels, workbench.settings.image_limits
     found = [np.zeros((0, workbench.bundle.manifest.dimension), np.float32)]
     for first in range(0, len(contents), BATCH):
@@ -31,6 +33,6 @@ def embed_contents(workbench: Workbench, contents: Sequence[bytes]) -> NDArray[n
 
 
 def _records(contents: Sequence[tuple[str, bytes]], *, max_bytes: int) -> Iterator[Record]:
-    """Yield each image as a record; of one over the limit, one byte more than the limit is kept."""
+    """Yield each image as a record. An image over the limit is cut to one byte more than the limit."""
     for number, (name, content) in enumerate(contents):
         yield Record(Origin(name, 0, number), None, content[: max_bytes + 1])

@@ -1,4 +1,4 @@
-"""Embeddings of the files that a person names, with a notice for each unreadable one."""
+"""Embeddings of image files, with a notice for each unreadable one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def embed_images(workbench: Workbench, paths: Sequence[Path], doing: str) -> Emb
             unreadable += 1
             _notify(workbench, outcome.file, outcome.reason)
     if not found:
-        raise UsageError("there is no image to look at")
+        raise UsageError("there are no images to search")
     return EmbeddedFiles(tuple(each.file for each in found), np.stack([each.embedding for each in found]), unreadable)
 
 

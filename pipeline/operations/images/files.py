@@ -1,4 +1,4 @@
-"""Image files under the paths of a command line."""
+"""Image files among the files and folders of a command line."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ IMAGE_SUFFIXES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ImageFiles:
-    """Files to look at, and the files of folders that are skipped because they are not images."""
+    """Image files, and files of folders that are skipped because they are not images."""
 
     files: tuple[Path, ...]
     skipped: tuple[Path, ...]
@@ -23,7 +23,7 @@ class ImageFiles:
 
 def list_images(paths: Sequence[Path]) -> ImageFiles:
     """
-    Return the named files, and the images of the named folders: files that begin like an image, or are named like one.
+    Return the named files, and images in the named folders: files with an image's first bytes or file name.
 
     A file that cannot be opened is not skipped. Raises `UsageError` for a path that does not exist.
     """

@@ -11,7 +11,7 @@ import numpy as np
 from ruamel.yaml import YAML
 
 from pipeline.counted import counted
-from pipeline.encode.bundle import file_digest
+from pipeline.digests import file_digest
 from pipeline.encode.local import LocalEncoder
 from pipeline.errors import PolicyError, UsageError
 from pipeline.evaluation.search.groups import mean_direction
@@ -41,13 +41,13 @@ class WrittenPolicy:
 
 def write_incident_policy(workbench: Workbench, policy: IncidentPolicy, examples: Examples) -> WrittenPolicy:
     """
-    Write a policy whose head scores by the cosine to the examples' mean direction, and its head; check both.
+    Write and check a policy and its head, which scores by the cosine to the examples' mean direction.
 
-    Raises `UsageError` when there is such a file, and `PolicyError` when the folder is invalid with the policy.
+    Raises `UsageError` when the file exists, and `PolicyError` when the folder is invalid with the policy.
     """
     file = policy.folder / f"{policy.id.replace('.', '-')}.yaml"
     if file.exists() or (policy.folder / head_name(policy.id)).exists():
-        raise UsageError(f"`{policy.id}` is written already, in `{policy.folder}`; name another")
+        raise UsageError(f"`{policy.folder}` already has the policy `{policy.id}`; choose another id")
     encoder = workbench.encoder
     head = _head(examples, encoder).save(policy.folder, policy.id)
     file.write_text(_yaml(_fields(policy, len(examples.files), encoder)))

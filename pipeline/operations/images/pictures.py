@@ -12,7 +12,7 @@ from pipeline.operations.workbench import Workbench
 
 
 class PictureSource(StrEnum):
-    """The place a picture is from."""
+    """Source of a picture."""
 
     ORIGINAL = "original"
     ARCHIVE = "archive"
@@ -29,7 +29,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """An archived image with its bytes; None with the reason where they are no longer available."""
+    """An archived image with its bytes; None, with the reason, when they are no longer available."""
 
     image: Neighbour
     content: bytes | None
@@ -56,7 +56,7 @@ def archived_thumbnails(workbench: Workbench, images: Sequence[Neighbour]) -> Ma
 
 
 def picture_of(original: Original, archived: bytes, side: int) -> Picture:
-    """Return an image's picture, at most `side` pixels long or high; else `archived`, its thumbnail, unless empty."""
+    """Return a picture at most `side` pixels wide and high, or else the thumbnail `archived` unless it is empty."""
     if original.content is not None:
         try:
             return Picture(thumbnail(original.content, side), PictureSource.ORIGINAL)

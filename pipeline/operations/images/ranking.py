@@ -23,7 +23,7 @@ class TextScore:
 
 @dataclass(frozen=True, slots=True)
 class RankedFile:
-    """A file with its scores, the highest first. `thumbnail`: a JPEG, where one was asked for."""
+    """A file with its scores, the highest first. `thumbnail`: a JPEG, if requested."""
 
     file: Path
     scores: tuple[TextScore, ...]

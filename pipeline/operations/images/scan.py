@@ -18,7 +18,7 @@ from pipeline.policies.model_compatibility import for_model, stale_policies
 
 @dataclass(frozen=True, slots=True)
 class ScannedFile:
-    """A file's outcome. `thumbnail`: a JPEG, where one was asked for and no restricted policy flags the image."""
+    """A file's outcome. `thumbnail`: a JPEG, if requested and no restricted policy flags the image."""
 
     outcome: Outcome
     thumbnail: bytes | None = None
@@ -66,11 +66,11 @@ def scan_files(
 
 
 def bank_for_scan(workbench: Workbench, policy_set: PolicySet) -> PromptBank:
-    """Return the texts of a set as the workbench's model may judge by it; note the access to restricted policies."""
+    """Return the prompt bank of a set for the workbench's model; record the access to restricted policies."""
     lineage = workbench.bundle.lineage
     if stale := stale_policies(policy_set, lineage):
         names = ", ".join(policy.id for policy in stale)
-        workbench.progress.notify(f"thresholds fitted for another model; their results mean little here: {names}")
+        workbench.progress.notify(f"thresholds fitted for another model, so results mean little: {names}")
     policy_set = for_model(policy_set, lineage)
     workbench.access.note(policy_set.policies, "scan")
     return workbench.bank(policy_set)

@@ -21,7 +21,7 @@ class ArchiveSearch:
     """
     The images nearest to a query, the nearest first, and the number withheld because a restricted policy flags them.
 
-    `pictures`: by record, empty where none were asked for.
+    `pictures`: by record, empty if not requested.
     """
 
     images: tuple[Neighbour, ...]

@@ -1,4 +1,4 @@
-"""Sweep: archived images like an incident's examples, in groups of copies."""
+"""Sweep: archived images similar to an incident's examples, in groups of copies."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.archive.search import Neighbour, nearest
 from pipeline.counted import counted
-from pipeline.encode.bundle import file_digest
+from pipeline.digests import file_digest
 from pipeline.errors import RecordFault
 from pipeline.evaluation.offline.embed import embed_readable
 from pipeline.evaluation.search.groups import Group, grouped, merged
@@ -21,16 +21,16 @@ from pipeline.operations.images.pictures import Picture, archived_thumbnails, fe
 from pipeline.operations.restricted import RestrictedImages
 from pipeline.operations.workbench import Workbench
 
-# Images below the minimum similarity whose cosine is told.
+# Number of images below the minimum similarity whose cosines are reported.
 NEAREST_BELOW = 3
 
 
 @dataclass(frozen=True, slots=True)
 class SweepRequest:
     """
-    Examples to look for, the images to look at, and the minimum cosine similarity.
+    Examples, the archived images to compare with them, and the minimum cosine similarity.
 
-    `top`: number of each example's nearest images to look at. `picture_side`: the longer side of pictures in pixels,
+    `top`: number of nearest images to examine for each example. `picture_side`: the longer side of pictures in pixels,
     None for no pictures.
     """
 
@@ -56,7 +56,7 @@ class Sweep:
 
     `withheld`: number of images that a restricted policy flags. `only_examples`: every image found has the bytes of an
     example. `nearest_below`: the highest cosines under the minimum similarity. `top_reached`: more images than `top`
-    may have the minimum similarity. `pictures`: by record, empty where none were asked for.
+    may have the minimum similarity. `pictures`: by record, empty if not requested.
     """
 
     examples: Examples
@@ -74,7 +74,7 @@ class Sweep:
 
 
 def sweep_archive(workbench: Workbench, request: SweepRequest) -> Sweep:
-    """Find archived images like an incident's examples. Raises `UsageError`, `ArchiveError` and `BrokerFault`."""
+    """Find archived images similar to an incident's examples. Raises `UsageError`, `ArchiveError` and `BrokerFault`."""
     files, vectors = embed_readable(list_files(request.paths), workbench.encoder, workbench.bundle.pixels)
     restricted = RestrictedImages(workbench, "sweep")
     results = [
@@ -97,7 +97,7 @@ def sweep_archive(workbench: Workbench, request: SweepRequest) -> Sweep:
 
 @dataclass(frozen=True, slots=True)
 class _LookedAt:
-    """Difference hashes and pictures by record, of the images that are still available."""
+    """Difference hashes and pictures, by record, of the images that are still available."""
 
     hashes: Mapping[str, NDArray[np.bool_]]
     pictures: Mapping[str, Picture]
@@ -115,7 +115,7 @@ def _look_at(workbench: Workbench, images: Sequence[Neighbour], picture_side: in
             pictures[key] = picture_of(original, archived.get(key, b""), picture_side)
     if gone := len(images) - len(hashes):
         workbench.progress.notify(
-            f"{counted(gone, 'original')} no longer available: copies of these are found by equal bytes only"
+            f"{counted(gone, 'original')} no longer available: their copies are found only if the bytes are equal"
         )
     return _LookedAt(hashes, pictures)
 

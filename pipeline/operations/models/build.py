@@ -18,7 +18,7 @@ from pipeline.progress import NO_PROGRESS, Progress
 if TYPE_CHECKING:
     from pipeline.models.engines.build import Plan
 
-# As in `pipeline.models.engines.build`, which is imported only when it is run: it needs onnx.
+# The types of `pipeline.models.engines.build`, which is imported late because it needs onnx.
 Target = Literal["cpu", "onnx", "tensorrt", "tensorrt-rtx"]
 Precision = Literal["fp32", "fp16", "int8"]
 TENSORRT: tuple[Target, ...] = ("tensorrt", "tensorrt-rtx")
@@ -44,7 +44,7 @@ class BuildRequest:
     capabilities: tuple[str, ...]
 
     def check(self) -> None:
-        """Raise `UsageError` for options that the target does not have."""
+        """Raise `UsageError` for options that the target does not support."""
         if self.gpus and self.target == "cpu":
             raise UsageError("`--gpu` is for the targets onnx, tensorrt and tensorrt-rtx")
         if self.capabilities and self.target not in TENSORRT:
@@ -59,7 +59,7 @@ def build_model_repository(
     progress: Progress = NO_PROGRESS,
 ) -> Parity:
     """
-    Write a model repository; every other image fixes an int8 engine's scales, and the others are judged by both.
+    Write a model repository. Every other image sets an int8 engine's scales; both engines judge the others.
 
     Returns the comparison of engine and bundle. Raises `UsageError`, and leaves nothing behind, when the engine exceeds
     `limits` or cannot be built.

@@ -21,7 +21,7 @@ class ComparisonRequest:
     """
     Two bundles, and either `images`, files and folders without labels, or `data`.
 
-    `data` is a folder with a labels.csv, of which one split is judged, and a policy_labels.yaml.
+    `data` is a folder with a policy_labels.yaml and a labels.csv; one split of it is judged.
     """
 
     old: Path
@@ -44,7 +44,7 @@ class FlippedImage:
 def compare_bundles(workbench: Workbench, request: ComparisonRequest, policy_set: PolicySet) -> ModelComparison:
     """Judge the images with both models, and refit the thresholds. Raises `UsageError`."""
     if bool(request.images) == (request.data is not None):
-        raise UsageError("nothing to compare on, or two things: name `--images`, or labelled ones with `--data`")
+        raise UsageError("give images to compare on: either `--images`, or labelled images with `--data`")
     labelling = NO_LABELS if request.data is None else _labelling(request.data, request.split)
     files = list(labelling.categories) if labelling.categories else list_files(request.images)
     workbench.access.note(policy_set.policies, "models compare")

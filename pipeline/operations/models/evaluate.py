@@ -33,7 +33,7 @@ def evaluate_bundles(workbench: Workbench, request: EvaluationRequest, policy_se
     """
     Measure each bundle, in order; `policy_set` is for the figures of bias.
 
-    Raises `UsageError` for a bundle, table, column or category that is missing, `RecordFault` for an unreadable image.
+    Raises `UsageError` for a missing bundle, table, column or category, and `RecordFault` for an unreadable image.
     """
     material = Material(
         data=request.data,

@@ -34,7 +34,7 @@ def quantise_model(
     progress: Progress = NO_PROGRESS,
 ) -> QuantisedModel:
     """
-    Write the int8 engine of a bundle: every other image fixes its scales, and the others are judged by both.
+    Write the int8 engine of a bundle. Every other image sets its scales; both engines judge the others.
 
     Raises `UsageError`, and leaves nothing behind, when the engine exceeds `limits`.
     """
@@ -44,7 +44,7 @@ def quantise_model(
     require_new_folder(folder)
     files = list_files(images)
     if len(files) < LEAST_FILES:
-        raise UsageError("name two images at least: half of them fix the scales, the other half is judged")
+        raise UsageError("give at least two images: half of them set the scales, and the engines judge the other half")
     evidence = Evidence(files[::2], files[1::2], policy_set, limits)
     scales, judged = counted(len(evidence.calibration), "file"), len(evidence.held_out)
     progress.notify(f"int8 of `{source}`: scales from {scales}, checked on {judged}")

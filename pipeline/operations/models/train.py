@@ -13,7 +13,7 @@ from pipeline.progress import NO_PROGRESS, Progress
 if TYPE_CHECKING:
     from pipeline.models.training.bundled import Plan
 
-# As in `pipeline.models`, which is imported only when it is run: it needs torch.
+# The types of `pipeline.models`, which is imported late because it needs torch.
 TextSource = Literal["captions", "sentences", "pairs"]
 
 
@@ -23,8 +23,8 @@ class TrainingRequest:
     A training: the photographs, the source of the text tower, and the new bundle.
 
     `data` has a labels.csv; `runs` is the folder of the runs' states, from which an interrupted run continues with
-    `resume`. `minutes` is processor time of a rank. None stands for the shipped captions, the plan's own minutes and
-    batch, and the name of the bundle's folder.
+    `resume`. `minutes` is processor time of a rank. None stands for the shipped captions, the plan's minutes and batch,
+    and the name of the bundle's folder.
     """
 
     data: Path
@@ -40,7 +40,7 @@ class TrainingRequest:
     resume: bool = False
 
     def check(self) -> None:
-        """Raise `UsageError` for a folder that is in use, and for options of another source."""
+        """Raise `UsageError` for a folder that is in use, and for options that the text source does not support."""
         require_new_folder(self.bundle)
         if self.micro_batch and self.text != "pairs":
             raise UsageError("`--micro-batch` is for `--text pairs`")
@@ -60,8 +60,8 @@ def train_model(request: TrainingRequest, progress: Progress = NO_PROGRESS) -> T
     """
     Train a CLIP and write a bundle with its card.
 
-    Returns None in a process of `torchrun` that does not write the bundle. Raises `UsageError` for data that cannot be
-    used, `RecordFault` for a photograph that cannot be decoded.
+    Returns None in a process of `torchrun` that does not write the bundle. Raises `UsageError` for unusable data, and
+    `RecordFault` for a photograph that cannot be decoded.
     """
     with models_extra():
         from pipeline.models.captions import BUNDLED_TABLE, Captions

@@ -1,4 +1,4 @@
-"""Activation of a policy set: the step that changes what workers judge by."""
+"""Activation of a policy set: the step that changes the active set of workers."""
 
 from pipeline.events.releases import Release
 from pipeline.operations.workbench import Workbench

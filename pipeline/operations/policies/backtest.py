@@ -51,8 +51,8 @@ class BacktestResult:
     Result of a back-test.
 
     `found`: the differences between both sets; `images`: number of archived images in the period, more than
-    `found.images` when a sample was judged; `agreements`: by policy that has decisions; `changed_images`: the examples
-    with their pictures, where the request asks for them.
+    `found.images` when a sample was judged; `agreements`: for each policy with decisions; `changed_images`: the
+    examples with their pictures, if requested.
     """
 
     found: Backtest
@@ -121,4 +121,4 @@ def run_backtest(workbench: Workbench, request: BacktestRequest) -> BacktestResu
 def require_engine(engine: str) -> None:
     """Raise `UsageError` unless a back-test can run on this engine."""
     if not _ENGINE.fullmatch(engine):
-        raise UsageError(f"`--engine {engine}`: it is `{THREADS}`, `daft`, `ray` or `ray://host:port`")
+        raise UsageError(f"`--engine {engine}`: choose `{THREADS}`, `daft`, `ray` or `ray://host:port`")

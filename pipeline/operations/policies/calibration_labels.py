@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.digests import file_digest
 from pipeline.errors import UsageError
 from pipeline.evaluation.calibration.labels import decided_labels, labels_of
 from pipeline.evaluation.datasets.labelled_stream import POLICY_LABELS, LabelledStream, labels_file, read_stream
@@ -20,7 +21,6 @@ from pipeline.judge.score import Judge
 from pipeline.operations.decisions.archived import read_decided
 from pipeline.operations.policies.fit_subject import FitSubject
 from pipeline.operations.workbench import Workbench
-from pipeline.policies.calibration_file import file_digest
 
 
 @dataclass(frozen=True, slots=True)

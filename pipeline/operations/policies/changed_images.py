@@ -1,4 +1,4 @@
-"""Pictures of the images that a back-test names as examples."""
+"""Pictures of the examples of a back-test."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -30,7 +30,7 @@ def find_changed_images(
 
 
 def _with_picture(row: ChangedRow, originals: Originals, side: int) -> ChangedImage:
-    """Return an example with its original, or with the archive's thumbnail where that is gone."""
+    """Return an example with its original, or with the archive's thumbnail if the original is gone."""
     try:
         picture = thumbnail(originals.fetch(row.key, row.content, row.reference), side)
     except (OriginalGone, RecordFault) as gone:

@@ -9,8 +9,8 @@ def compare_policy_sets(workbench: Workbench, before: str, after: str) -> list[P
     """
     Return the differences between two sets, by policy.
 
-    A name is a folder, a version, a digest or the start of one, or `current`. Raises `UsageError` and `PolicyError`,
-    and `BrokerFault` where the control topic is asked.
+    A name is a folder, a version, a digest or the start of one, or `current`. Raises `UsageError`, `PolicyError` and,
+    when the control topic is read, `BrokerFault`.
     """
     settings, progress = workbench.settings, workbench.progress
     return policy_diffs(resolve_policy_set(before, settings, progress), resolve_policy_set(after, settings, progress))

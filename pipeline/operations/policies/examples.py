@@ -8,9 +8,10 @@ from pipeline.policies.folder import PolicyFolder
 
 def run_examples(workbench: Workbench, policies: PolicyFolder, only: str | None = None) -> list[ExampleResult]:
     """
-    Judge the examples of a folder's policies, `off` ones too, in this process; with `only`, those of one policy.
+    Judge the examples of a folder's policies in this process, including policies that are `off`.
 
-    Returns an empty list where there are no examples. Raises `UsageError` when an image is missing.
+    `only`: the id of the one policy to test. Returns an empty list if there are no examples.
+    Raises `UsageError` when an image is missing.
     """
     examples = [example for example in examples_of(policies) if only in (None, example.policy_id)]
     if not examples:

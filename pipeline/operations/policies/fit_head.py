@@ -1,4 +1,4 @@
-"""Fit of a linear score on embeddings, written beside the policy."""
+"""Fit of a linear score on embeddings, written next to the policy."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.digests import file_digest
 from pipeline.errors import UsageError
 from pipeline.evaluation.datasets.labelled_stream import LabelledImage, labels_file, read_stream
 from pipeline.evaluation.stats.average_precision import average_precision
@@ -15,7 +16,6 @@ from pipeline.events.outcomes import Verdict
 from pipeline.events.policies import Policy, PromptBank
 from pipeline.ingest.folder import read_events
 from pipeline.operations.workbench import Workbench
-from pipeline.policies.calibration_file import file_digest
 from pipeline.policies.load import load_policy_set
 from pipeline.policies.schema import HeadFile
 
@@ -27,8 +27,8 @@ class HeadFit:
     """
     A fitted head.
 
-    `average_precision` is measured on labels that it was not fitted on, by cross-validation; `current` is that of the
-    policy's present score. `positives` of the `images` should be flagged.
+    `average_precision` is measured by cross-validation, on labels that the head was not fitted on; `current` is the
+    average precision of the policy's present score. `positives` of the `images` should be flagged.
     """
 
     policy: Policy
@@ -46,7 +46,7 @@ def fit_policy_head(
     table, policy_set = labels_file(labels), load_policy_set(folder)
     ids = [policy.id for policy in policy_set.policies]
     if policy_id not in ids:
-        raise UsageError(f"no policy `{policy_id}` judges; write it with prompts first, for a score to compare with")
+        raise UsageError(f"no policy `{policy_id}` is on; write it with prompts first, to have a score to compare with")
     index, bank = ids.index(policy_id), workbench.bank(policy_set)
     labelled = _judged(workbench, bank, table, split, index)
     positive = np.array([policy_id in image.right for image, _ in labelled], dtype=bool)

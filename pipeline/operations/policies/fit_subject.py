@@ -22,7 +22,9 @@ class FitSubject:
 
     @classmethod
     def of(cls, workbench: Workbench, policies: PolicyFolder, policy_id: str) -> "FitSubject":
-        """Return the subject of this id. Raises `UsageError` when there is none, or its threshold is a number."""
+        """
+        Return the subject with this id. Raises `UsageError` when there is none, or when its threshold is a number.
+        """
         policy_set = policies.scores_only()
         policy = policy_named(policy_set, policy_id)
         target = target_of(policies, policy_id)
@@ -35,7 +37,7 @@ class FitSubject:
 
     @property
     def prompts_digest(self) -> str:
-        """The digest of everything that makes the policy's score of an embedding."""
+        """Digest of everything that determines the policy's score of an embedding."""
         return prompts_digest(self.policy, self.bank.policy_set.background)
 
     def calibration(self, threshold: float, evidence: Evidence, *, data: str, data_file: str | None) -> CalibrationFile:

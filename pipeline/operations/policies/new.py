@@ -17,9 +17,9 @@ from pipeline.policies.validation_errors import told
 
 def create_policy(folder: Path, draft: PolicyDraft) -> Path:
     """
-    Write a commented file for a new policy and return its path; the folder is created where it is missing.
+    Write a commented file for a new policy and return its path. A missing folder is created.
 
-    Raises `UsageError` when the draft is not valid, the file exists, or it cannot be written.
+    Raises `UsageError` when the draft is invalid, or the file exists or cannot be written.
     """
     _require_valid(draft)
     path = folder / _file_name(draft.id)
@@ -35,7 +35,7 @@ def create_policy(folder: Path, draft: PolicyDraft) -> Path:
 
 
 def _file_name(policy_id: str) -> str:
-    """Return a file name for a policy that the folder does not read as another kind of file."""
+    """Return a policy's file name. The folder must not read it as another kind of file."""
     name = f"{policy_id.replace('.', '-')}{SUFFIX}"
     return f"policy-{name}" if name.startswith(PARTIAL) or name in (BACKGROUND, SHARED) else name
 

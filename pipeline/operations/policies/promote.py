@@ -38,7 +38,7 @@ class Promotion:
 
     @property
     def needs_edit(self) -> bool:
-        """Whether the file still says `mode: shadow`."""
+        """True while the file has another mode than `enforce`."""
         return self.policy.file.mode is Mode.SHADOW
 
 
@@ -46,15 +46,16 @@ def compare_shadows(
     workbench: Workbench, folder: Path, policy_id: str | None = None, against: str | None = None
 ) -> ShadowReport:
     """
-    Count the answers of the shadows that workers judge by, or of one policy's shadow, against those of live policies.
+    Compare active shadows, or the shadow of one policy, with live policies by their answers in the verdicts.
 
-    `against`: id of another live policy to compare with. Raises `UsageError` when no shadow judges, and `BrokerFault`.
+    `against`: id of another live policy to compare with. Raises `UsageError` when no shadow is active, and
+    `BrokerFault`.
     """
     judging = _judging_set(workbench, folder)
     restricted = workbench.access.note(judging.policies, "policies promote")
     pairs = shadow_pairs(judging, policy_id, against)
     if not pairs:
-        raise UsageError("no shadow judges here; `mode: shadow`, or `policies publish --shadow`, makes one")
+        raise UsageError("no shadow policy is active; `mode: shadow` or `policies publish --shadow` makes one")
     ids = {pair.shadow.id: pair.live.id if pair.live else None for pair in pairs}
     digests = {pair.shadow.id: pair.shadow.digest for pair in pairs}
     return ShadowReport(tuple(pairs), tuple(count_shadows(_verdicts(workbench), ids, digests, restricted)))
@@ -64,7 +65,7 @@ def prepare_promotion(report: ShadowReport, folder: Path, policy_id: str) -> Pro
     """
     Return the promotion of a shadow of `report`.
 
-    Raises `UsageError` when it has judged nothing, or when the folder's policy is another than the shadow that judged.
+    Raises `UsageError` when the shadow has judged nothing, or when the folder has another version of the policy.
     """
     if not any(count.images for count in report.counts):
         raise UsageError(f"`{policy_id}` has judged nothing yet; let it run in shadow first")

@@ -1,4 +1,4 @@
-"""Publishing of a policy folder: its checks and a plan, which a face may ask about before it calls `activate`."""
+"""Publishing of a policy folder: checks, and a plan that a command can show and confirm before it calls `activate`."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -67,7 +67,7 @@ class ReleasePlan:
 
     @property
     def forbidden(self) -> bool:
-        """Whether lint or an example forbids the release."""
+        """True when lint or an example forbids the release."""
         return bool(self.errors or self.failed_examples)
 
 
@@ -79,7 +79,7 @@ def prepare_release(workbench: Workbench, folder: Path, options: PublishOptions)
     `PolicyError` and `BrokerFault`.
     """
     if options.canary_share is not None and options.shadow:
-        raise UsageError("`--canary` and `--shadow` are two ways to try a set; choose one")
+        raise UsageError("`--canary` and `--shadow` exclude each other; choose one")
     policies, release = read_folder(folder), CurrentRelease(workbench.settings, workbench.progress)
     edited = policies.compose()
     errors, failed = _check(workbench, policies)
@@ -116,7 +116,9 @@ def _proposed(live: PolicySet | None, edited: PolicySet, options: PublishOptions
 
 
 def _ends_canary(release: CurrentRelease, options: PublishOptions) -> bool:
-    """Return whether a release of the active set still changes something: it ends a canary, or is the first."""
+    """
+    Tell whether a release of the active set still changes something, because it ends a canary or is the first release.
+    """
     current = release.published.current
     return options.canary_share is None and (current is None or current.canary is not None)
 
@@ -140,7 +142,9 @@ def _request(
 def _look_back(
     workbench: Workbench, live: PolicySet, edited: PolicySet, options: PublishOptions
 ) -> "BacktestResult | None":
-    """Back-test the edit over the last days; None where nothing of this model is archived, or nothing can be."""
+    """
+    Back-test the edit over the last days; None without the extra `archive`, or without archived images of the model.
+    """
     if missing := [name for name in _ARCHIVE_MODULES if find_spec(name) is None]:
         workbench.progress.notify(
             f"no back-test: `{missing[0]}` is missing, which the extra `archive` installs (`pip install '.[archive]'`)"

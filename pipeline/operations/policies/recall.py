@@ -41,7 +41,7 @@ def measure_recall(
 
 def _probabilities(replayed: Replayed) -> NDArray[np.float64]:
     probabilities = np.array([image.probability or np.nan for image in replayed.images])
-    # The labels hold every image that any policy flagged, whether another policy's audit drew it or not.
+    # The labels have every flagged image, whether or not another policy's audit sampled it too.
     probabilities[replayed.flagged.any(axis=1)] = 1.0
     return probabilities
 

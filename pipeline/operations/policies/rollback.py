@@ -31,8 +31,8 @@ def prepare_rollback(
     """
     Plan the return to the release `name`, a version or a digest.
 
-    Without a name it ends a canary, or returns to the newest release with another set. Raises `UsageError` when there
-    is none, `PolicyError` when its set cannot be read, and `BrokerFault`.
+    Without a name, the plan ends a canary, or else returns to the newest release with another set. Raises `UsageError`
+    when there is none, `PolicyError` when its set cannot be read, and `BrokerFault`.
     """
     release = CurrentRelease(workbench.settings, workbench.progress)
     target = _target(release.published, name)
@@ -55,4 +55,4 @@ def _target(published: ControlTopic, name: str | None) -> Release:
     for release in published.history():
         if release.version < current.version and release.digest != current.digest:
             return release
-    raise UsageError("no earlier set to go back to; `watchword policies history` lists what was published")
+    raise UsageError("no earlier set to go back to; `watchword policies history` lists the releases")

@@ -1,4 +1,4 @@
-"""Waiting until workers have committed a stream, and the environment in which they have its settings."""
+"""Progress of workers until they have committed a stream, and the environment that gives them its settings."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ def newly_committed(
     """
     Yield the number of input records that the group committed since the last time, until it has committed `count`.
 
-    Raises `fault` when a worker ends before that, or when nothing is committed for `patience_s`; `BrokerFault`.
+    Raises `fault` when a worker ends before that, or when nothing is committed for `patience_s`; also `BrokerFault`.
     """
     committed, since = 0, time.monotonic()
     while True:
@@ -45,7 +45,7 @@ def newly_committed(
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """Return the environment variables of the settings that differ from their defaults or were set by somebody."""
+    """Return the environment variables of the settings that were set explicitly; all others have their defaults."""
     values = {name: getattr(settings, name) for name in settings.model_fields_set}
     return {f"{PREFIX}{name.upper()}": _text(value) for name, value in values.items() if value is not None}
 

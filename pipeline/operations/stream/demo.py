@@ -1,4 +1,4 @@
-"""The main job from end to end on this machine: stack up, photographs in, two workers, outcomes counted."""
+"""Demo of the main job on this machine: start the stack, send photographs, run two workers, count the outcomes."""
 
 import signal
 import time
@@ -58,16 +58,16 @@ class DemoResult:
     seconds: float
 
     def require_sound(self) -> None:
-        """Raise `DemoError` unless each record has its outcome once, and the one that its bytes give."""
+        """Raise `DemoError` unless each record has exactly one outcome, and the right one for its bytes."""
         if self.content.wrong:
-            raise DemoError("verdicts are not what their images give: " + "; ".join(self.content.wrong[:5]))
+            raise DemoError("verdicts do not match their images:  " + "; ".join(self.content.wrong[:5]))
         if not self.delivery.adds_up:
             raise DemoError(f"the stream does not add up: {self.delivery}")
 
 
 def run_demo(workbench: Workbench, stack: StackSettings, samples: Path, *, keep: bool = False) -> DemoResult:
     """
-    Run the demo on the local stack; parts that this starts are stopped afterwards unless they are to be kept.
+    Run the demo on the local stack. Parts of the stack that it starts are stopped afterwards, unless `keep` is set.
 
     `samples` is a folder with `labels.csv` and `policy_labels.yaml`. Raises `DemoError` when a worker ends or nothing
     is judged, `StackError`, and `BrokerFault`.
@@ -89,7 +89,7 @@ def run_demo(workbench: Workbench, stack: StackSettings, samples: Path, *, keep:
 
 
 def _own_settings(settings: Settings, stack: StackSettings, name: str) -> Settings:
-    """Return settings with the addresses of the local stack, and with topics and a group of their own."""
+    """Return settings with the addresses of the local stack, and with separate topics and a separate group."""
     topics = {f"topic_{kind}": f"{name}.{kind.replace('_', '-')}" for kind in _TOPICS}
     return settings.model_copy(
         update={
@@ -103,7 +103,7 @@ def _own_settings(settings: Settings, stack: StackSettings, name: str) -> Settin
 
 
 class _Demo:
-    """One stream of the test photographs and some broken records, by settings of its own."""
+    """One stream of the test photographs and some broken records, with separate settings."""
 
     def __init__(self, settings: Settings, samples: Path, logs: Path, say: Callable[[str], None]) -> None:
         self._settings, self._connection = settings, connection_of(settings)

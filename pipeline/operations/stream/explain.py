@@ -1,4 +1,4 @@
-"""Flags made again from their events and the archived embedding, prompt by prompt."""
+"""Explanation of flags: each is recomputed from its event and the archived embedding, prompt by prompt."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ class FlaggedImage:
     The archived image of a flag.
 
     `key`: topic, partition and offset of its record; `content`: SHA-256 of its bytes; `reference`: its address, empty
-    where its bytes came in the record. `vector`: float16 [D].
+    if the record had its bytes. `vector`: float16 [D].
     """
 
     key: str
@@ -42,7 +42,7 @@ class ExplainedFlag:
     """
     A flag event and the explanation of its score.
 
-    `policy`: the policy that raised it; None where the policy set has no policy of that id.
+    `policy`: the policy that raised it; None if the policy set has no policy with that id.
     """
 
     flag: FlagRecord
@@ -57,7 +57,7 @@ class ExplainedFlag:
 
     @property
     def others(self) -> tuple[Contribution, ...]:
-        """The texts that the prompts are weighed against, the nearest to the image first."""
+        """The contrast and background texts, the nearest to the image first."""
         return tuple(each for each in self.explanation.contributions if each.side != "prompt")
 
 
@@ -92,10 +92,10 @@ def find_flag(workbench: Workbench, flag_id: str) -> FlagRecord:
 
 def explain_flag(workbench: Workbench, flag: FlagRecord, policies: Path | None = None) -> ExplainedFlag:
     """
-    Make a flag again from its event and the archived embedding of its image.
+    Recompute a flag from its event and the archived embedding of its image.
 
-    `policies`: the folder with the flag's policy set; by default the settings' folder, and the control topic where that
-    holds another set. Raises `UsageError` when the set or the embedding cannot be found, and `BrokerFault`.
+    `policies`: the folder with the flag's policy set; by default the settings' folder, or the control topic if that
+    folder has another set. Raises `UsageError` when the set or the embedding cannot be found, and `BrokerFault`.
     """
     policy_set = _policy_set(workbench, flag.policy_set_digest, policies)
     image = _archived(workbench, flag)
@@ -106,10 +106,10 @@ def explain_flag(workbench: Workbench, flag: FlagRecord, policies: Path | None =
 
 def picture_of(workbench: Workbench, explained: ExplainedFlag, side: int) -> FlagPicture:
     """
-    Return a picture of the flagged image whose longer side is at most `side` pixels, where it can be had.
+    Return a picture of the flagged image whose longer side is at most `side` pixels, or the reason why there is none.
 
-    There is none where the flag's own policy is restricted, or a restricted policy of the active set flags the image.
-    Raises `UsageError` when there is no active set, and `BrokerFault`.
+    There is none when the flag's policy is restricted, or a restricted policy of the active set flags the image. Raises
+    `UsageError` when there is no active set, and `BrokerFault`.
     """
     if withheld := _withheld(workbench, explained):
         return FlagPicture(None, withheld)
@@ -124,11 +124,11 @@ def picture_of(workbench: Workbench, explained: ExplainedFlag, side: int) -> Fla
 
 
 def _withheld(workbench: Workbench, explained: ExplainedFlag) -> str:
-    """Return the reason why the image must not be shown; empty where it may be."""
+    """Return the reason why the image must not be shown; empty if it may be shown."""
     if explained.policy is None:
-        return "the policy set does not have the flag's policy, so whether the policy is restricted is unknown"
+        return "the policy set lacks the flag's policy, which may be restricted"
     if explained.flag.model_digest != workbench.bundle.digest:
-        return "another model judged the image, so whether a restricted policy flags it is unknown"
+        return "another model judged the image; a restricted policy may flag it"
     if explained.policy.restricted or RestrictedImages(workbench, "explain --html").among([explained.image.key]):
         return "a restricted policy flags this image"
     return ""
@@ -147,7 +147,7 @@ def _policy_set(workbench: Workbench, digest: str, policies: Path | None) -> Pol
             if found.digest == digest:
                 return found
     if policies is not None:
-        raise UsageError(f"`{policies}` is another policy set than the flag's, {digest[:12]}")
+        raise UsageError(f"`{policies}` is not the flag's policy set, {digest[:12]}")
     return resolve_policy_set(digest, settings, progress)
 
 

@@ -1,4 +1,4 @@
-"""Consumer lag of the worker group, asked of the broker, whether a worker runs or not."""
+"""Consumer lag of the worker group, read from the broker; no worker needs to run."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class GroupLag:
 
 
 def measure_lag(workbench: Workbench) -> GroupLag:
-    """Return the lag of the settings' group. Raises `UsageError` where there is no input topic, and `BrokerFault`."""
+    """Return the lag of the settings' group. Raises `UsageError` without an input topic, and `BrokerFault`."""
     settings = workbench.settings
     partitions = lag_of(workbench.connection, settings.group_id, settings.topic_images)
     if not partitions:

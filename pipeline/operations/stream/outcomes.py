@@ -1,4 +1,4 @@
-"""Outcomes of a stream as their topics hold them: read without trust in what a record contains."""
+"""Outcomes of a stream, read from their topics. A record may contain anything."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _FIRST_OWN = "watchword-reason"
 
 
 def parsed_value(record: Record) -> Any:
-    """Return the JSON value of a record; None where it is no JSON."""
+    """Return the JSON value of a record; None if it is not JSON."""
     try:
         return orjson.loads(record.value or b"")
     except orjson.JSONDecodeError:
@@ -21,13 +21,13 @@ def parsed_value(record: Record) -> Any:
 
 
 def outcome_fields(record: Record) -> dict[str, Any]:
-    """Return the fields of an outcome; none where the record is no JSON object."""
+    """Return the fields of an outcome; empty if the record is not a JSON object."""
     fields = parsed_value(record)
     return fields if isinstance(fields, dict) else {}
 
 
 def readable_flag(record: Record) -> FlagRecord | None:
-    """Return the flag event of a record; None where the record cannot be read as one."""
+    """Return the flag event of a record; None if the record is not a readable one."""
     try:
         return FlagRecord.parse(record)
     except UnreadableRecord:
@@ -42,7 +42,7 @@ def dead_letter_fields(record: Record) -> dict[str, Any]:
 
 
 def shown_bytes(value: bytes | None) -> str:
-    r"""Return bytes as text; those that are no UTF-8 become `\xff`."""
+    r"""Return bytes as text; bytes that are not UTF-8 become `\xff`."""
     return (value or b"").decode(errors="backslashreplace")
 
 

@@ -25,10 +25,10 @@ MOST_NAMED = 3
 @dataclass(frozen=True, slots=True)
 class ProduceRequest:
     """
-    Images to send: those that `paths` name, or with `labels` those of a labels.csv, of one `split` or of all.
+    Images to send: the files of `paths`, or with `labels` the files of a labels.csv, of one `split` or of all.
 
-    `source`: the events' source. `repeat`: events for each image. `rate`: images a second at most. With `references`,
-    events name the files' addresses; otherwise they carry the bytes.
+    `source`: the events' source. `repeat`: events for each image. `rate`: maximum number of images a second. With
+    `references`, events name the files' addresses; otherwise they carry the bytes.
     """
 
     paths: tuple[Path, ...]
@@ -42,7 +42,7 @@ class ProduceRequest:
 
 @dataclass(frozen=True, slots=True)
 class Produced:
-    """Number of records `sent` to `topic`; `faults`: files that could not be read, with the reason."""
+    """Number of records `sent` to `topic`; `faults`: unreadable files, with the reason."""
 
     topic: str
     sent: int
@@ -57,7 +57,7 @@ class _Image:
 
 @dataclass(frozen=True, slots=True)
 class _Selection:
-    """Images to send, files of folders that are no images, and files that cannot be read, with the reason."""
+    """Images to send, files of folders that are not images, and unreadable files with the reason."""
 
     images: list[_Image]
     skipped: list[Path]
@@ -68,10 +68,10 @@ def produce_images(
     workbench: Workbench, request: ProduceRequest, sleep: Callable[[float], object] = time.sleep
 ) -> Produced:
     """
-    Send each image `repeat` times; creates missing topics. `sleep` waits between sends where there is a `rate`.
+    Send each image `repeat` times; creates missing topics. With a `rate`, `sleep` waits between sends.
 
-    In folders, files that do not begin like an image are skipped, with a notice; a named file is always sent. Raises
-    `UsageError` where there is no image, and `BrokerFault` where a record was not stored.
+    In folders, files without an image's first bytes are skipped, with a notice; a named file is always sent. Raises
+    `UsageError` when there is no image, and `BrokerFault` when a record was not stored.
     """
     selected = _labelled(request.labels, request.split) if request.labels else _select(request.paths)
     if selected.skipped:
@@ -98,7 +98,7 @@ def produce_images(
 def image_message(
     topic: str, event_id: str, value: bytes | None, content_type: str, *, source: str, extensions: Mapping[str, str]
 ) -> Message:
-    """Return an image event with the present time."""
+    """Return an image event with the current time."""
     headers = event_headers(event_id, source, extensions, content_type=content_type, time=datetime.now(UTC))
     return Message(topic, event_id.encode(), value, headers)
 
@@ -131,7 +131,7 @@ def _skipped(files: list[Path]) -> str:
 
 
 def _paced(total: int, rate: float | None, sleep: Callable[[float], object]) -> Iterator[int]:
-    """Yield the numbers under `total`, at most `rate` a second."""
+    """Yield the numbers below `total`, at most `rate` a second."""
     started = time.monotonic()
     for number in range(total):
         if rate:
@@ -140,7 +140,7 @@ def _paced(total: int, rate: float | None, sleep: Callable[[float], object]) -> 
 
 
 def _message(topic: str, image: _Image, repetition: int, request: ProduceRequest) -> Message:
-    """Return the event of one image. Raises `OSError` where the file cannot be read."""
+    """Return the event of one image. Raises `OSError` when the file cannot be read."""
     value, content_type = _content(image.file, references=request.references)
     event_id = file_id(image.file) if request.repeat == 1 else f"{file_id(image.file)}#{repetition}"
     return image_message(topic, event_id, value, content_type, source=request.source, extensions=image.attributes)

@@ -23,7 +23,7 @@ class OutcomeQuery:
     A selection of outcomes.
 
     `kind`: `flags`, `verdicts` or `dead-letters`. `policy`: only flags of this policy, or verdicts in which it flags.
-    `since`: only outcomes of that time or later. With `follow`, reading goes on with outcomes as they come.
+    `since`: only outcomes of that time or later. With `follow`, reading continues with new outcomes.
     """
 
     kind: str
@@ -33,7 +33,7 @@ class OutcomeQuery:
 
 
 def read_outcomes(workbench: Workbench, query: OutcomeQuery) -> Generator[Record, None, None]:
-    """Yield the records of committed outcomes. Raises `UsageError` for a query without an answer, and `BrokerFault`."""
+    """Yield the records of committed outcomes. Raises `UsageError` for an invalid query, and `BrokerFault`."""
     topic = _topic(workbench.settings, query)
     for record in _records(workbench, topic, query):
         if query.policy is None or _names_policy(record, query.kind, query.policy):
@@ -62,7 +62,7 @@ def _records(workbench: Workbench, topic: str, query: OutcomeQuery) -> Iterator[
 
 
 def _names_policy(record: Record, kind: str, policy: str) -> bool:
-    """Return whether a flag is of a policy, or a verdict says that the policy flags."""
+    """Tell whether a flag is of a policy, or the policy flags in a verdict."""
     fields = outcome_fields(record)
     if kind == FLAGS:
         return bool(_id(fields.get("policy")) == policy)

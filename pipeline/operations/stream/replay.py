@@ -33,8 +33,8 @@ class ReplayRequest:
 
     `stream`: a CSV or JSON Lines file, a folder, or a topic as `kafka:TOPIC` with `labels`, from `since` on and before
     `until`. `split`: only rows of this split. `policies`: a folder, by default the settings' own. `through`: this
-    process, or a worker on the broker and Triton. `slices`: attributes whose values get results of their own.
-    `baseline`: a replay to compare with. `thumbnail_side`: longer side of the worst errors' pictures, 0 for none.
+    process, or a worker on the broker and Triton. `slices`: attributes whose values get separate results. `baseline`: a
+    replay to compare with. `thumbnail_side`: longer side of the worst errors' pictures, 0 for none.
     """
 
     stream: str
@@ -63,10 +63,10 @@ class WorstError:
 @dataclass(frozen=True, slots=True)
 class ReplayReport:
     """
-    The answers of a replay and the results they give.
+    The answers of a replay and their results.
 
     `results`: by policy id. `slices`: by attribute, by its value and by policy id. `compared`: one comparison for each
-    policy of a baseline. `errors`: by policy id, none where pictures were not asked for.
+    policy of a baseline. `errors`: by policy id, empty if pictures were not requested.
     """
 
     replayed: Replayed
@@ -105,7 +105,7 @@ def replay(workbench: Workbench, request: ReplayRequest) -> ReplayReport:
 
 
 def replay_stream(workbench: Workbench, stream: LabelledStream, policy_set: PolicySet) -> Replayed:
-    """Judge a labelled stream in this process, by the steps of a worker. Raises `UsageError`."""
+    """Judge a labelled stream in this process, with the steps of a worker. Raises `UsageError`."""
     events = [image.event for image in stream.images]
     return collect(stream, workbench.outcomes(workbench.bank(policy_set), events, read_events))
 
@@ -114,7 +114,7 @@ def replay_stream(workbench: Workbench, stream: LabelledStream, policy_set: Poli
 def _stream(workbench: Workbench, request: ReplayRequest) -> Iterator[LabelledStream]:
     if not request.stream.startswith(SCHEME):
         if request.labels or request.since or request.until:
-            raise UsageError("`--labels`, `--since` and `--until` go with a topic, `kafka:images`")
+            raise UsageError("`--labels`, `--since` and `--until` are for a topic, for example `kafka:images`")
         yield read_stream(Path(request.stream), request.split)
         return
     if request.labels is None:

@@ -1,4 +1,4 @@
-"""Replay of a labelled stream through the broker and Triton, on topics of its own."""
+"""Replay of a labelled stream through the broker and Triton, on temporary topics."""
 
 import tempfile
 import uuid
@@ -33,7 +33,7 @@ _TOPICS = ("topic_images", "topic_flags", "topic_verdicts", "topic_embeddings", 
 
 def replay_through_kafka(workbench: Workbench, stream: LabelledStream, policies: Path) -> Replayed:
     """
-    Judge a labelled stream by a worker of its own, on the broker and Triton of the settings.
+    Judge a labelled stream by a separate worker, on the broker and Triton of the settings.
 
     The topics are deleted afterwards. Raises `UsageError` when two images have one id, the worker ends, or an image has
     no outcome, and `BrokerFault`.
@@ -41,7 +41,7 @@ def replay_through_kafka(workbench: Workbench, stream: LabelledStream, policies:
     repeated = len(stream.images) - len({image.id for image in stream.images})
     if repeated:
         raise UsageError(
-            f"{counted(repeated, 'image')} with the id of another; through Kafka images are told apart by it"
+            f"{counted(repeated, 'image')} with the id of another; a replay through Kafka needs one id for each image"
         )
     policy_set = for_model(load_policy_set(policies), workbench.bundle.lineage)
     with _own_topics(workbench, policies) as settings:
@@ -58,7 +58,7 @@ def _own_topics(workbench: Workbench, policies: Path) -> Iterator[Settings]:
     """Yield settings with topics that exist until the context ends."""
     name = f"replay-{uuid.uuid4().hex[:10]}"
     topics = {topic: f"{name}.{topic.removeprefix('topic_')}" for topic in _TOPICS}
-    # However many images of a labelled stream are broken, the report names them.
+    # The report names broken images, so their share must not stop the worker.
     own = {"group_id": name, "policy_source": "folder", "policies": policies, "allow_dead_letters": True}
     settings = workbench.settings.model_copy(update={**topics, **own, "http_port": 0})
     connection = connection_of(settings)

@@ -35,7 +35,7 @@ def topic_stream(
             if image is not None:
                 found.setdefault(image.id, image)
         if not found:
-            raise UsageError(f"`{topic}`: none of {counted(len(known), 'event')} with labels is there in that time")
+            raise UsageError(f"`{topic}`: none of {counted(len(known), 'event')} with labels is in that period")
         progress.notify(f"in `{topic}`: {len(found)} of {counted(len(known), 'event')} with labels")
         yield LabelledStream(
             tuple(found.values()), frozenset(policy for label in known.values() for policy in label.policies)
@@ -51,7 +51,7 @@ def _image(record: Record, known: Mapping[str, TopicLabel], path: Path) -> Label
     label = known.get(event.id)
     if label is None:
         return None
-    # A reference is kept as it is, and fetched when its image is judged.
+    # A reference is stored unchanged, and fetched when its image is judged.
     path = path.with_suffix(".json" if isinstance(event.content, Reference) else ".image")
     path.write_bytes(record.value or b"")
     return LabelledImage(

@@ -1,4 +1,4 @@
-"""What `policies lint` found, and where."""
+"""Findings of `policies lint`, with their positions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from pipeline.policies.source import Position
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One place that a rule speaks against. `shown` is all of it as a compiler would say it."""
+    """One finding. `shown` is its whole text in the style of a compiler."""
 
     rule: Rule
     policy_id: str
@@ -23,12 +23,12 @@ class Finding:
 
     @property
     def about(self) -> About:
-        """Why, and what to do."""
+        """The level of its rule, the reason and the remedy."""
         return RULES[self.rule]
 
 
 def finding(rule: Rule, written: ParsedPolicy, place: NodePath, message: str, *, key: bool = False) -> Finding:
-    """Return a finding at a place of a policy in full, shown where that was written."""
+    """Return a finding at a place of a policy, shown in the file where that place was written."""
     document, there = written.resolved.written_at(place)
     about = RULES[rule]
     shown = document.report(there, f"{about.level}: {message} [{rule}]", key=key)
@@ -38,7 +38,7 @@ def finding(rule: Rule, written: ParsedPolicy, place: NodePath, message: str, *,
 
 
 def texts_of(written: ParsedPolicy) -> Iterator[tuple[NodePath, str]]:
-    """Yield every prompt and contrast prompt of a policy and its children with its place."""
+    """Yield every prompt and contrast phrase of a policy and its children with its place."""
     for prefix, part in (((), written.file), *((("children", i), c) for i, c in enumerate(written.file.children))):
         for key in ("prompts", "contrast"):
             for number, text in enumerate(getattr(part, key)):

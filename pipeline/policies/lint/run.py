@@ -26,7 +26,7 @@ def lint(
     Return the findings in a folder's policies, in the order of files and lines.
 
     `bank` is the folder's set encoded by the model whose tokenizer is `tokenizer`, and whose digest, or that of the
-    bundle it is an engine of, is among `models`. Silenced findings are left out; a silence without a finding is one itself.
+    bundle it is an engine of, is among `models`. Silenced findings are left out; a silence that hides none is found.
     """
     people = PeopleWords.load()
     found = list(check_vectors(folder.written, bank))

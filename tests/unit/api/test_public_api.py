@@ -17,9 +17,9 @@ import watchword.archive
 from pipeline.archive.dataset import Archive
 from pipeline.archive.rows import ArchivedEmbedding
 from pipeline.encode.local import LocalEncoder
+from tests.support.pages import REPOSITORY, code_blocks
 from tests.support.publishing import two_policies, with_threshold
 
-REPOSITORY = Path(__file__).parents[3]
 NAMES = {
     "DeadLetterRecord", "EmbeddedFiles", "FlagRecord", "Notice", "Policy", "PolicyError", "PolicySet", "Ranking",
     "ScanResult", "UsageError", "VerdictRecord", "Watchword", "WatchwordError", "load_policies",
@@ -47,11 +47,6 @@ def without_annotations(function: Callable[..., Any]) -> str:
     signature = inspect.signature(function)
     plain = [each.replace(annotation=inspect.Parameter.empty) for each in signature.parameters.values()]
     return str(inspect.Signature(plain))
-
-
-def example() -> list[str]:
-    """The page's blocks of Python, in their order."""
-    return re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs/api.md").read_text(), re.DOTALL)
 
 
 def test_the_public_names_are_these_and_each_is_there() -> None:
@@ -121,7 +116,7 @@ def desk(tmp_path: Path, samples: Path, encoder: LocalEncoder, monkeypatch: pyte
 def test_the_pages_example_runs(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Its last block, which reads outcomes, runs on a real broker in tests/integration/test_api_stream.py."""
     names: dict[str, Any] = {}
-    for block in example()[:-1]:
+    for block in code_blocks("docs/api.md", "python")[:-1]:
         exec(block, names)
     out = capsys.readouterr().out
     assert len(re.findall(r"^photos/revolver-\S+ \('weapons.firearms',\)", out, re.MULTILINE)) == 3

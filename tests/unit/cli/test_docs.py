@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.cli.reference import logs_page, metrics_page, schema_page, settings_page
 from pipeline.cli.reference_events import events_page, record_schema_page
-from pipeline.events.wire.json_schema import KINDS
+from pipeline.events.schemas.json_schema import KINDS
 
 DOCS = Path(__file__).parents[3] / "docs"
 

@@ -15,7 +15,7 @@ def test_a_share_is_a_percentage_or_a_number_below_one(text: str, share: float) 
 
 @pytest.mark.parametrize("text", ["0%", "0", "100%", "1", "150%", "-5%", "nan", "nan%", "inf%", "ten", "%", ""])
 def test_any_other_share_is_refused_by_the_name_of_its_option(text: str) -> None:
-    with pytest.raises(UsageError, match=f"`--canary {text}`: .* such as `10%` or `0.1`"):
+    with pytest.raises(UsageError, match=f"`--canary {text}`: .* for example `10%` or `0.1`"):
         share_of(text, "--canary")
 
 

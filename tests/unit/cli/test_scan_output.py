@@ -4,10 +4,13 @@ import io
 import json
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from pipeline.cli.images.scan_output import ScanTally
+from pipeline.cli.main import app
 from pipeline.errors import DeadLetterReason
 from pipeline.events.outcomes import DeadLetter
 from pipeline.events.records import Origin, Record
@@ -50,3 +53,12 @@ def test_a_file_that_could_not_be_judged_exits_with_2() -> None:
     tally = ScanTally(as_lines=False, with_cards=False)
     tally.note(unjudged("broken.jpg"))
     assert tally.exit_code() == 2
+
+
+def test_images_that_only_policies_in_shadow_would_flag_are_counted(tmp_path: Path, revolver: bytes) -> None:
+    """Whoever has just written a policy sees that it finds something, and why nothing is flagged."""
+    CliRunner().invoke(app, ["policies", "new", "weapons.revolver", "--policies", str(tmp_path / "policies")])
+    (tmp_path / "a.jpg").write_bytes(revolver)
+    scanned = CliRunner().invoke(app, ["scan", str(tmp_path / "a.jpg"), "--policies", str(tmp_path / "policies")])
+    assert (scanned.exit_code, scanned.stdout) == (0, "1 file, 0 flagged\n")
+    assert scanned.stderr == "over the threshold, but not flagged in `mode: shadow`: `weapons.revolver` 1 image\n"

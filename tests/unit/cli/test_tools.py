@@ -37,7 +37,7 @@ def test_a_policy_that_never_flagged_has_no_recall(monkeypatch: pytest.MonkeyPat
     row = CliRunner().invoke(app, ["decisions", "show"]).stdout.splitlines()[1]
     assert row.startswith(POLICY.id)
     assert row.split()[5] == "–"
-    assert row.endswith(" – (not in force when these were judged?)")
+    assert row.endswith(" – (not active when these were judged?)")
     monkeypatch.setattr(show, "read_decisions", lambda *_: [*given, audited(Ruling.UPHELD, 99)])
     row = CliRunner().invoke(app, ["decisions", "show"]).stdout.splitlines()[1]
     assert "(" in row.rsplit("  ", 1)[1]

@@ -95,7 +95,7 @@ def stored(folder: Path) -> dict[str, object]:
         ("{ precision: 1.2 }", "`threshold.precision`: input should be less than 1"),
         ("{ precision: 0.9, queue: 5/day }", "`threshold`: a threshold has one of `value`, `precision` and `queue`"),
         ("{ confidence: 0.9 }", "`threshold`: a threshold has one of `value`, `precision` and `queue`"),
-        ("{ precision: 0.9, provisional: true }", "`provisional` and `model` go with a `value`"),
+        ("{ precision: 0.9, provisional: true }", "`provisional` and `model` need a `value`"),
         ("{ queue: many }", "`threshold.queue`: string should match pattern"),
         ("{ precison: 0.9 }", "unknown key `precison`, did you mean `precision`?"),
         ("{ precision: 0.9 }", "not fitted to precision 0.9 with 95% confidence yet: `watchword policies calibrate"),

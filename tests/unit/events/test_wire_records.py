@@ -17,10 +17,10 @@ from pipeline.errors import UnreadableRecord
 from pipeline.events.decisions import Decision
 from pipeline.events.records import Origin, Record
 from pipeline.events.releases import Release
+from pipeline.events.schemas.json_schema import KINDS, record_schema
 from pipeline.events.wire.dead_letter import DeadLetterRecord
 from pipeline.events.wire.embedding import EmbeddingRecord
 from pipeline.events.wire.flag import FlagRecord
-from pipeline.events.wire.json_schema import KINDS, record_schema
 from pipeline.events.wire.model import JsonRecord
 from pipeline.events.wire.verdict import VerdictRecord
 from tests.support import wire
@@ -196,3 +196,17 @@ def test_a_schema_is_named_by_its_kind_and_version() -> None:
         "urn:watchword:decision:v1",
         "urn:watchword:release:v1",
     ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_schema_describes_its_record_and_each_of_its_fields(kind: str) -> None:
+    schema = record_schema(kind)
+    assert schema["description"]
+    assert [name for name, field in schema["properties"].items() if not {"description", "$ref"} & field.keys()] == []
+
+
+def test_a_schema_describes_the_parts_of_a_record() -> None:
+    definitions = record_schema("verdict")["$defs"]
+    assert all(
+        "description" in definitions[name] for name in ("PolicyAnswer", "EventFields", "ImageFields", "AuditDraw")
+    )

@@ -1,5 +1,7 @@
 """Whatever a record holds, it becomes an image or a dead letter that its topic admits."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
@@ -29,14 +31,14 @@ CONTENTS = (
 )
 
 
-def decoder() -> Decoder:
-    return Decoder(
-        lambda data: decode_here(data, SPEC, ImageLimits()), Fetcher(FetchRules(timeout_s=0.2), pause=lambda _: None)
-    )
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    with closing(Fetcher(FetchRules(timeout_s=0.2), pause=lambda _: None)) as fetcher:
+        yield Decoder(lambda data: decode_here(data, SPEC, ImageLimits()), fetcher)
 
 
-def ends(record: Record) -> None:
-    outcome = decoder()(record)
+def ends(decoder: Decoder, record: Record) -> None:
+    outcome = decoder(record)
     if isinstance(outcome, DeadLetter):
         letter = dead_letter_record(outcome, LIMIT)
         assert letter.size_bytes <= LIMIT
@@ -53,20 +55,20 @@ def ends(record: Record) -> None:
     key=st.none() | st.binary(max_size=20),
 )
 def test_any_record_ends(
-    value: bytes | None, headers: list[tuple[str, bytes]], timestamp_ms: int | None, key: bytes
+    decoder: Decoder, value: bytes | None, headers: list[tuple[str, bytes]], timestamp_ms: int | None, key: bytes
 ) -> None:
     with only_loopback():
-        ends(Record(Origin("images", 0, 1), key, value, tuple(headers), timestamp_ms))
+        ends(decoder, Record(Origin("images", 0, 1), key, value, tuple(headers), timestamp_ms))
 
 
-def test_every_kind_of_poison_ends() -> None:
+def test_every_kind_of_poison_ends(decoder: Decoder) -> None:
     with only_loopback(loopback=False):
         for value, headers in poison("http://127.0.0.1:9").values():
             if len(value or b"") > LARGEST:
                 continue  # those are sent through the whole stream, in tests/attack
-            ends(Record(Origin("images", 0, 1), b"k", value, headers))
+            ends(decoder, Record(Origin("images", 0, 1), b"k", value, headers))
         for value, headers in fuzzed(3, 300, [picture()]):
-            ends(Record(Origin("images", 0, 1), None, value, headers))
+            ends(decoder, Record(Origin("images", 0, 1), None, value, headers))
 
 
 def test_what_nobody_foresaw_is_a_dead_letter_that_names_it() -> None:
@@ -87,8 +89,8 @@ def test_what_nobody_foresaw_is_a_dead_letter_that_names_it() -> None:
         (tuple((f"ce_a{n}", b"") for n in range(65)), "65 attributes, the limit is 64"),
     ],
 )
-def test_what_outputs_repeat_is_bounded(headers: Headers, detail: str) -> None:
-    outcome = decoder()(Record(Origin("images", 0, 1), None, picture(), headers))
+def test_what_outputs_repeat_is_bounded(decoder: Decoder, headers: Headers, detail: str) -> None:
+    outcome = decoder(Record(Origin("images", 0, 1), None, picture(), headers))
     assert isinstance(outcome, DeadLetter)
     assert (outcome.reason, outcome.detail) == (DeadLetterReason.BAD_EVENT, detail)
 

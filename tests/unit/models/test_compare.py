@@ -12,7 +12,8 @@ from onnx import numpy_helper
 from typer.testing import CliRunner
 
 from pipeline.cli.main import app
-from pipeline.encode.bundle import Bundle, file_digest
+from pipeline.digests import file_digest
+from pipeline.encode.bundle import Bundle
 from pipeline.errors import UsageError
 from pipeline.events.calibration import Calibration
 from pipeline.ingest.folder import list_files

@@ -1,7 +1,8 @@
 """Models of others become bundles that compute the same: pixels, tokens, padding and projection of their own making."""
 
 import json
-from collections.abc import Callable
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,22 @@ from pipeline.events.images import ImageLimits
 from pipeline.ingest.decode import decode
 from pipeline.models.engines.quantise_linear import count_products, quantise_products
 from pipeline.models.importing.bundle import import_bundle
-from pipeline.models.importing.check import PROBES, check_import
-from pipeline.models.importing.source import load_source
+from pipeline.models.importing.check import PROBES, ImportParity, check_import
+from pipeline.models.importing.source import Source, load_source
 from tests.support.odd_images import write_odd_images
-from tests.support.sources import TINY, Size, write_clip, write_siglip, write_siglip2
+from tests.support.sources import TINY, write_clip, write_siglip, write_siglip2
 
 pytestmark = pytest.mark.timeout(180)
 
-FAMILIES = pytest.mark.parametrize("write", [write_clip, write_siglip, write_siglip2])
+
+@dataclass(frozen=True)
+class Imported:
+    """A source, its bundle, and how the two compare."""
+
+    source: Source
+    bundle: Bundle
+    digest: str
+    parity: ImportParity
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +41,20 @@ def odd_images(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> list[
     return write_odd_images(tmp_path_factory.mktemp("odd"), photographs, 12)
 
 
-@FAMILIES
-def test_an_imported_bundle_computes_what_transformers_does(
-    write: Callable[[Path, Size], Path], odd_images: list[Path], tmp_path: Path
-) -> None:
-    source = load_source(str(write(tmp_path / "source", TINY)))
-    manifest, parity = import_bundle(source, tmp_path / "bundle", odd_images, name="imported")
-    bundle = Bundle.load(tmp_path / "bundle")
-    assert bundle.digest == manifest.digest
+@pytest.fixture(scope="module", params=[write_clip, write_siglip, write_siglip2])
+def imported(
+    request: pytest.FixtureRequest, odd_images: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Imported:
+    """Each family's model, imported."""
+    folder = tmp_path_factory.mktemp("imported")
+    source = load_source(str(request.param(folder / "source", TINY)))
+    manifest, parity = import_bundle(source, folder / "bundle", odd_images, name="imported")
+    return Imported(source, Bundle.load(folder / "bundle"), manifest.digest, parity)
+
+
+def test_an_imported_bundle_computes_what_transformers_does(imported: Imported, odd_images: list[Path]) -> None:
+    bundle, parity = imported.bundle, imported.parity
+    assert bundle.digest == imported.digest
     assert parity.image_cosine_min >= 0.9999
     assert parity.text_cosine_min >= 0.9999
     assert parity.images == len(odd_images)
@@ -96,12 +111,13 @@ def test_an_import_that_is_interrupted_leaves_nothing(
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_the_check_sees_pixels_that_are_cut_differently(odd_images: list[Path], tmp_path: Path) -> None:
-    source = load_source(str(write_clip(tmp_path / "source", TINY)))
-    import_bundle(source, tmp_path / "bundle", odd_images[:1], name="right")
-    path = tmp_path / "bundle/manifest.json"
+@pytest.mark.parametrize("imported", [write_clip], indirect=True)
+def test_the_check_sees_pixels_that_are_cut_differently(
+    imported: Imported, odd_images: list[Path], tmp_path: Path
+) -> None:
+    path = shutil.copytree(imported.bundle.folder, tmp_path / "bundle") / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "resize": "squash"}))
-    assert check_import(source, Bundle.load(path.parent), odd_images[:1], PROBES).refusals(0.9999)
+    assert check_import(imported.source, Bundle.load(path.parent), odd_images[:1], PROBES).refusals(0.9999)
 
 
 @pytest.mark.parametrize(
@@ -136,14 +152,11 @@ def test_a_folder_that_is_not_there_is_said_so(tmp_path: Path) -> None:
         load_source(str(tmp_path), "main")
 
 
-@FAMILIES
 def test_the_int8_engine_of_a_transformer_does_not_depend_on_its_batch(
-    write: Callable[[Path, Size], Path], odd_images: list[Path], samples: Path, tmp_path: Path
+    imported: Imported, samples: Path, tmp_path: Path
 ) -> None:
     """Scales of activations are constants in its graph; products are in integers, all else row by row."""
-    source = load_source(str(write(tmp_path / "source", TINY)))
-    import_bundle(source, tmp_path / "bundle", odd_images[:1], name="parent")
-    parent = Bundle.load(tmp_path / "bundle")
+    parent = imported.bundle
     files = sorted((samples / "images").rglob("*.jpg"))[::40]
     pixels = np.stack([decode(file.read_bytes(), parent.pixels, ImageLimits()).pixels for file in files])
     assert count_products(parent.image_tower) > 10

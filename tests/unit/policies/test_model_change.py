@@ -102,6 +102,4 @@ def test_a_scan_says_whose_threshold_is_of_another_model(tmp_path: Path, samples
     mixed(tmp_path / "policies")
     image = sorted((samples / "images/revolver").iterdir())[0]
     run = CliRunner().invoke(app, ["scan", str(image), "--policies", str(tmp_path / "policies")])
-    assert "fitted for another model, what they say of this one means little: known, stale" in run.stderr.replace(
-        "\n", " "
-    )
+    assert "thresholds fitted for another model, so results mean little: known, stale" in run.stderr.replace("\n", " ")

@@ -60,7 +60,8 @@ def test_a_file_that_exists_is_not_written_over(tmp_path: Path) -> None:
 
 
 NO_ID = (
-    "`Chandeliers for sale` is no id: use small letters, digits and `_`, with dots between, such as `sale.chandeliers`"
+    "`Chandeliers for sale` is not an id: use small letters, digits and `_`, with dots between, "
+    "such as `sale.chandeliers`"
 )
 
 

@@ -7,12 +7,12 @@ from typing import Any, Literal
 from pipeline.events.decisions import Decision
 from pipeline.events.policies import PolicySet
 from pipeline.events.releases import Release
+from pipeline.events.schemas.json_schema import DESCRIBED, shared_schemas
 from pipeline.events.wire.dead_letter import DeadLetterHeaders
 from pipeline.events.wire.embedding import CONTENT_TYPE, EmbeddingHeaders
 from pipeline.events.wire.flag import FlagRecord
 from pipeline.events.wire.headers import EventHeaders
 from pipeline.events.wire.input import IMAGE_MESSAGE, REFERENCE_MESSAGE
-from pipeline.events.wire.json_schema import DESCRIBED, shared_schemas
 from pipeline.events.wire.verdict import VerdictRecord
 
 _SCHEMAS = "#/components/schemas/{model}"

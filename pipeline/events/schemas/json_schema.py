@@ -32,6 +32,7 @@ DESCRIBED: Mapping[type[WireRecord], type[Any]] = MappingProxyType(
 )
 KINDS = tuple(record.KIND for record in DESCRIBED)
 _Side = Literal["validation", "serialization"]
+_WIRE = "pipeline.events.wire."
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -51,7 +52,7 @@ class _Generator(GenerateJsonSchema):
 
     def dataclass_schema(self, schema: core_schema.DataclassSchema) -> JsonSchemaValue:
         made, model = super().dataclass_schema(schema), schema["cls"]
-        own = issubclass(model, WireRecord) or model.__module__.startswith(f"{__package__}.")
+        own = issubclass(model, WireRecord) or model.__module__.startswith(_WIRE)
         made = _on_one_line(made) if own else _without(made, "description")
         named = zip(made["properties"], fields(model), strict=True)
         return {**made, "required": [name for name, field in named if not _may_lack(model, field)]}
