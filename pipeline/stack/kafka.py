@@ -25,7 +25,7 @@ class KafkaPart:
 
     def __init__(self, settings: StackSettings) -> None:
         self._settings = settings
-        self._folder = settings.parts.absolute() / "kafka"
+        self._folder = settings.parts.resolve() / "kafka"
         self._state = settings.state.absolute()
         self.process = BackgroundProcess(self.name, self._state)
         self.address = f"127.0.0.1:{settings.kafka_port}"

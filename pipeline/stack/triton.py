@@ -26,7 +26,7 @@ class TritonPart:
 
     def __init__(self, settings: StackSettings) -> None:
         self._settings = settings
-        self._folder = settings.parts.absolute() / "triton"
+        self._folder = settings.parts.resolve() / "triton"
         self._state = settings.state.absolute()
         self.process = BackgroundProcess(self.name, self._state)
         self.address = f"127.0.0.1:{settings.triton_grpc_port}"
