@@ -10,7 +10,7 @@ from pipeline.reports.gallery import Tile, write_gallery
 def write_backtest_gallery(path: Path, images: Sequence[ChangedImage], *, about: str) -> None:
     """Write the page, its images in the order given. Raises `UsageError`."""
     title = "Newly flagged and newly cleared images"
-    write_gallery(path, [_tile(image) for image in images], title=title, about=about)
+    write_gallery(path, [_tile(image) for image in images], title=title, about=about, kind="Back-test")
 
 
 def _tile(image: ChangedImage) -> Tile:

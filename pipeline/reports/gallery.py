@@ -26,6 +26,7 @@ class Tile:
         return None if self.thumbnail is None else jpeg_address(self.thumbnail)
 
 
-def write_gallery(path: Path, tiles: list[Tile], *, title: str, about: str) -> None:
-    """Write the page, its tiles in the order given."""
-    write_page(path, TEMPLATE, tiles=tiles, title=title, about=about)
+def write_gallery(path: Path, tiles: list[Tile], *, title: str, about: str, kind: str = "Gallery") -> None:
+    """Write the page, its tiles in the order given. `kind`: the kind of page, for its head line."""
+    measured = any(value is not None for tile in tiles for _, value in tile.lines)
+    write_page(path, TEMPLATE, tiles=tiles, title=title, about=about, kind=kind, measured=measured)

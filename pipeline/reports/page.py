@@ -1,7 +1,8 @@
-"""Self-contained HTML pages: no script but their own, nothing asked of the network, pictures blurred until clicked."""
+"""Self-contained HTML pages: no script but their own, no request to the network, pictures blurred until clicked."""
 
 import re
 from base64 import b64encode
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ from pipeline.counted import counted, plural
 from pipeline.private import write_private
 from pipeline.visible import one_line
 
-# Of a picture on a page, the longer side, in pixels.
+# Longer side of a picture on a page, in pixels.
 THUMBNAIL_SIDE = 320
 
 
 def write_page(path: Path, template: str, **values: Any) -> None:
-    """Write one of this room's templates, every value in it escaped, for its owner alone. Raises `UsageError`."""
-    write_private(path, render("pipeline.reports", template, **values))
+    """Write one of this room's templates, dated, every value escaped, for its owner alone. Raises `UsageError`."""
+    write_private(path, render("pipeline.reports", template, made=datetime.now(UTC), **values))
 
 
 def render(room: str, template: str, **values: Any) -> str:
@@ -26,13 +27,19 @@ def render(room: str, template: str, **values: Any) -> str:
     environment = Environment(
         loader=PackageLoader(room, "."), autoescape=True, undefined=StrictUndefined, finalize=_shown
     )
-    environment.filters |= {"breakable": breakable, "counted": counted, "plural": plural}
+    environment.filters |= {"breakable": breakable, "counted": counted, "plural": plural, "human_time": human_time}
     return environment.get_template(template).render(**values)
 
 
 def jpeg_address(data: bytes) -> str:
     """Return a JPEG as a data address."""
     return f"data:image/jpeg;base64,{b64encode(data).decode()}"
+
+
+def human_time(time: datetime) -> str:
+    """Return a UTC time for people: `24 November 2026, 22:46 UTC`. A time without a zone counts as UTC."""
+    in_utc = time.astimezone(UTC) if time.tzinfo else time
+    return f"{in_utc.day} {in_utc:%B %Y, %H:%M} UTC"
 
 
 def breakable(text: str) -> Markup:

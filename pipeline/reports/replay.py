@@ -1,4 +1,4 @@
-"""A replay as one HTML page: what every policy does, its curve, and its worst errors."""
+"""Replay report: one HTML page with a table of all policies, and the curve and the worst errors of each."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,20 +22,35 @@ class ErrorCard:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """A measured share with the ends of its 95 % interval, and all three as `text`."""
+
+    text: str
+    value: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """
     One policy.
 
-    `rows`: names and values of its figures; `curve`: (recall, precision) of every threshold, the strictest first, and
-    `here` that of the one in force, None when it flags nothing.
+    `rows`: names and values of its figures; `curve`: (recall, precision) of every threshold, the strictest first.
+    `measured`: the current threshold has a point in the plot, because it flags an image and an image should be flagged.
     """
 
     policy_id: str
     title: str
     worse: bool
+    threshold: float
+    provisional: bool
+    flagged: int
+    precision: Share
+    recall: Share
+    measured: bool
     rows: tuple[tuple[str, str], ...]
     curve: tuple[tuple[float, float], ...]
-    here: tuple[float, float] | None
     errors: tuple[ErrorCard, ...]
 
     @property
@@ -46,8 +61,19 @@ class Section:
 
     @property
     def point(self) -> tuple[float, float] | None:
-        """Where the threshold in force stands in the plot."""
-        return None if self.here is None else _place(*self.here)
+        """The point of the current threshold in the plot."""
+        return _place(self.recall.value, self.precision.value) if self.measured else None
+
+    @property
+    def interval(self) -> str:
+        """The 95 % intervals of the current threshold as an SVG path: recall across, precision upright."""
+        if not self.measured:
+            return ""
+        left, height = _place(self.recall.lower, self.precision.value)
+        right, _ = _place(self.recall.upper, self.precision.value)
+        middle, bottom = _place(self.recall.value, self.precision.lower)
+        _, top = _place(self.recall.value, self.precision.upper)
+        return f"M{left:.1f} {height:.1f}H{right:.1f}M{middle:.1f} {bottom:.1f}V{top:.1f}"
 
 
 def write_replay_report(

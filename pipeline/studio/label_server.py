@@ -1,30 +1,52 @@
-"""The label page, on this machine alone: nothing that can be recognised is sent before it is asked for."""
+"""Server of the label page, for this machine alone: it sends no clear picture before the reviewer asks for it."""
 
 import json
 import re
 import secrets
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.errors import DependencyFault, OriginalGone, UsageError
 from pipeline.evaluation.labelling.session import Answer, LabellingSession
 from pipeline.http_server import BoundedServer, Reply, Request, json_reply, text_reply
 from pipeline.reports.page import render
-from pipeline.studio.label_figures import figures
+from pipeline.studio.label_figures import figures, gauges
 from pipeline.visible import one_line
 
 HOST = "127.0.0.1"
 
 
-class LabelServer:
-    """Serves one session until closed; `finished` is set when someone says so on the page."""
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words of a policy that tell the reviewer when to flag an image."""
 
-    def __init__(self, session: LabellingSession, *, title: str, about: str, port: int = 0) -> None:
+    rationale: str = ""
+    prompts: Sequence[str] = ()
+    contrast: Sequence[str] = ()
+
+
+class LabelServer:
+    """
+    Serves one session until closed; `finished` is set when the reviewer finishes on the page.
+
+    `next_command`: command line to run after the session.
+    """
+
+    def __init__(
+        self,
+        session: LabellingSession,
+        *,
+        title: str,
+        about: str,
+        words: Words = Words(),
+        next_command: str = "",
+        port: int = 0,
+    ) -> None:
         self.finished = threading.Event()
         self._session = session
-        self._title, self._about = title, about
+        self._fixed = {"title": title, "about": about, "words": words, "next_command": next_command}
         self._token, self._nonce = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
         try:
             self._server = BoundedServer(HOST, port, self._respond, name="label-page")
@@ -58,7 +80,7 @@ class LabelServer:
         }
 
     def _asked(self, request: Request) -> list[str] | None:
-        """Return what was asked for under the secret address; None for who does not know it or uses another name."""
+        """Return the path below the secret address; None where the address or the host is another one."""
         parts = request.path.strip("/").split("/")
         known = secrets.compare_digest(parts[0].encode(), self._token.encode())
         return parts[1:] if known and request.host == self._server.address else None
@@ -103,22 +125,23 @@ class LabelServer:
 
     def _page(self) -> dict[str, Any]:
         return {
-            "title": self._title,
-            "about": self._about,
+            **self._fixed,
             "nonce": self._nonce,
             "state": self._state(),
             "policy": self._session.policy_id,
         }
 
     def _state(self) -> dict[str, Any]:
-        session, number = self._session, self._session.number
+        session, number, found = self._session, self._session.number, self._session.findings()
         shown = session.candidates[number] if number < len(session.candidates) else None
         return {
             "number": number,
             "count": len(session.candidates),
             "event": one_line(f"{shown.event_id} of {shown.source}") if shown is not None else None,
             "answers": {answer.value: session.count(answer) for answer in Answer},
-            "figures": [{"name": name, "text": text} for name, text in figures(session.findings())],
+            "last": session.last_answer.value if session.last_answer else None,
+            "gauges": gauges(found),
+            "figures": [{"name": name, "text": text} for name, text in figures(found)],
         }
 
 

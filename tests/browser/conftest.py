@@ -1,6 +1,7 @@
 """A real Chromium, at phone and desktop width."""
 
 from collections.abc import Callable, Iterator
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,10 @@ def chromium(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Chrome]
     for flag in (*FLAGS, f"--user-data-dir={tmp_path}/profile", f"--window-size={request.param},1000"):
         options.add_argument(flag)
     driver = Chrome(options, Service("/usr/bin/chromedriver"))
+    # A window is never narrower than 500 pixels.
+    size = {"width": request.param, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    driver.set_script_timeout(120)
     yield driver
     driver.quit()
 
@@ -34,3 +39,19 @@ def visit(chromium: Chrome) -> Callable[[Path], Chrome]:
         return chromium
 
     return open_page
+
+
+@pytest.fixture
+def audited(chromium: Chrome) -> Callable[[], None]:
+    """Asserts that axe finds no serious fault in the page that is open, in light and in dark, contrast included."""
+
+    def audit() -> None:
+        chromium.execute_script((resources.files("axe_core_python") / "axe.min.js").read_text())
+        for scheme in ("light", "dark"):
+            features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+            chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
+            found = chromium.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
+            faults = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
+            assert not faults, [(scheme, each["id"], [node["html"] for node in each["nodes"]]) for each in faults]
+
+    return audit

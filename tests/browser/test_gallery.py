@@ -35,3 +35,10 @@ def test_pictures_found_are_blurred_until_clicked_and_fit_the_page(browser: Chro
 def test_what_was_searched_for_is_only_text(browser: Chrome) -> None:
     assert browser.find_element(By.TAG_NAME, "h1").text == "Nearest to “<b>a leopard</b>”"
     assert not browser.find_elements(By.TAG_NAME, "b")
+
+
+def test_the_page_names_the_scale_of_its_bars_and_has_no_serious_fault(
+    browser: Chrome, audited: Callable[[], None]
+) -> None:
+    assert "Bars run from 0 to 1." in browser.find_element(By.CSS_SELECTOR, "p.about").text
+    audited()

@@ -63,7 +63,12 @@ class Command:
             text=True,
         )
         assert self.process.stderr is not None
-        found = next((each for line in self.process.stderr if (each := re.search(r"http://\S+", line))), None)
+        self.told: list[str] = []
+        found = None
+        for line in self.process.stderr:
+            self.told.append(line)
+            if found := re.search(r"http://\S+", line):
+                break
         assert found, "the command ended without an address"
         self.address = found[0]
 
@@ -81,6 +86,9 @@ class Page:
 
     def state(self) -> dict[str, object]:
         return dict(self.browser.execute_script("return state"))
+
+    def figures(self) -> list[dict[str, str]]:
+        return list(self.browser.execute_script("return state.figures"))
 
     def look(self) -> None:
         """Ask for the image and wait until it is there."""
@@ -161,6 +169,28 @@ def test_sixty_labels_by_keyboard_alone_and_none_unblurred_before_it_is_asked_fo
     share, lower, upper = map(float, re.findall(r"\d\.\d\d", re.search(r"precision: .*", out)[0])[:3])  # type: ignore[index]
     assert lower <= share <= upper
     assert re.search(r"newly flagged: \d+ images, about", out)
+
+
+def test_a_second_session_counts_what_the_first_decided_and_shows_none_of_it_again(
+    stream: Stream, chromium: Chrome, tmp_path: Path
+) -> None:
+    seen: list[set[str]] = []
+    counted: list[int] = []
+    for name in ("first.jsonl", "second.jsonl"):
+        command = Command(stream, tmp_path / name)
+        page = Page(chromium, command.address)
+        [figure] = [each["text"] for each in page.figures() if each["name"] == "labels"]
+        counted.append(int(figure.partition(",")[0]))
+        for _ in range(4):
+            page.look()
+            page.answer("f" if str(page.state()["event"]).startswith(RIGHT) else "d")
+        page.press("q")
+        out, _ = command.process.communicate(timeout=30)
+        assert "next: watchword policies calibrate weapons.firearms" in out
+        seen.append({json.loads(line)["event_id"] for line in (tmp_path / name).read_text().splitlines()})
+    assert counted[1] == counted[0] + 4
+    assert len(seen[0] | seen[1]) == 8
+    assert f"{counted[1]} earlier decisions counted (ana; the last " in "".join(command.told)
 
 
 def test_who_does_not_know_the_address_gets_nothing(stream: Stream, tmp_path: Path) -> None:

@@ -40,6 +40,33 @@ def test_every_policy_has_its_figures_and_its_curve(browser: Chrome, policies: P
         assert frame["x"] - 1 <= box["x"] <= box["x"] + box["width"] <= frame["x"] + frame["width"] + 1
 
 
+def test_a_table_of_all_policies_leads_to_each_and_says_what_provisional_means(browser: Chrome, policies: Path) -> None:
+    rows = browser.find_elements(By.CSS_SELECTOR, "table.policies tbody tr")
+    assert len(rows) == len(list(policies.glob("*.yaml")))
+    for row in rows:
+        assert re.search(r"\d \d\.\d\d \(\d\.\d\d to \d\.\d\d\) \d\.\d\d \(\d\.\d\d to \d\.\d\d\)", row.text)
+        target = (row.find_element(By.TAG_NAME, "a").get_attribute("href") or "").rpartition("#")[2]
+        assert browser.find_element(By.ID, target).tag_name == "section"
+    assert "provisional" in rows[0].text
+    assert "Provisional: no labels support this threshold yet" in browser.find_element(By.TAG_NAME, "main").text
+
+
+def test_the_interval_of_the_threshold_in_force_is_drawn_around_its_dot(browser: Chrome) -> None:
+    for section in browser.find_elements(By.TAG_NAME, "section"):
+        cross, dot, frame = (
+            browser.execute_script("return arguments[0].getBBox()", section.find_element(By.CSS_SELECTOR, part))
+            for part in ("path.interval", "circle.point", "rect.frame")
+        )
+        middle = (dot["x"] + dot["width"] / 2, dot["y"] + dot["height"] / 2)
+        assert frame["x"] - 1 <= cross["x"] <= middle[0] <= cross["x"] + cross["width"] + 0.1
+        assert cross["y"] - 0.1 <= middle[1] <= cross["y"] + cross["height"]
+        assert min(cross["width"], cross["height"]) > 1
+
+
+def test_the_page_has_no_serious_fault_in_light_or_dark(browser: Chrome, audited: Callable[[], None]) -> None:
+    audited()
+
+
 def test_errors_are_blurred_until_clicked(browser: Chrome) -> None:
     button = browser.find_element(By.CSS_SELECTOR, "section button[aria-pressed]")
     picture = button.find_element(By.TAG_NAME, "img")

@@ -11,12 +11,14 @@ def run(context: typer.Context) -> None:
 
     Example: `WATCHWORD_ARCHIVE=s3://moderation/archive watchword archive run`
     """
-    from pipeline.operations.archive.run import open_archiver
-    from pipeline.signals import on_stop
+    from pipeline.settings import logging_asked
     from pipeline.telemetry.logs import configure_logging
 
-    session = session_of(context)
-    configure_logging(session.settings.log_format, session.settings.log_level)
-    archiver = open_archiver(session.workbench)
+    # Before the settings are read: a setting that is wrong is a log event like any other fault.
+    configure_logging(*logging_asked())
+    from pipeline.operations.archive.run import open_archiver
+    from pipeline.signals import on_stop
+
+    archiver = open_archiver(session_of(context).workbench)
     on_stop(archiver.stop)
     archiver.run()

@@ -9,6 +9,7 @@ from pipeline.events.times import rfc3339
 from pipeline.operations.images.pictures import Picture, PictureSource
 from pipeline.operations.images.search_archive import ArchiveSearch
 from pipeline.reports.gallery import Tile, write_gallery
+from pipeline.reports.page import human_time
 
 Line = tuple[str, float | None]
 
@@ -37,7 +38,7 @@ def write_neighbours(path: Path, found: ArchiveSearch, *, title: str) -> None:
         tile(
             each.event_id,
             found.pictures[each.key],
-            (f"from {each.source}, {rfc3339(each.time)}", None),
+            (f"from {each.source}, {human_time(each.time)}", None),
             ("cosine", each.cosine),
         )
         for each in found.images

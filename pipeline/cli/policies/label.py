@@ -10,7 +10,7 @@ from pipeline.cli.session import session_of
 
 if TYPE_CHECKING:
     from pipeline.evaluation.labelling.session import LabellingSession
-    from pipeline.evaluation.stats.stratified_sample import Stratum
+    from pipeline.operations.policies.label import LabellingTask
     from pipeline.operations.workbench import Workbench
 
 
@@ -22,7 +22,7 @@ def label(
         str | None, typer.Option(help="Policy set to compare the edit with.  [default: the active one, if any]")
     ] = None,
     since: Annotated[str, typer.Option(help="Start of the period: `7d`, `12h`, `2w` ago, or a day.")] = "7d",
-    count: Annotated[int, typer.Option(min=1, help="Number of images to draw. You may stop at any time.")] = 300,
+    count: Annotated[int, typer.Option(min=1, help="Number of new images to draw. You may stop at any time.")] = 300,
     out: Annotated[Path | None, typer.Option(help="File for the decisions.  [default: a new one here]")] = None,
     reviewer: Annotated[str | None, typer.Option(help="Name of the person who decides.  [default: you]")] = None,
     port: Annotated[int, typer.Option(help="Port of the page, on this machine only.  [default: a free one]")] = 0,
@@ -34,49 +34,52 @@ def label(
     Label a sample of archived images on a web page, by keyboard, and measure a policy or an edit of it.
 
     The sample is drawn by score, most of all among images that the edit flips; each answer is weighted by its image's
-    chance to be drawn. A picture is sent to the page only when you ask for it. Pictures come from their records or from
-    the addresses in those, for as long as they are available. Decisions are written to a file after each answer, and
-    sent to the decisions' topic when you finish.
+    chance to be drawn. Images with an earlier decision are not drawn again; their decisions count as labels. A picture
+    is sent to the page only when you ask for it. Pictures come from their records or from the addresses in those, for
+    as long as they are available. Decisions are written to a file after each answer, and sent to the decisions' topic
+    when you finish.
 
     Example: `watchword policies label weapons.firearms --policies edited --since 30d`
     """
+    from pipeline.cli.console import progress_output
     from pipeline.cli.times import since_of
     from pipeline.extras import models_extra
 
     with models_extra("archive"):
+        from pipeline.cli.policies.label_output import earlier_text, sample_text
         from pipeline.operations.policies.label import LabelRequest, open_labelling
 
     workbench = session_of(context).workbench
     wanted = LabelRequest(policy, folder, before, since_of(since), count, seed, out, reviewer)
     with open_labelling(workbench, wanted) as task:
-        title = f"{task.policy.title} ({task.policy.id})"
-        _serve(task.session, port, title, _about(task.strata, since, task.precision))
-    _close(workbench, task.session)
+        earlier = earlier_text(task.earlier)
+        if earlier:
+            progress_output().print(earlier, soft_wrap=True)
+        about = f"{sample_text(task.strata, since, task.precision)} {earlier}".rstrip()
+        _serve(task, port, about, wanted.next_command)
+    _close(workbench, task.session, wanted.next_command)
 
 
-def _about(strata: "list[Stratum]", since: str, precision: float) -> str:
-    from pipeline.counted import counted
-    from pipeline.evaluation.stats.stratified_sample import Kind
-
-    drawn, images = sum(len(each.drawn) for each in strata), sum(len(each.members) for each in strata)
-    flips = sum(len(each.members) for each in strata if each.kind in (Kind.NEWLY_FLAGGED, Kind.NEWLY_CLEARED))
-    edit = f"; the edit flips {flips}" if flips else ""
-    sample = f"{drawn} of {counted(images, 'image')} since {since}"
-    return f"{sample}{edit}. A threshold is wanted with precision {precision:g}."
-
-
-def _serve(session: "LabellingSession", port: int, title: str, about: str) -> None:
+def _serve(task: "LabellingTask", port: int, about: str, next_command: str) -> None:
     from pipeline.cli.console import progress_output
     from pipeline.signals import on_stop
-    from pipeline.studio.label_server import LabelServer
+    from pipeline.studio.label_server import LabelServer, Words
 
-    with closing(LabelServer(session, title=title, about=about, port=port)) as server:
+    server = LabelServer(
+        task.session,
+        title=f"{task.policy.title} ({task.policy.id})",
+        about=about,
+        words=Words(task.policy.rationale, task.policy.prompts, task.policy.contrast),
+        next_command=next_command,
+        port=port,
+    )
+    with closing(server):
         on_stop(server.finished.set)
         progress_output().print(f"label at {server.address}", soft_wrap=True)
         server.finished.wait()
 
 
-def _close(workbench: "Workbench", session: "LabellingSession") -> None:
+def _close(workbench: "Workbench", session: "LabellingSession", next_command: str) -> None:
     from pipeline.cli.console import output
     from pipeline.counted import counted
     from pipeline.evaluation.labelling.session import Answer
@@ -92,3 +95,4 @@ def _close(workbench: "Workbench", session: "LabellingSession") -> None:
     send_decisions(workbench, found)
     unsure = session.count(Answer.UNSURE)
     console.print(f"{counted(len(found), 'decision')} sent, and written to {session.file}; unsure about {unsure}")
+    console.print(f"next: {next_command}")

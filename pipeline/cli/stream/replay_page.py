@@ -5,10 +5,11 @@ from pathlib import Path
 from pipeline.cli.console import interval
 from pipeline.counted import counted
 from pipeline.evaluation.replay.metrics import PolicyResult, curve
+from pipeline.evaluation.stats.intervals import Interval
 from pipeline.events.policies import Policy
 from pipeline.operations.stream.replay import ReplayReport, WorstError
 from pipeline.reports.page import jpeg_address
-from pipeline.reports.replay import ErrorCard, Section, write_replay_report
+from pipeline.reports.replay import ErrorCard, Section, Share, write_replay_report
 
 
 def write_replay_page(path: Path, report: ReplayReport) -> None:
@@ -38,11 +39,20 @@ def _section(report: ReplayReport, index: int) -> Section:
         policy_id=policy.id,
         title=policy.title,
         worse=policy.id in report.worse,
+        threshold=policy.threshold,
+        provisional=policy.provisional,
+        flagged=flagged,
+        precision=_share(result.precision),
+        recall=_share(result.recall),
+        measured=bool(flagged and positives),
         rows=_rows(policy, result, flagged, positives),
         curve=tuple((point.recall, point.precision) for point in curve(report.replayed, index)),
-        here=(result.recall.value, result.precision.value) if flagged and positives else None,
         errors=tuple(map(_card, report.errors.get(policy.id, ()))),
     )
+
+
+def _share(measured: Interval) -> Share:
+    return Share(interval(measured), measured.value, measured.lower, measured.upper)
 
 
 def _rows(policy: Policy, result: PolicyResult, flagged: int, positives: int) -> tuple[tuple[str, str], ...]:

@@ -1,21 +1,38 @@
-"""What the labels of a drawn sample say so far: precision, what an edit changes, and the threshold they support."""
+"""Estimates from the labels of a drawn sample: precision, images that an edit flips, and the supported threshold."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.stats.binomial import exact_ends, weighted_share
+from pipeline.evaluation.labelling.earlier import Earlier, Seen, cells_of
+from pipeline.evaluation.stats.binomial import weighted_share
 from pipeline.evaluation.stats.certification import Certified, Labels, Refused, candidates, certify
 from pipeline.evaluation.stats.intervals import Interval
 from pipeline.evaluation.stats.near_duplicates import clusters_of
 from pipeline.evaluation.stats.stratified_sample import Kind, Stratum
+from pipeline.evaluation.stats.supported_precision import Reached, best_supported
+
+Hashes = Mapping[int, NDArray[np.bool_]]
+
+
+class Reach(Enum):
+    """The prospect of a threshold that is not certified yet: `POSSIBLE` if all the rest of the sample were right."""
+
+    POSSIBLE = "possible"
+    TOO_FEW = "too few images are left in the sample"
+    TOO_MANY_WRONG = "too many labels are wrong"
 
 
 @dataclass(frozen=True, slots=True)
 class FlipEstimate:
-    """Of the `images` that an edit flips, how many should be flagged, a 95 % interval; `labelled` were looked at."""
+    """
+    Estimated number of images that should be flagged, with a 95 % interval, among those that an edit flips.
+
+    `images`: number of flipped images; `labelled`: number of those with a label.
+    """
 
     images: int
     labelled: int
@@ -25,27 +42,39 @@ class FlipEstimate:
 @dataclass(frozen=True, slots=True)
 class Findings:
     """
-    What is known after so many labels.
+    State of a policy's evidence after a number of labels, `earlier` of them from earlier sessions.
 
-    `precision` is of everything the edited policy flags. `threshold` is the lowest that labels show to be as precise as
-    wanted: it may be looked at after every label. The intervals are for one look.
+    `precision` is an estimate for all `flagged` images of the edited policy; `flags_right` of `flags_labelled` are
+    numbers of labels. `threshold` is the lowest that the labels certify for the precision `target`; it stays valid when
+    it is checked after every label. Where none is certified, `reach` tells whether the sample can still give one,
+    `left` is the number of its unanswered images over the `strictest` tested threshold, and `supported` is the highest
+    precision that the labels do support. The intervals are valid for a single look.
     """
 
     labels: int
+    earlier: int
     flagged: int
+    flags_labelled: int
+    flags_right: int
+    target: float
     precision: Interval
     newly_flagged: FlipEstimate
     newly_cleared: FlipEstimate
     threshold: Certified | Refused
+    reach: Reach
+    strictest: float
+    left: int
+    supported: Reached | None
 
 
 class Labelling:
     """
     A sample and the answers to it so far.
 
-    `scores`: float64 [N], of every archived image, in which strata name places. `target` and `confidence`: what a
-    threshold is to be shown to have. Images come in an order of chance, so that a sample that is looked at in part is
-    one of chance too.
+    `scores`: float64 [N], of every archived image; strata have indexes into it. `target` and `confidence`: precision to
+    certify for a threshold. Images come in a random order, so that the answered part of a sample is a random sample
+    too. `earlier`: answers of earlier sessions, in the order they were given, about images that are in no stratum
+    (`earlier.draw_rest`).
     """
 
     def __init__(
@@ -56,90 +85,123 @@ class Labelling:
         target: float,
         confidence: float,
         rng: np.random.Generator,
+        earlier: Sequence[Earlier] = (),
     ) -> None:
         self._strata = strata
+        self._cells = cells_of(strata, scores, earlier)
+        self.earlier = earlier
         self._scores = scores
         self._target, self._confidence = target, confidence
-        drawn = np.concatenate([each.drawn for each in strata])
+        drawn = np.concatenate([np.zeros(0, dtype=np.intp), *(each.drawn for each in strata)])
         stratum = np.repeat(np.arange(len(strata)), [len(each.drawn) for each in strata])
         order = rng.permutation(len(drawn))
         self.order: list[int] = drawn[order].tolist()
         self._stratum_of = dict(zip(self.order, stratum[order].tolist(), strict=True))
-        weights = [1 / self.probability(place) for place in self.order]
-        self._drawn = np.stack([scores[self.order], np.array(weights)], axis=1)
-        everything = self._labels(self.order, dict.fromkeys(self.order, False), {})
-        # Chosen by scores alone, before any answer: so every look at them is as safe as one.
-        self._grid = candidates(everything, target, confidence) or [float(everything.scores.max())]
+        # An answer without a probability tells nothing about the stream.
+        self._weighed = [each for each in earlier if each.probability is not None]
+        places = [*(each.place for each in self._weighed), *self.order]
+        weights = [each.others + 1 for each in self._weighed] + [1 / self.probability(place) for place in self.order]
+        self._drawn = np.stack([scores[np.array(places, dtype=np.intp)], np.array(weights)], axis=1)
+        self._everything = self._labels(dict.fromkeys(self.order, False), {})
+        # They depend on scores alone and are fixed before any answer, so many looks are as safe as one.
+        grid = candidates(self._everything, target, confidence)
+        self._grid = grid or [float(self._everything.scores.max(initial=-np.inf))]
 
     def probability(self, place: int) -> float:
-        """Return with which probability an image was drawn into the whole sample."""
+        """Return the probability of an image to be drawn into the whole sample."""
         return self._strata[self._stratum_of[place]].probability
 
-    def findings(self, answers: Mapping[int, bool], hashes: Mapping[int, NDArray[np.bool_]]) -> Findings:
+    def findings(self, answers: Mapping[int, bool], hashes: Hashes, left: Sequence[int] | None = None) -> Findings:
         """
-        Return what is known. `answers`: whether an image should be flagged, in the order they were given.
+        Return the evidence. `answers`: True for an image that should be flagged, in the order they were given.
 
-        `hashes`: difference hashes of pictures that were shown; copies of one count once in the threshold.
+        `hashes`: difference hashes of the pictures that were shown; near-duplicates count once for the threshold.
+        `left`: places of the sample that may still be answered, None for all others.
         """
-        right, total = self._counts(answers)
-        sizes = np.array([len(each.members) for each in self._strata])
-        flagged = np.array([each.kind in (Kind.FLAGGED, Kind.NEWLY_FLAGGED) for each in self._strata])
+        left = [place for place in self.order if place not in answers] if left is None else left
+        labels = self._labels(answers, hashes)
+        threshold = certify(labels, self._target, self._confidence, self._grid)
+        reach = self._reach(answers, hashes, left) if isinstance(threshold, Refused) else Reach.POSSIBLE
+        flagged = self._seen(answers, Kind.FLAGGED, Kind.NEWLY_FLAGGED)
         return Findings(
-            labels=len(answers),
-            flagged=int(sizes[flagged].sum()),
-            precision=_pooled(sizes[flagged], right[flagged], total[flagged]),
-            newly_flagged=self._change(Kind.NEWLY_FLAGGED, right, total),
-            newly_cleared=self._change(Kind.NEWLY_CLEARED, right, total),
-            threshold=self._threshold(answers, hashes),
+            labels=len(self.earlier) + len(answers),
+            earlier=len(self.earlier),
+            flagged=sum(seen.images for seen in flagged),
+            flags_labelled=sum(len(seen.right) for seen in flagged),
+            flags_right=sum(int(seen.right.sum()) for seen in flagged),
+            target=self._target,
+            precision=_pooled(flagged),
+            newly_flagged=_flips(self._seen(answers, Kind.NEWLY_FLAGGED)),
+            newly_cleared=_flips(self._seen(answers, Kind.NEWLY_CLEARED)),
+            threshold=threshold,
+            reach=reach,
+            strictest=self._grid[0],
+            left=int((self._scores[np.array(left, dtype=np.intp)] >= self._grid[0]).sum()),
+            supported=self._supported(labels) if reach is not Reach.POSSIBLE else None,
         )
 
-    def _change(self, kind: Kind, right: NDArray[np.intp], total: NDArray[np.intp]) -> FlipEstimate:
-        places = [place for place, each in enumerate(self._strata) if each.kind is kind]
-        if not places:
-            return FlipEstimate(0, 0, Interval(0.0, 0.0, 0.0))
-        [place] = places
-        images, hits, count = len(self._strata[place].members), int(right[place]), int(total[place])
-        lower, upper = exact_ends(hits, count) if count else (0.0, 1.0)
-        value = hits / count if count else float("nan")
-        # What was looked at is known: the rest lies within the interval, and no further than there are images.
-        least, most = max(hits, images * lower), min(images - (count - hits), images * upper)
-        return FlipEstimate(images, count, Interval(images * value, least, most))
+    def _reach(self, answers: Mapping[int, bool], hashes: Hashes, left: Sequence[int]) -> Reach:
+        all_right = dict.fromkeys(left, True)
+        if self._certifies(self._labels({**answers, **all_right}, hashes)):
+            return Reach.POSSIBLE
+        flawless = self._labels({**dict.fromkeys(answers, True), **all_right}, hashes)
+        flawless = replace(flawless, positive=np.ones_like(flawless.positive))
+        return Reach.TOO_MANY_WRONG if self._certifies(flawless) else Reach.TOO_FEW
 
-    def _threshold(self, answers: Mapping[int, bool], hashes: Mapping[int, NDArray[np.bool_]]) -> Certified | Refused:
-        labels = self._labels(list(answers), answers, hashes)
-        return certify(labels, self._target, self._confidence, self._grid)
+    def _certifies(self, labels: Labels) -> bool:
+        return isinstance(certify(labels, self._target, self._confidence, self._grid), Certified)
 
-    def _labels(
-        self, places: Sequence[int], answers: Mapping[int, bool], hashes: Mapping[int, NDArray[np.bool_]]
-    ) -> Labels:
+    def _supported(self, labels: Labels) -> Reached | None:
+        return best_supported(labels, self._target, self._confidence, everything=self._everything)
+
+    def _labels(self, answers: Mapping[int, bool], hashes: Hashes) -> Labels:
+        """Return the labels of earlier sessions, then those of this one."""
+        old, new = self._weighed, list(answers)
+        names = [str(place) for place in (*(each.place for each in old), *new)]
         return Labels(
-            scores=self._scores[np.array(places, dtype=np.intp)],
-            positive=np.array([answers[place] for place in places], dtype=bool),
-            weights=np.array([1 / self.probability(place) for place in places], dtype=np.float64),
-            clusters=clusters_of([str(place) for place in places], [hashes.get(place) for place in places]),
+            scores=self._scores[np.array(names, dtype=np.intp)],
+            positive=np.array([*(each.right for each in old), *answers.values()], dtype=bool),
+            weights=np.array([each.others + 1 for each in old] + [1 / self.probability(place) for place in new]),
+            clusters=clusters_of(names, [*(each.picture for each in old), *map(hashes.get, new)]),
             drawn=self._drawn,
         )
 
-    def _counts(self, answers: Mapping[int, bool]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return, by stratum, how many labelled images should be flagged, and how many are labelled."""
-        right, total = (np.zeros(len(self._strata), dtype=np.intp) for _ in range(2))
+    def _seen(self, answers: Mapping[int, bool], *kinds: Kind) -> list[Seen]:
+        """Return the labels of each cell of these kinds."""
+        by_cell: list[list[bool]] = [[] for _ in self._cells]
         for place, answer in answers.items():
-            total[self._stratum_of[place]] += 1
-            right[self._stratum_of[place]] += answer
-        return right, total
+            by_cell[self._stratum_of[place]].append(answer)
+        return [
+            cell.seen(np.array(given, dtype=bool))
+            for cell, given in zip(self._cells, by_cell, strict=True)
+            if cell.kind in kinds
+        ]
 
 
-def _pooled(sizes: NDArray[np.intp], right: NDArray[np.intp], total: NDArray[np.intp]) -> Interval:
+def _flips(seen: Sequence[Seen]) -> FlipEstimate:
+    """Return the estimate for one kind of flip, which has at most one cell."""
+    if not seen:
+        return FlipEstimate(0, 0, Interval(0.0, 0.0, 0.0))
+    [cell] = seen
+    hits, count = int(cell.right.sum()), len(cell.right)
+    share = weighted_share(cell.right, cell.weights)
+    known = float(cell.weights.sum())
+    # Labelled images are known. The others lie within the interval, and the number of images bounds it.
+    least = max(hits, known * share.lower)
+    most = min(cell.images - (count - hits), known * share.upper + cell.images - known)
+    return FlipEstimate(cell.images, count, Interval(cell.images * share.value, least, most))
+
+
+def _pooled(seen: Sequence[Seen]) -> Interval:
     """
-    Return the share of strata of these sizes that should be flagged.
+    Return the share of the images of these cells that should be flagged.
 
-    A stratum nobody has looked at yet may be all right or all wrong.
+    The images of a cell without labels may all be right or all be wrong.
     """
-    seen = total > 0
-    if not seen.any():
+    right = np.concatenate([np.zeros(0, dtype=bool), *(each.right for each in seen)])
+    weights = np.concatenate([np.zeros(0), *(each.weights for each in seen)])
+    if not len(right):
         return Interval(float("nan"), 0.0, 1.0)
-    weights = np.repeat(sizes[seen] / total[seen], total[seen])
-    hits = np.concatenate([np.arange(n) < k for k, n in zip(right[seen], total[seen], strict=True)])
-    known = weighted_share(hits, weights)
-    share = float(sizes[seen].sum() / sizes.sum())
+    known = weighted_share(right, weights)
+    share = float(weights.sum()) / sum(each.images for each in seen)
     return Interval(known.value, share * known.lower, share * known.upper + 1 - share)

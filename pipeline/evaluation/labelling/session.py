@@ -102,6 +102,12 @@ class LabellingSession:
         with self._lock:
             return sum(each.answer is answer for each in self._shown)
 
+    @property
+    def last_answer(self) -> Answer | None:
+        """The answer that `undo` would take back."""
+        with self._lock:
+            return self._shown[-1].answer if self._shown else None
+
     def blurred(self, number: int) -> bytes:
         """Return a JPEG of an image of the sample in which nothing is to be recognised. Raises `OriginalGone`."""
         return self._small(number, BLURRED_SIDE)
@@ -140,7 +146,8 @@ class LabellingSession:
     def findings(self) -> Findings:
         """Return what the answers say so far."""
         with self._lock:
-            return self._labelling.findings(self._answers(), self._hashes)
+            left = [candidate.place for candidate in self.candidates[len(self._shown) :]]
+            return self._labelling.findings(self._answers(), self._hashes, left)
 
     def decisions(self) -> list[Decision]:
         """

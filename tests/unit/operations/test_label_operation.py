@@ -45,6 +45,7 @@ def test_a_session_is_opened_on_a_sample_with_the_active_set_as_its_comparison(
 ) -> None:
     none = SimpleNamespace(fetch=lambda *_: b"")
     monkeypatch.setattr("pipeline.operations.policies.label.open_originals", lambda settings: nullcontext(none))
+    monkeypatch.setattr("pipeline.operations.policies.label.read_decisions", lambda *_: [])
     with open_labelling(workbench, request(workbench, tmp_path / "labels.jsonl", NOW - timedelta(days=1))) as task:
         assert task.policy.id == POLICY
         assert task.precision == 0.9

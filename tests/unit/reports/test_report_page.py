@@ -2,22 +2,24 @@
 
 import html
 import re
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from pipeline.reports.gallery import Tile, write_gallery
-from pipeline.reports.page import breakable
-from pipeline.reports.scan import About, Card, by_interest, write_report
+from pipeline.reports.page import breakable, human_time
+from pipeline.reports.scan import About, Bar, Card, Flag, by_interest, summaries, write_report
 
 
 def card(path: str, *bars: tuple[str, float, float], error: str | None = None) -> Card:
-    flags = tuple((policy, policy, "why") for policy, score, threshold in bars if score > threshold)
-    return Card(path, None, flags, tuple((*bar, bar[1] > bar[2]) for bar in bars), error)
+    flags = tuple(Flag(policy, policy, "why") for policy, score, threshold in bars if score > threshold)
+    return Card(path, None, flags, tuple(Bar(name, name, at, line, at > line) for name, at, line in bars), error)
 
 
-def page(tmp_path: Path, cards: list[Card], where: str = "uploads") -> str:
-    write_report(tmp_path / "r.html", cards, About(where, len(cards), "s" * 64, "m" * 64))
+def page(tmp_path: Path, cards: list[Card], where: str = "uploads", images: int | None = None) -> str:
+    about = About(where, len(cards) if images is None else images, "s" * 64, "m" * 64)
+    write_report(tmp_path / "r.html", cards, about)
     return (tmp_path / "r.html").read_text()
 
 
@@ -63,6 +65,39 @@ def test_a_scan_without_flags_says_so(tmp_path: Path, cards: list[Card], told: s
 def test_the_heading_counts_in_words(tmp_path: Path) -> None:
     assert "<h1>1 of 1 image flagged</h1>" in page(tmp_path, [card("a", ("p", 2.0, 1.0))])
     assert "<h1>0 of 2 images flagged, 1 could not be judged</h1>" in page(tmp_path, [card("a"), card("b", error="x")])
+
+
+def test_the_summary_counts_flags_by_policy_and_names_the_nearest_miss() -> None:
+    """The policy with the most flags comes first; a shadow policy's yes is counted apart."""
+    shadow = Card("c", None, (), (Bar("b", "B", 3.0, 1.0, yes=True),), None)
+    cards = [
+        card("a", ("a", 2.0, 1.0)),
+        card("b", ("a", 0.5, 1.0), ("b", 0.0, 1.0)),
+        card("d", ("a", 0.7, 1.0)),
+        shadow,
+    ]
+    first, second = summaries(cards)
+    assert (first.policy_id, first.flagged, first.shadow, first.highest_below) == ("a", 1, 0, 0.7)
+    assert (second.policy_id, second.flagged, second.shadow, second.highest_below) == ("b", 0, 1, 0.0)
+
+
+def test_a_count_that_the_page_cannot_know_is_a_lower_bound(tmp_path: Path) -> None:
+    """A scan keeps its first cards: when all of them are flagged, more images may be."""
+    flagged, other = card("a", ("p", 2.0, 1.0)), card("b", ("p", 0.0, 1.0))
+    assert "<h1>At least 1 of 9 images flagged</h1>" in page(tmp_path, [flagged], images=9)
+    assert "<h1>1 of 9 images flagged</h1>" in page(tmp_path, [flagged, other], images=9)
+
+
+def test_a_page_names_the_product_its_kind_and_the_time_it_was_made(tmp_path: Path) -> None:
+    text = page(tmp_path, [card("a", ("p", 2.0, 1.0))])
+    assert re.search(
+        r"<strong>Watchword</strong> <span>Scan report</span> <time [^>]+>\d+ \w+ \d{4}, \d\d:\d\d UTC<", text
+    )
+
+
+def test_a_time_reads_as_people_write_it() -> None:
+    at = datetime.fromisoformat("2026-11-24T23:46:12.067+01:00")
+    assert human_time(at) == human_time(datetime(2026, 11, 24, 22, 46)) == "24 November 2026, 22:46 UTC"  # noqa: DTZ001
 
 
 def test_a_gallery_of_nothing_says_so_and_a_title_is_text(tmp_path: Path) -> None:
