@@ -27,7 +27,7 @@ def broken(clock: Clock, host: str = "h:80") -> HostBreaker:
     return breaker
 
 
-def test_five_failures_in_a_row_close_a_host_for_thirty_seconds() -> None:
+def test_five_failures_in_a_row_block_a_host_for_thirty_seconds() -> None:
     clock = Clock()
     breaker = broken(clock)
     clock.now = 29.9
@@ -92,7 +92,7 @@ def closed(breaker: HostBreaker, host: str) -> bool:
     return False
 
 
-def test_a_slow_redirect_does_not_close_the_host_that_it_leads_to() -> None:
+def test_a_slow_redirect_does_not_block_its_target() -> None:
     clock = Clock()
     breaker = HostBreaker(clock)
     for _ in range(5):
@@ -109,7 +109,7 @@ def test_a_quick_refusal_by_a_host_that_answers_is_no_failure() -> None:
     assert not closed(breaker, "h:80")
 
 
-def test_a_host_that_cannot_be_reached_is_to_blame_at_once() -> None:
+def test_an_unreachable_host_fails_at_once() -> None:
     clock = Clock()
     breaker = HostBreaker(clock)
     for _ in range(5):

@@ -42,7 +42,7 @@ def _no_network() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("behaviour", SLOW, ids=lambda each: each.name)
-def test_a_reference_fails_by_its_deadline_whatever_the_server_does(behaviour: Behaviour) -> None:
+def test_a_reference_fails_by_its_deadline_on_any_slow_server(behaviour: Behaviour) -> None:
     rules = FetchRules(timeout_s=TIMEOUT_S, allow_loopback=True)
     with (
         Server(behaviour.script, silent=behaviour.silent, accepts=behaviour.accepts) as server,
@@ -57,7 +57,7 @@ def test_a_reference_fails_by_its_deadline_whatever_the_server_does(behaviour: B
     assert "0.3 s" in caught.value.detail
 
 
-def test_all_slow_behaviours_are_there() -> None:
+def test_every_slow_behaviour_has_a_case() -> None:
     assert len(SLOW) == 10
 
 
@@ -92,7 +92,7 @@ def test_the_next_address_is_tried_when_one_refuses() -> None:
         assert fetcher.fetch(Reference(f"http://images.example:{server.port}/")) == b"image"
 
 
-def test_look_ups_that_hang_are_bounded_and_release_their_room() -> None:
+def test_hanging_look_ups_are_bounded_and_release_their_slots() -> None:
     go, begun = threading.Event(), threading.Semaphore(0)
 
     def hang(host: str, port: int) -> list[str]:

@@ -55,7 +55,7 @@ def test_pixels_have_the_encoders_shape() -> None:
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
-def test_of_an_animation_the_first_frame_is_judged_and_said_to_be(kind: str) -> None:
+def test_the_first_frame_of_an_animation_is_judged_and_marked(kind: str) -> None:
     green = Image.new("RGB", (64, 48), (0, 255, 0))
     options = {"save_all": True, "append_images": [green, green], "lossless": True}
     picture = decode(encoded(halves(), kind, **options), SPEC, LIMITS)
@@ -80,7 +80,7 @@ def test_palettes_are_looked_up() -> None:
     assert left_and_right(picture) == ([255, 0, 0], [0, 0, 255])
 
 
-def test_what_is_transparent_shows_white() -> None:
+def test_transparent_pixels_become_white() -> None:
     clear = Image.new("RGBA", (64, 48), (0, 0, 0, 0))
     assert decode(encoded(clear, "PNG"), SPEC, LIMITS).pixels[48, 48].tolist() == [255, 255, 255]
 
@@ -201,7 +201,7 @@ def test_an_exact_crop_is_resize_and_center_crop(size: tuple[int, int]) -> None:
     np.testing.assert_array_equal(pixels, np.asarray(expected))
 
 
-def test_the_middle_of_a_strip_too_long_to_scale_whole() -> None:
+def test_a_strip_too_long_to_scale_is_cropped_to_its_middle() -> None:
     strip = Image.new("RGB", (20_000, 10), "red")
     strip.paste("blue", (9_990, 0, 10_010, 10))
     pixels = decode(encoded(strip, "PNG"), PixelSpec(224, "crop", exact=True), LIMITS).pixels
@@ -223,7 +223,7 @@ def noise(width: int, height: int, channels: int = 3) -> Image.Image:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 @pytest.mark.parametrize("size", [(300, 200), (1_601, 903), (97, 1_200)])
-def test_pixels_of_ordinary_images_are_pillows(kind: str, size: tuple[int, int]) -> None:
+def test_pixels_of_ordinary_images_equal_pillows(kind: str, size: tuple[int, int]) -> None:
     """They are equal bit for bit to Pillow's draft of a JPEG and one resize with a reducing gap."""
     content = encoded(noise(*size), kind)
     expected = Image.open(io.BytesIO(content))
@@ -233,7 +233,7 @@ def test_pixels_of_ordinary_images_are_pillows(kind: str, size: tuple[int, int])
 
 
 @pytest.mark.parametrize("spec", [SPEC, PixelSpec(96, "squash", exact=True)])
-def test_colours_converted_in_bands_are_those_of_the_whole(spec: PixelSpec) -> None:
+def test_colours_converted_in_bands_equal_the_whole_image(spec: PixelSpec) -> None:
     """
     An image with alpha is blended over white, and one of 16 bits is divided by 257; they differ by at most one level.
     """
@@ -244,13 +244,13 @@ def test_colours_converted_in_bands_are_those_of_the_whole(spec: PixelSpec) -> N
         assert np.abs(decode(encoded(image, "PNG"), spec, LIMITS).pixels - whole).max() <= 1
 
 
-def test_a_phones_multi_picture_file_is_a_jpeg() -> None:
+def test_a_multi_picture_file_of_a_phone_is_a_jpeg() -> None:
     content = encoded(noise(1_600, 1_200), "MPO", save_all=True, append_images=[noise(320, 240)])
     picture = decode(content, SPEC, LIMITS)
     assert (picture.format, picture.width, picture.height, picture.animated) == ("jpeg", 1_600, 1_200, False)
 
 
-def test_the_thumbnail_beside_a_picture_is_the_one_made_alone() -> None:
+def test_a_thumbnail_does_not_depend_on_decoding_a_picture_too() -> None:
     """One decoding serves both; a thumbnail larger than the decoded picture is decoded separately."""
     for kind, side in (("PNG", 64), ("PNG", 300), ("JPEG", 300)):
         content = encoded(noise(40, 30).resize((800, 600)), kind)
@@ -277,14 +277,14 @@ def test_limits_hold_for_whole_pictures_and_thumbnails() -> None:
         assert caught.value.reason is DeadLetterReason.TOO_MANY_PIXELS
 
 
-def test_memory_that_decoding_would_take_is_checked_first() -> None:
+def test_the_memory_for_decoding_is_checked_first() -> None:
     with pytest.raises(RecordFault) as caught:
         decode(encoded(noise(1_000, 1_000), "PNG"), SPEC, ImageLimits(max_memory_bytes=16_000_000))
     assert caught.value.reason is DeadLetterReason.TOO_COSTLY
     assert caught.value.detail.endswith("bytes of memory to decode it, the limit is 16000000")
 
 
-def test_running_out_of_memory_is_the_images_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_running_out_of_memory_is_a_fault_of_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
     def none_left(*_: object, **__: object) -> None:
         raise MemoryError
 

@@ -34,7 +34,7 @@ def processes() -> Iterator[DecodeProcesses]:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
-def test_a_child_returns_what_decoding_here_does(kind: str, processes: DecodeProcesses) -> None:
+def test_a_child_returns_the_same_pixels_as_this_process(kind: str, processes: DecodeProcesses) -> None:
     data = encoded(noise(300, 200), kind)
     theirs, ours = processes.decode(data), decode_here(data, SPEC, LIMITS, SIDE)
     np.testing.assert_array_equal(theirs.picture.pixels, ours.picture.pixels)
@@ -98,7 +98,7 @@ def test_no_setting_of_the_worker_reaches_a_child(processes: DecodeProcesses, mo
     assert "secret" not in psutil.Process(child).environ().values()
 
 
-def test_a_crash_is_the_images_fault_after_a_second_try(
+def test_a_second_crash_is_a_fault_of_the_image(
     processes: DecodeProcesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(DecodeProcesses, "_start", _start_and_crash(DecodeProcesses._start))

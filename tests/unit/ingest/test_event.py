@@ -15,7 +15,7 @@ def record(value: bytes | None = b"image", headers: Headers = (), timestamp_ms: 
     return Record(ORIGIN, None, value, headers, timestamp_ms)
 
 
-def test_a_bare_record_is_an_image_named_by_its_place() -> None:
+def test_a_bare_record_is_an_image_named_by_its_position() -> None:
     event = parse_event(record(timestamp_ms=1_700_000_000_000))
     assert (event.id, event.source, event.content) == ("images/2/7", "images", b"image")
     assert event.time == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
@@ -57,7 +57,7 @@ def test_json_is_a_reference() -> None:
         (b"\xff\xfe", (("content-type", b"application/json"),), DeadLetterReason.BAD_REFERENCE),
     ],
 )
-def test_what_cannot_be_read_has_a_reason(value: bytes | None, headers: Headers, reason: DeadLetterReason) -> None:
+def test_an_unreadable_record_has_a_reason(value: bytes | None, headers: Headers, reason: DeadLetterReason) -> None:
     with pytest.raises(RecordFault) as caught:
         parse_event(record(value, headers))
     assert caught.value.reason is reason

@@ -112,7 +112,7 @@ def test_a_failing_server_is_tried_a_bounded_number_of_times(shop: Shop) -> None
     assert len(shop.asked) == 2
 
 
-def test_what_is_not_there_is_asked_for_once(shop: Shop) -> None:
+def test_a_missing_image_is_requested_once(shop: Shop) -> None:
     assert refused(shop.uri("/nothing")) is DeadLetterReason.FETCH_FAILED
     assert len(shop.asked) == 1
 
@@ -121,7 +121,7 @@ def test_a_body_over_the_limit_is_refused(shop: Shop) -> None:
     assert refused(shop.uri("/large")) is DeadLetterReason.TOO_LARGE
 
 
-def test_loopback_is_refused_unless_a_test_allows_it(shop: Shop) -> None:
+def test_loopback_is_refused_unless_allowed(shop: Shop) -> None:
     assert refused(shop.uri("/good"), allow_loopback=False) is DeadLetterReason.REFERENCE_FORBIDDEN
     assert not shop.asked
 
@@ -163,7 +163,7 @@ def test_a_body_that_is_encoded_is_refused_undecoded(shop: Shop, coding: str) ->
 
 
 @pytest.mark.parametrize("coding", ["identity", "", "Identity"])
-def test_a_body_said_not_to_be_encoded_is_taken(shop: Shop, coding: str) -> None:
+def test_a_body_with_identity_encoding_is_accepted(shop: Shop, coding: str) -> None:
     assert fetch(shop.uri(f"/coding?{coding}")) == b"image"
     assert shop.heads[0]["accept-encoding"] == "identity"
 
@@ -175,7 +175,7 @@ def test_cookies_are_neither_kept_nor_sent(shop: Shop) -> None:
     assert "cookie" not in shop.heads[1]
 
 
-def test_credentials_go_to_their_host_and_stand_in_no_detail(shop: Shop) -> None:
+def test_credentials_go_to_their_host_and_appear_in_no_detail(shop: Shop) -> None:
     mine = shop.uri("").replace("//", "//ann:sec%72et@")
     assert fetch(f"{mine}/to?/good") == b"image"
     assert [head.get("authorization") for head in shop.heads] == ["Basic YW5uOnNlY3JldA=="] * 2
@@ -193,7 +193,7 @@ def test_credentials_do_not_follow_a_redirect_to_another_host(shop: Shop) -> Non
     assert ["authorization" in head for head in shop.heads] == [True, False]
 
 
-def test_a_port_that_is_not_allowed_is_refused_by_the_setting_s_name() -> None:
+def test_a_port_that_is_not_allowed_is_refused_and_the_setting_named() -> None:
     fetcher = Fetcher(FetchRules(), resolve=lambda host, port: ["93.184.216.34"])
     with pytest.raises(RecordFault) as caught:
         fetcher.fetch(Reference("http://images.example:8080/"))
@@ -208,7 +208,7 @@ def test_a_name_without_addresses_fails() -> None:
     assert caught.value.reason is DeadLetterReason.FETCH_FAILED
 
 
-def test_a_host_that_refuses_connections_is_left_alone_after_five_references() -> None:
+def test_a_host_that_refuses_connections_is_blocked_after_five_references() -> None:
     looked_up: list[str] = []
 
     def find(host: str, port: int) -> list[str]:
@@ -274,7 +274,7 @@ BAD = DeadLetterReason.BAD_REFERENCE
         ("http://[fe80::1%25lo]/", DeadLetterReason.REFERENCE_FORBIDDEN),
     ],
 )
-def test_odd_references_are_faults_of_the_record_and_nothing_else(uri: str, reason: DeadLetterReason) -> None:
+def test_odd_references_raise_only_record_faults(uri: str, reason: DeadLetterReason) -> None:
     assert refused(uri) is reason
 
 
@@ -315,5 +315,5 @@ PIECES += [
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=8)), max_size=12))
-def test_no_reference_at_all_raises_anything_but_a_fault(pieces: list[str]) -> None:
+def test_any_reference_raises_only_faults(pieces: list[str]) -> None:
     refused("".join(pieces), allow_loopback=False, timeout_s=1.0)

@@ -39,7 +39,7 @@ def test_a_link_out_of_the_root_is_refused(tmp_path: Path) -> None:
     assert refused(dots, file_roots=(root,)) is DeadLetterReason.REFERENCE_FORBIDDEN
 
 
-def test_a_file_that_is_gone_or_too_large_says_so(tmp_path: Path) -> None:
+def test_a_missing_or_too_large_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(b"x" * 2000)
     assert refused((tmp_path / "gone").as_uri(), file_roots=(tmp_path,)) is DeadLetterReason.FETCH_FAILED
     assert refused((tmp_path / "large").as_uri(), file_roots=(tmp_path,)) is DeadLetterReason.TOO_LARGE
@@ -67,7 +67,7 @@ def test_files_of_the_kernel_are_refused_under_any_root() -> None:
         assert refused(uri, file_roots=(Path("/"), Path("/proc"))) is DeadLetterReason.REFERENCE_FORBIDDEN
 
 
-def test_a_file_name_that_is_no_utf8_is_read(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf8_is_read(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"\xff.jpg")
     path.write_bytes(b"image")
     assert fetch(path.as_uri(), file_roots=(tmp_path,)) == b"image"
@@ -79,7 +79,7 @@ def test_a_link_within_the_root_is_followed(tmp_path: Path) -> None:
     assert fetch((tmp_path / "link").as_uri(), file_roots=(tmp_path,)) == b"image"
 
 
-def test_a_link_put_in_the_way_after_a_path_was_resolved_is_not_followed(
+def test_a_link_created_after_a_path_was_resolved_is_not_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "root" / "folder").mkdir(parents=True)

@@ -20,7 +20,7 @@ def unreadable(record: Record) -> bool:
     return record.value is None and dict(record.headers)[folder.UNREADABLE].startswith(b"it cannot be read")
 
 
-def test_a_name_that_is_no_utf8_has_an_id_that_can_be_printed_and_sent(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_has_a_printable_id(tmp_path: Path) -> None:
     (tmp_path / LATIN).write_bytes(b"x")
     [file] = list_files([tmp_path])
     [record] = read_files([file], max_bytes=9)
@@ -32,7 +32,7 @@ def test_a_name_that_is_no_utf8_has_an_id_that_can_be_printed_and_sent(tmp_path:
     assert (parsed.id, parsed.source, parsed.attributes) == ("caf\\xe9.jpg", "\\xff", {"shop": "\\xfe"})
 
 
-def test_a_file_that_vanishes_or_is_none_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_a_file_that_vanishes_is_reported_and_the_others_are_read(tmp_path: Path) -> None:
     names = ["a", "b", "c", "d"]
     for name in names:
         (tmp_path / name).write_bytes(b"x")
@@ -46,7 +46,7 @@ def test_a_file_that_vanishes_or_is_none_is_told_and_the_rest_goes_on(tmp_path: 
     assert unreadable(records[2])
 
 
-def test_a_folder_that_cannot_be_listed_stands_for_what_is_in_it(
+def test_a_folder_that_cannot_be_listed_is_reported_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "closed").mkdir()
@@ -65,7 +65,7 @@ def test_a_folder_that_cannot_be_listed_stands_for_what_is_in_it(
     assert unreadable(closed)
 
 
-def test_links_that_lead_nowhere_hidden_files_and_what_is_no_file_are_left_out(tmp_path: Path) -> None:
+def test_broken_links_hidden_files_and_special_files_are_left_out(tmp_path: Path) -> None:
     for name in ("a", ".hidden", "sub/b", ".git/c"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
@@ -76,13 +76,13 @@ def test_links_that_lead_nowhere_hidden_files_and_what_is_no_file_are_left_out(t
 
 
 @pytest.mark.parametrize("name", ["none", "file/inside"])
-def test_a_path_that_is_not_there_is_named(tmp_path: Path, name: str) -> None:
+def test_a_missing_path_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(UsageError, match="not found"):
         list_files([tmp_path / name])
 
 
-def test_a_path_whose_name_is_too_long_is_told_when_it_is_read(tmp_path: Path) -> None:
+def test_a_path_that_is_too_long_is_reported_on_reading(tmp_path: Path) -> None:
     [file] = list_files([tmp_path / ("x" * 300)])
     assert all(unreadable(record) for record in read_files([file], max_bytes=9))
 
@@ -95,7 +95,7 @@ def test_a_path_whose_name_is_too_long_is_told_when_it_is_read(tmp_path: Path) -
         (b"file,split\n", False), (b"<svg", False), (b"PK\3\4", False), (b"", False),
     ],
 )  # fmt: skip
-def test_an_image_is_known_by_its_first_bytes(tmp_path: Path, start: bytes, *, image: bool) -> None:
+def test_an_image_is_recognised_by_its_first_bytes(tmp_path: Path, start: bytes, *, image: bool) -> None:
     (tmp_path / "file").write_bytes(start)
     assert has_image_signature(tmp_path / "file") is image
 

@@ -54,14 +54,14 @@ def ends(decoder: Decoder, record: Record) -> None:
     timestamp_ms=st.none() | st.integers(-(2**63), 2**63 - 1),
     key=st.none() | st.binary(max_size=20),
 )
-def test_any_record_ends(
+def test_any_record_has_an_outcome(
     decoder: Decoder, value: bytes | None, headers: list[tuple[str, bytes]], timestamp_ms: int | None, key: bytes
 ) -> None:
     with only_loopback():
         ends(decoder, Record(Origin("images", 0, 1), key, value, tuple(headers), timestamp_ms))
 
 
-def test_every_kind_of_poison_ends(decoder: Decoder) -> None:
+def test_every_kind_of_poison_has_an_outcome(decoder: Decoder) -> None:
     with only_loopback(loopback=False):
         for value, headers in poison("http://127.0.0.1:9").values():
             if len(value or b"") > LARGEST:
@@ -71,7 +71,7 @@ def test_every_kind_of_poison_ends(decoder: Decoder) -> None:
             ends(decoder, Record(Origin("images", 0, 1), None, value, headers))
 
 
-def test_what_nobody_foresaw_is_a_dead_letter_that_names_it() -> None:
+def test_an_unforeseen_error_is_a_dead_letter_that_names_it() -> None:
     def broken(_: bytes) -> Decoded:
         raise KeyError("a bug")
 
@@ -89,7 +89,7 @@ def test_what_nobody_foresaw_is_a_dead_letter_that_names_it() -> None:
         (tuple((f"ce_a{n}", b"") for n in range(65)), "65 attributes, the limit is 64"),
     ],
 )
-def test_what_outputs_repeat_is_bounded(decoder: Decoder, headers: Headers, detail: str) -> None:
+def test_fields_repeated_in_outputs_are_bounded(decoder: Decoder, headers: Headers, detail: str) -> None:
     outcome = decoder(Record(Origin("images", 0, 1), None, picture(), headers))
     assert isinstance(outcome, DeadLetter)
     assert (outcome.reason, outcome.detail) == (DeadLetterReason.BAD_EVENT, detail)
@@ -110,7 +110,7 @@ def test_every_time_of_rfc_3339_is_read(text: str, iso: str) -> None:
     assert time.isoformat() == iso
 
 
-def test_a_letter_too_large_keeps_the_digest_the_size_and_what_fits() -> None:
+def test_a_cut_dead_letter_keeps_the_digest_and_the_size() -> None:
     record = Record(Origin("images", 0, 1), b"k", b"v" * 10_000, (("a", b"1"), ("large", b"h" * 9000), ("b", b"2")))
     letter = dead_letter_record(DeadLetter(record, DeadLetterReason.EMPTY, "\ud800", NOW), LIMIT)
     told = dict(letter.headers)
@@ -124,7 +124,7 @@ def test_a_letter_too_large_keeps_the_digest_the_size_and_what_fits() -> None:
     assert told["watchword-detail"] == b"\\ud800"
 
 
-def test_a_letter_that_fits_is_whole() -> None:
+def test_a_dead_letter_that_fits_is_not_cut() -> None:
     record = Record(Origin("images", 0, 1), b"k", b"v" * 100, (("a", b"1"),))
     letter = dead_letter_record(DeadLetter(record, DeadLetterReason.EMPTY, "x", NOW), LIMIT)
     assert (letter.key, letter.value, "watchword-truncated" in dict(letter.headers)) == (b"k", b"v" * 100, False)

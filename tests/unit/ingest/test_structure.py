@@ -70,7 +70,7 @@ def test_each_seed_passes_with_its_format_and_size() -> None:
         "webp/animation-4500-1",
     ],
 )
-def test_a_file_built_to_cost_much_is_refused(name: str) -> None:
+def test_a_file_built_to_be_expensive_is_refused(name: str) -> None:
     """The fault names the excessive quantity, its value and the limit."""
     [recipe] = [each for each in recipes() if each.name == name]
     fault = refused(built(recipe))
@@ -106,13 +106,13 @@ def test_a_preview_in_the_exif_block_is_no_second_picture() -> None:
     assert structure_of(seed, LIMITS).width == 640
 
 
-def test_bytes_behind_a_jpeg_are_not_walked() -> None:
+def test_bytes_after_a_jpeg_are_not_parsed() -> None:
     """A phone appends a second picture, or a video."""
     seed = encoded(photograph(64, 48), "JPEG", progressive=True)
     assert structure_of(seed + seed * 100, LIMITS).width == 64
 
 
-def test_fill_bytes_behind_a_jpeg_are_padding() -> None:
+def test_fill_bytes_after_a_jpeg_are_padding() -> None:
     seed = encoded(photograph(64, 48), "JPEG")
     assert structure_of(seed + b"\xff" * 5_000, LIMITS).width == 64
 
@@ -151,13 +151,13 @@ def test_a_webp_of_38_bytes_is_refused_by_the_memory_it_would_take() -> None:
     assert "bytes of memory" in fault.detail
 
 
-def test_a_canvas_is_measured_and_not_the_frame_on_it() -> None:
+def test_the_canvas_is_measured_not_the_frame() -> None:
     assert refused(built(next(each for each in recipes() if each.name == "webp/canvas-huge"))).reason is (
         DeadLetterReason.TOO_MANY_PIXELS
     )
 
 
-def test_a_gif_picture_that_outgrows_its_screen_counts() -> None:
+def test_a_gif_frame_larger_than_its_screen_counts() -> None:
     fault = refused(built(next(each for each in recipes() if each.name == "gif/outgrown")))
     assert fault.reason is DeadLetterReason.TOO_MANY_PIXELS
 

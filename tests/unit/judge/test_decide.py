@@ -73,7 +73,7 @@ def valid(message: str, payload: bytes) -> Any:
     return fields
 
 
-def test_a_policy_says_nothing_outside_its_scope(tmp_path: Path) -> None:
+def test_a_policy_has_no_answer_outside_its_scope(tmp_path: Path) -> None:
     """A verdict on an image outside the scope does not name the policy."""
     scoped = POLICY + "scope: { surface: avatar }\n"
     inside, outside = judged(tmp_path, scoped, "gun", surface="avatar"), judged(tmp_path, scoped, "gun", surface="post")
@@ -99,7 +99,7 @@ def test_a_child_raises_the_severity_of_its_parents_flag(
     assert fields["policy"]["labels"] == {"law": "X"}
 
 
-def test_a_child_says_no_where_its_parent_does(tmp_path: Path) -> None:
+def test_a_child_never_matches_without_its_parent(tmp_path: Path) -> None:
     verdict = judged(tmp_path, POLICY + CHILD, "aimed")
     answers = {policy.id: flagged for policy, _, flagged in verdict.answers()}
     assert answers == {"guns": False, "guns.aimed": False}

@@ -40,7 +40,7 @@ def judged(samples: Path, policies: Path, encoder: LocalEncoder) -> tuple[Judge,
     return Judge(bank), flags
 
 
-def test_every_flag_is_proved_and_shown_by_what_made_it(
+def test_every_flag_is_proved_and_shown_with_its_prompts(
     judged: tuple[Judge, list[tuple[Verdict, FlagEvent]]],
 ) -> None:
     judge, flags = judged
@@ -70,7 +70,7 @@ def test_every_flag_is_proved_and_shown_by_what_made_it(
         (("policy_set_digest",), "0" * 64, "the policy set: "),
     ],
 )
-def test_what_is_not_so_is_named(
+def test_a_false_field_is_named(
     judged: tuple[Judge, list[tuple[Verdict, FlagEvent]]], place: tuple[str, ...], value: object, told: str
 ) -> None:
     judge, [(verdict, flag), *_] = judged
@@ -155,7 +155,7 @@ class Originals:
     ],
     ids=["there", "gone", "restricted"],
 )
-def test_the_page_has_the_picture_where_it_may_be_shown_and_can_be_had(
+def test_the_page_has_the_picture_if_it_may_be_shown_and_is_available(
     judged: tuple[Judge, list[tuple[Verdict, FlagEvent]]],
     policies: Path,
     tmp_path: Path,

@@ -103,7 +103,7 @@ def test_scores_follow_the_formula(kind: ScoreKind, scale: float, aggregates: tu
     np.testing.assert_allclose(raw, want, atol=2e-6 * scale + 1e-5)
 
 
-def test_the_reference_is_the_formula_to_the_last_bit_and_a_half() -> None:
+def test_the_reference_equals_the_formula_within_rounding() -> None:
     given = bank([(3, 2), (4, 1), (2, 3)], aggregates=tuple(Aggregate))
     for embedding in unit(np.random.default_rng(6), 20).astype(np.float16):
         for policy in range(3):
@@ -119,7 +119,7 @@ def test_more_prompts_of_the_same_kind_do_not_raise_a_score() -> None:
     np.testing.assert_allclose(Judge(one).judge(embeddings).raw, Judge(six).judge(embeddings).raw, atol=1e-5)
 
 
-def test_a_score_near_its_threshold_is_the_references() -> None:
+def test_a_score_near_its_threshold_equals_the_reference() -> None:
     given = bank([(3, 2)])
     embeddings = unit(np.random.default_rng(8), 50).astype(np.float16)
     exact = np.array([Judge(given).reference_score(embedding, 0) for embedding in embeddings])
@@ -149,14 +149,14 @@ def test_a_set_without_policies_or_images_judges_nothing() -> None:
     assert Judge(bank([(1, 1)])).judge(embeddings[:0]).raw.shape == (0, 1)
 
 
-def test_contrast_without_any_contrast_is_the_prompts_alone() -> None:
+def test_contrast_without_contrast_prompts_uses_the_prompts_alone() -> None:
     given = bank([(3, 0)], background=0)
     alone = bank([(3, 0)], background=0, kind=ScoreKind.SIMILARITY)
     embeddings = unit(np.random.default_rng(2), 4).astype(np.float16)
     np.testing.assert_array_equal(Judge(given).judge(embeddings).raw, Judge(alone).judge(embeddings).raw)
 
 
-def test_a_head_scores_beside_policies_by_words() -> None:
+def test_a_head_scores_next_to_prompt_policies() -> None:
     """The fast path and the reference both give its product, and other policies keep their scores."""
     words = bank([(3, 2), (2, 2), (4, 1)], aggregates=(Aggregate.LOG_MEAN_EXP, Aggregate.MAX, Aggregate.MEAN))
     rng = np.random.default_rng(8)

@@ -43,7 +43,7 @@ def test_images_of_one_score_are_flagged_together_or_not_at_all() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 6])
-def test_a_threshold_that_flags_as_many(count: int) -> None:
+def test_a_threshold_can_keep_the_number_of_flags(count: int) -> None:
     assert (keeping_count(SCORES, count) <= SCORES).sum() == count
 
 
@@ -82,7 +82,7 @@ def test_a_model_against_itself_changes_nothing(bundle: Bundle, samples: Path, p
     assert all(each["flagged"] for each in found["policies"])
 
 
-def test_what_the_old_model_never_flags_is_no_evidence(bundle: Bundle, samples: Path, policies: Path) -> None:
+def test_a_policy_the_old_model_never_flags_has_no_evidence(bundle: Bundle, samples: Path, policies: Path) -> None:
     words = [str(bundle.folder)] * 2
     code, out = compare(
         *words, "--images", str(samples / "images/watch"), "--policies", str(policies), "--format", "json"
@@ -93,7 +93,7 @@ def test_what_the_old_model_never_flags_is_no_evidence(bundle: Bundle, samples: 
     assert "flags none of these images" in reasons["weapons.firearms"]
 
 
-def test_a_threshold_of_neither_model_is_told(bundle: Bundle, other: Path, samples: Path, policies: Path) -> None:
+def test_a_threshold_of_neither_model_is_reported(bundle: Bundle, other: Path, samples: Path, policies: Path) -> None:
     """No shipped threshold was fitted for the old model here."""
     words = [str(other), str(bundle.folder), "--images", str(samples / "images/watch"), "--policies", str(policies)]
     code, out = compare(*words, "--format", "json")
@@ -102,7 +102,7 @@ def test_a_threshold_of_neither_model_is_told(bundle: Bundle, other: Path, sampl
 
 
 @pytest.mark.parametrize(("wrong", "certified"), [(0, True), (20, False)])
-def test_a_calibrated_policys_target_is_certified_anew(wrong: int, certified: bool, tmp_path: Path) -> None:  # noqa: FBT001
+def test_a_calibrated_policys_target_is_certified_again(wrong: int, certified: bool, tmp_path: Path) -> None:  # noqa: FBT001
     """Both cases have 120 labels: all positive at the top, or one in six negative."""
     (tmp_path / "p.yaml").write_text(
         "id: p\ntitle: p\nprompts: [a]\nthreshold: 1\nseverity: low\naction: look\nowner: us\n"
@@ -119,7 +119,7 @@ def test_a_calibrated_policys_target_is_certified_anew(wrong: int, certified: bo
         assert relevant[scores >= found.threshold].mean() >= 0.95
 
 
-def test_a_worse_model_is_told_policy_by_policy_with_its_pictures(
+def test_a_worse_model_is_reported_policy_by_policy_with_pictures(
     bundle: Bundle, other: Path, samples: Path, policies: Path, tmp_path: Path
 ) -> None:
     """With labels, each threshold keeps its precision if possible, and the lost recall is reported."""
@@ -139,7 +139,7 @@ def test_a_worse_model_is_told_policy_by_policy_with_its_pictures(
     assert "cleared" in page
 
 
-def test_what_a_restricted_policy_flags_is_on_no_page(
+def test_no_page_shows_an_image_that_a_restricted_policy_flags(
     bundle: Bundle, samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """This holds for a flip of any policy; the access is recorded."""
@@ -164,7 +164,7 @@ def test_what_a_restricted_policy_flags_is_on_no_page(
     assert all(image.thumbnail for image in shown)
 
 
-def test_without_images_it_says_what_to_name(bundle: Bundle) -> None:
+def test_without_images_the_error_names_the_options(bundle: Bundle) -> None:
     run = CliRunner().invoke(app, ["models", "compare", str(bundle.folder), str(bundle.folder)])
     assert isinstance(run.exception, UsageError)
     assert "`--images`" in str(run.exception)

@@ -73,13 +73,13 @@ def nearness(tower: SentenceTower, tokenizer: Tokenizer, space: SentenceSpace) -
     return float((embeds * torch.from_numpy(space.embed(PHRASES))).sum(1).min())
 
 
-def test_a_tower_cut_with_everything_computes_what_the_encoder_does(space: SentenceSpace) -> None:
+def test_a_tower_with_all_parts_computes_the_same_as_the_encoder(space: SentenceSpace) -> None:
     everything = list(range(space.teacher.tokenizer.get_vocab_size()))
     tower = cut_tower(space, everything, layers=(0, 1, 2), embedding=48, context=16)
     assert nearness(tower, with_tokens(space.teacher.tokenizer, everything), space) > 0.9999
 
 
-def test_tokens_that_are_left_out_are_spelt_with_others(teacher: SentenceEncoder) -> None:
+def test_left_out_tokens_are_spelt_with_others(teacher: SentenceEncoder) -> None:
     """The kept tokens are ASCII, the most common first; an id is an index among the kept tokens."""
     kept = common_tokens(teacher.tokenizer, 60)
     smaller = with_tokens(teacher.tokenizer, kept)
@@ -126,7 +126,7 @@ def test_a_batch_of_phrases_is_cut_to_its_longest() -> None:
     assert bool((drawn != 0).any(0).all())
 
 
-def test_a_dictionary_gives_names_and_short_definitions_of_what_can_be_seen(tmp_path: Path) -> None:
+def test_a_dictionary_gives_names_and_short_definitions_of_visible_things(tmp_path: Path) -> None:
     """They are read in WordNet's format, which has an indented licence above the entries."""
     nouns = tmp_path / "data.noun"
     nouns.write_text(

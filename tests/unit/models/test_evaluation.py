@@ -23,7 +23,7 @@ from pipeline.models.evaluation.zero_shot import measure, zero_shot
 from pipeline.policies.load import load_policy_set
 
 
-def test_wilsons_interval_is_the_published_one() -> None:
+def test_wilsons_interval_equals_the_published_one() -> None:
     """The values are of Brown, Cai and DasGupta 2001; zero hits come close to the rule of three."""
     found = wilson(8, 10)
     assert (found.value, round(found.lower, 4), round(found.upper, 4)) == (0.8, 0.4902, 0.9433)
@@ -33,13 +33,13 @@ def test_wilsons_interval_is_the_published_one() -> None:
     assert (wilson(0, 0).lower, wilson(0, 0).upper) == (0, 1)
 
 
-def test_the_bootstrap_covers_the_mean_as_often_as_it_says() -> None:
+def test_the_bootstrap_covers_the_mean_at_its_level() -> None:
     rng = np.random.default_rng(3)
     covered = [not bootstrap_means(rng.normal(2, 1, (60, 1)), seed)[0].excludes(2) for seed in range(200)]
     assert 0.89 < np.mean(covered) < 0.99
 
 
-def test_a_paired_shift_is_surer_than_its_parts() -> None:
+def test_a_paired_shift_has_a_narrower_interval_than_its_parts() -> None:
     rng = np.random.default_rng(4)
     base = rng.normal(0, 5, 400)
     shifted = base + 0.3 + rng.normal(0, 0.1, 400)
@@ -49,7 +49,7 @@ def test_a_paired_shift_is_surer_than_its_parts() -> None:
     assert not bootstrap_means(shifted[:, None])[0].excludes(0)
 
 
-def test_calibration_error_is_zero_for_honest_and_large_for_vain_confidence() -> None:
+def test_calibration_error_is_zero_for_right_and_large_for_wrong_confidence() -> None:
     right = np.array([True] * 75 + [False] * 25)
     assert expected_calibration_error(reliability(np.full(100, 0.75), right)) == pytest.approx(0, abs=1e-9)
     [vain] = reliability(np.full(100, 0.99), right)
@@ -63,7 +63,7 @@ def test_mean_cosine_leaves_out_an_image_with_itself() -> None:
 
 
 @pytest.mark.parametrize("kind", ALTERATIONS)
-def test_an_alteration_changes_what_is_seen_and_not_its_form(kind: str) -> None:
+def test_an_alteration_changes_the_pixels_not_the_shape(kind: str) -> None:
     ramp = np.linspace(0, 255, 96, dtype=np.uint8)
     images = np.stack([np.dstack([np.tile(ramp, (96, 1)), np.tile(ramp[:, None], (1, 96)), np.full((96, 96), 90)])] * 2)
     images[:, 30:60, 30:60] = 200
@@ -98,7 +98,7 @@ def test_altered_images_are_measured_against_the_same_texts(few: Path, bundle: B
     assert sketched.top1 < plain.top1
 
 
-def test_a_term_that_is_the_neutral_one_shifts_nothing(few: Path, bundle: Bundle, policies: Path) -> None:
+def test_the_neutral_term_shifts_nothing(few: Path, bundle: Bundle, policies: Path) -> None:
     subject = Subject.load(few, bundle, Captions.load(BUNDLED_TABLE), "val")
     terms = IdentityTerms("a person", (("none", "a person"), ("thing", "a leopard")))
     same, other = np.array_split(np.array(term_shifts(subject, load_policy_set(policies), terms)), 2)
@@ -146,13 +146,13 @@ def test_two_bundles_side_by_side_in_markdown_and_json(
     ]
 
 
-def test_newcombes_interval_is_the_published_one() -> None:
+def test_newcombes_interval_equals_the_published_one() -> None:
     """The values are of Newcombe 1998, table II, example a, method 10."""
     found = difference(56, 70, 48, 80)
     assert (round(found.value, 4), round(found.lower, 4), round(found.upper, 4)) == (0.2, 0.0524, 0.3339)
 
 
-def test_a_bundle_is_measured_on_other_peoples_categories(
+def test_a_bundle_is_measured_on_other_categories(
     few: Path, bundle: Bundle, policies: Path, tmp_path: Path
 ) -> None:
     """Other captions have no paraphrases unless they are given; a category without captions is reported."""
@@ -175,7 +175,7 @@ def test_a_bundle_is_measured_on_other_peoples_categories(
     assert "not found" in str(nowhere.exception)
 
 
-def test_an_unknown_column_is_told_with_those_there_are(few: Path, bundle: Bundle) -> None:
+def test_an_unknown_column_is_reported_with_the_known_ones(few: Path, bundle: Bundle) -> None:
     run = CliRunner().invoke(app, ["models", "evaluate", str(bundle.folder), "--data", str(few), "--slice", "region"])
     assert isinstance(run.exception, UsageError)
     assert "no column region; it has file, category, split, half" in str(run.exception)

@@ -52,7 +52,7 @@ def imported(
     return Imported(source, Bundle.load(folder / "bundle"), manifest.digest, parity)
 
 
-def test_an_imported_bundle_computes_what_transformers_does(imported: Imported, odd_images: list[Path]) -> None:
+def test_an_imported_bundle_computes_the_same_as_transformers(imported: Imported, odd_images: list[Path]) -> None:
     bundle, parity = imported.bundle, imported.parity
     assert bundle.digest == imported.digest
     assert parity.image_cosine_min >= 0.9999
@@ -88,7 +88,7 @@ def test_a_bundle_that_differs_is_refused_and_removed(
     assert not (tmp_path / "bundle").exists()
 
 
-def test_weights_that_are_missing_are_named_not_made_up(tmp_path: Path) -> None:
+def test_missing_weights_are_named_not_filled_in(tmp_path: Path) -> None:
     """`transformers` would fill them with random numbers, and the bundle would have the same ones."""
     folder = write_clip(tmp_path / "source", TINY)
     kept = load_file(folder / "model.safetensors")
@@ -112,7 +112,7 @@ def test_an_import_that_is_interrupted_leaves_nothing(
 
 
 @pytest.mark.parametrize("imported", [write_clip], indirect=True)
-def test_the_check_sees_pixels_that_are_cut_differently(
+def test_the_check_detects_differently_cropped_pixels(
     imported: Imported, odd_images: list[Path], tmp_path: Path
 ) -> None:
     path = shutil.copytree(imported.bundle.folder, tmp_path / "bundle") / "manifest.json"
@@ -128,7 +128,7 @@ def test_the_check_sees_pixels_that_are_cut_differently(
         ({"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}, "its image tower takes 64"),
     ],
 )
-def test_what_a_bundle_cannot_say_is_refused(change: dict[str, object], message: str, tmp_path: Path) -> None:
+def test_a_configuration_that_a_bundle_cannot_express_is_refused(change: dict[str, object], message: str, tmp_path: Path) -> None:
     folder = write_clip(tmp_path, TINY)
     path = folder / "preprocessor_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
@@ -145,7 +145,7 @@ def test_another_architecture_is_refused_by_name(tmp_path: Path) -> None:
         load_source(str(folder))
 
 
-def test_a_folder_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not found"):
         load_source(str(tmp_path / "nothing"))
     with pytest.raises(UsageError, match="`--revision main` is of a hub id"):

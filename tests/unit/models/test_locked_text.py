@@ -100,7 +100,7 @@ def test_the_space_is_centred_and_its_vectors_are_unit_length() -> None:
     assert np.abs(projected.mean(axis=0)).max() < 0.1
 
 
-def test_what_captions_share_does_not_rank_photographs() -> None:
+def test_the_direction_that_captions_share_does_not_rank_photographs() -> None:
     """No embedding has a component in the shared direction; orthogonal components do not change."""
     torch.manual_seed(1)
     model = DualEncoder(ImageTower(16, 0.0), TextTower(30, 16, context=8, pad_id=0)).eval()
@@ -117,7 +117,7 @@ def test_what_captions_share_does_not_rank_photographs() -> None:
         np.testing.assert_allclose(now, was - np.outer(was @ shared, shared), atol=1e-6)
 
 
-def test_phrases_are_as_many_as_asked_all_different_and_the_same_every_time() -> None:
+def test_phrases_are_distinct_and_reproducible() -> None:
     vocabulary = {word: place for place, word in enumerate(["[PAD]", "##ing", "of", *WORDS])}
     phrases = draw_phrases(vocabulary, [], 400, seed=3)
     assert len(phrases) == len(set(phrases)) == 400
@@ -125,7 +125,7 @@ def test_phrases_are_as_many_as_asked_all_different_and_the_same_every_time() ->
     assert not any("#" in phrase or "[" in phrase for phrase in phrases)
 
 
-def test_a_bank_knows_whose_each_caption_is(table: Captions) -> None:
+def test_a_bank_has_the_categories_of_each_caption(table: Captions) -> None:
     """A name belongs to one category; a group's caption belongs to several, with a lower weight for each."""
     bank = TextBank.build(table, BagOfWords().embed)
     assert bank.vectors.shape == (2, 5, 32)
@@ -135,7 +135,7 @@ def test_a_bank_knows_whose_each_caption_is(table: Captions) -> None:
     np.testing.assert_allclose(np.linalg.norm(bank.plain, axis=1), 1, rtol=1e-5)
 
 
-def test_the_locked_loss_is_least_for_images_at_their_own_texts(table: Captions) -> None:
+def test_the_locked_loss_is_lowest_for_images_at_their_texts(table: Captions) -> None:
     bank = TextBank.build(table, BagOfWords().embed)
     objective = LockedTextObjective(ImageTower(32, 0.0), bank, ImageRecipe(dimension=32), seed=1)
     matches = torch.eye(3)

@@ -63,7 +63,7 @@ class Recorded(NoProgress):
         self.notices.append(message)
 
 
-def test_no_name_stands_for_two_categories(tmp_path: Path) -> None:
+def test_no_name_belongs_to_two_categories(tmp_path: Path) -> None:
     table = tmp_path / "table.yaml"
     table.write_text("categories: {a: [thing], b: [thing]}\ngroups: {}\ntemplates: ['{}']\n")
     with pytest.raises(UsageError, match="`thing` names both"):
@@ -81,7 +81,7 @@ def test_articles_fit_their_words() -> None:
     assert with_article("a photo of a elephant") == "a photo of an elephant"
 
 
-def test_the_loss_is_clips_when_each_image_has_its_own_text() -> None:
+def test_the_loss_equals_clips_when_each_image_has_one_text() -> None:
     """This is the mean of both cross-entropies over the diagonal (Radford et al. 2021, figure 3)."""
     logits = torch.randn(6, 6, generator=torch.Generator().manual_seed(1))
     target = torch.arange(6)
@@ -115,7 +115,7 @@ def test_augmentation_keeps_shape_and_range_and_mixes_labels_with_pixels() -> No
     torch.testing.assert_close(mixed.sum(1), torch.ones(8))
 
 
-def test_what_training_cannot_use_is_told_before_it_begins(tmp_path: Path, samples: Path) -> None:
+def test_unusable_input_is_reported_before_training(tmp_path: Path, samples: Path) -> None:
     """Cases: an existing bundle, a missing split, an option of another kind of run."""
     used = tmp_path / "used"
     used.mkdir()
@@ -133,13 +133,13 @@ def test_what_training_cannot_use_is_told_before_it_begins(tmp_path: Path, sampl
         assert not (tmp_path / "new").exists()
 
 
-def test_a_category_without_a_caption_is_told(tmp_path: Path) -> None:
+def test_a_category_without_a_caption_is_reported(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("file,category,split\nx.jpg,zebra,val\n")
     with pytest.raises(UsageError, match="the caption table has no zebra"):
         load_split(tmp_path, "val", PixelSpec(32, "squash"), ("watch",))
 
 
-def test_a_caption_table_that_lacks_a_part_is_told(tmp_path: Path) -> None:
+def test_a_caption_table_that_lacks_a_part_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not found"):
         Captions.load(tmp_path / "table.yaml")
     (tmp_path / "table.yaml").write_text("categories: {zebra: [zebra]}\n")
@@ -147,7 +147,7 @@ def test_a_caption_table_that_lacks_a_part_is_told(tmp_path: Path) -> None:
         Captions.load(tmp_path / "table.yaml")
 
 
-def test_some_of_many_are_spread_over_all() -> None:
+def test_a_sample_is_spread_evenly_over_all_items() -> None:
     assert list(spread(range(127), 64))[-1] == 125
     assert len(spread(range(127), 64)) == len(set(spread(range(127), 64))) == 64
     assert list(spread(range(5), 64)) == [0, 1, 2, 3, 4]
@@ -159,12 +159,12 @@ def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
         load_split(tmp_path, "val", PixelSpec(32, "squash"), ("watch",))
 
 
-def test_a_rank_without_a_batch_is_told_at_once() -> None:
+def test_a_rank_without_a_batch_is_reported_at_once() -> None:
     with pytest.raises(UsageError, match="100 images are fewer than one batch of 96 for each of 2 ranks"):
         require_batches(100, Schedule())
 
 
-def test_the_card_of_other_data_claims_nothing_of_the_bundled_models(tmp_path: Path, bundle: Bundle) -> None:
+def test_the_card_of_other_data_makes_no_claims_of_the_bundled_model(tmp_path: Path, bundle: Bundle) -> None:
     """
     It names no source of the photographs, does not say that they show no people, and has no figures of our captions.
     """
@@ -182,7 +182,7 @@ def test_the_card_of_other_data_claims_nothing_of_the_bundled_models(tmp_path: P
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_a_short_run_learns_and_its_bundle_computes_what_the_towers_do(tmp_path: Path, samples: Path) -> None:
+def test_a_short_run_learns_and_its_bundle_computes_the_same_as_the_towers(tmp_path: Path, samples: Path) -> None:
     """Two ranks train on four categories for a few seconds: far better than chance, and ONNX equals torch."""
     wanted = ("Motorbikes", "airplanes", "watch", "Leopards")
     with (samples / "labels.csv").open() as lines:
@@ -245,7 +245,7 @@ def test_an_export_does_not_warn(tmp_path: Path) -> None:
     assert handler.messages == []
 
 
-def test_a_compact_bundle_takes_half_the_room_and_computes_the_same(tmp_path: Path) -> None:
+def test_a_compact_bundle_has_half_the_size_and_computes_the_same(tmp_path: Path) -> None:
     """From exported float32 weights: at most half the bytes, with embeddings equal to four digits."""
     export_tiny(tmp_path / "full")
     shutil.copytree(tmp_path / "full", tmp_path / "compact")

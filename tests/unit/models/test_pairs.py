@@ -66,7 +66,7 @@ def in_pieces(pair: Pair, images: Tensor, texts: Tensor, kinds: Tensor, micro_ba
 
 
 @pytest.mark.parametrize("micro_batch", [1, 5, 12, 100])
-def test_micro_batches_give_the_whole_batchs_loss_and_gradient(micro_batch: int) -> None:
+def test_micro_batches_give_the_loss_and_gradient_of_the_whole_batch(micro_batch: int) -> None:
     pair = Pair()
     loss = in_pieces(pair, *rows(), KINDS, micro_batch)
     expected, gradients = at_once()
@@ -140,14 +140,14 @@ def captioned(samples: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_pairs_know_their_captions_and_whose_negatives_they_are_not(captioned: Path) -> None:
+def test_pairs_have_captions_and_kinds_that_are_not_negatives(captioned: Path) -> None:
     pairs = read_pairs(captioned, "val")
     assert all(len(captions) == 2 for captions in pairs.captions)
     assert len(set(pairs.kinds.tolist())) == 3
     assert len(pairs.pixels) == len(pairs.captions) == len(pairs.kinds)
 
 
-def test_pairs_that_are_not_there_are_told(tmp_path: Path) -> None:
+def test_missing_pairs_are_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not found; it must have the columns file, caption and split"):
         read_pairs(tmp_path, "train")
     (tmp_path / "labels.csv").write_text("file,caption,split\nx.jpg,a zebra,train\n")
@@ -174,7 +174,7 @@ def test_every_weight_of_both_towers_learns_in_micro_batches() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_torchruns_processes_train_one_bundle(captioned: Path) -> None:
+def test_the_processes_of_torchrun_train_one_bundle(captioned: Path) -> None:
     """Two processes with micro-batches learn, and write metrics, a plot and a bundle."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port"]
     watchword = str(Path(sys.executable).with_name("watchword"))

@@ -40,7 +40,7 @@ def test_aliases_that_multiply_are_refused_before_they_are_expanded(table: Path)
         ("- a\n", "expected keys and values"),
     ],
 )
-def test_a_malformed_table_is_told(text: str, message: str, table: Path) -> None:
+def test_a_malformed_table_is_reported(text: str, message: str, table: Path) -> None:
     table.write_text(text)
     with pytest.raises(UsageError) as refused:
         read_table(table)

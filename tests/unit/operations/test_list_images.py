@@ -29,7 +29,7 @@ def test_a_file_named_like_an_image_is_not_skipped(tmp_path: Path) -> None:
     assert list_images([tmp_path]).files == tuple(named)
 
 
-def test_a_file_that_is_named_is_listed_whatever_it_is(tmp_path: Path) -> None:
+def test_a_named_file_is_always_listed(tmp_path: Path) -> None:
     [labels] = files(tmp_path, labels_csv=b"a,b")
     found = list_images([labels, tmp_path])
     assert found.files == (labels,)

@@ -69,7 +69,7 @@ def refuse_to_read(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(produce, "_content", refuse)
 
 
-def test_files_of_a_folder_that_are_no_images_are_skipped_with_a_notice(sent: list[Message], folder: Path) -> None:
+def test_other_files_of_a_folder_are_skipped_with_a_notice(sent: list[Message], folder: Path) -> None:
     notices = Notices()
     produced = send(folder, notices)
     assert ids(sent, folder) == ["a.jpg", "b\\xe9.jpg"]
@@ -80,7 +80,7 @@ def test_files_of_a_folder_that_are_no_images_are_skipped_with_a_notice(sent: li
     assert notice.endswith("and 1 more")
 
 
-def test_one_skipped_file_is_told_in_the_singular(sent: list[Message], folder: Path) -> None:
+def test_one_skipped_file_is_reported_in_the_singular(sent: list[Message], folder: Path) -> None:
     for name in ("labels.csv", "NOTICE.md", "[b]\x1b.yaml"):
         (folder / name).unlink()
     notices = Notices()
@@ -88,7 +88,7 @@ def test_one_skipped_file_is_told_in_the_singular(sent: list[Message], folder: P
     assert notices.messages == [f"skipped 1 file that does not begin like an image: `{folder}/z.html`"]
 
 
-def test_a_file_that_is_named_is_sent_as_it_is(sent: list[Message], folder: Path) -> None:
+def test_a_named_file_is_sent_unchanged(sent: list[Message], folder: Path) -> None:
     send(folder / "NOTICE.md", repeat=2)
     assert ids(sent, folder) == ["NOTICE.md#0", "NOTICE.md#1"]
     assert {message.value for message in sent} == {b"no image"}

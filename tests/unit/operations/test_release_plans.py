@@ -33,7 +33,7 @@ def prepare(folder: Path, encoder: LocalEncoder, notices: Notices | None = None,
     return prepare_release(make_workbench(encoder, notices), folder, PublishOptions(**options))  # type: ignore[arg-type]
 
 
-def test_a_plan_shows_the_changes_and_asks_for_what_was_checked(folder: Path, encoder: LocalEncoder) -> None:
+def test_a_plan_shows_the_changes_and_requests_the_checked_set(folder: Path, encoder: LocalEncoder) -> None:
     digest = with_threshold(folder, 2.5)
     plan = prepare(folder, encoder, note="lower")
     assert not plan.forbidden
@@ -84,7 +84,7 @@ def test_publishing_the_active_set_ends_its_canary(
     assert (plan.request.policy_set, plan.request.canary) == (live, None)
 
 
-def test_a_canary_judges_beside_the_active_set(folder: Path, encoder: LocalEncoder) -> None:
+def test_a_canary_judges_next_to_the_active_set(folder: Path, encoder: LocalEncoder) -> None:
     live, digest = load_policy_set(folder), with_threshold(folder, 2.5)
     request = prepare(folder, encoder, canary_share=0.1).request
     assert request is not None
@@ -92,7 +92,7 @@ def test_a_canary_judges_beside_the_active_set(folder: Path, encoder: LocalEncod
     assert (request.policy_set.digest, request.canary.digest, request.canary_share) == (live.digest, digest, 0.1)
 
 
-def test_a_trial_needs_a_set_to_stand_beside(
+def test_a_canary_or_shadow_needs_an_active_set(
     folder: Path, encoder: LocalEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UsageError, match="choose one"):
@@ -143,7 +143,7 @@ def test_without_archived_images_there_is_no_look_back(folder: Path, encoder: Lo
 
 
 @pytest.mark.parametrize("module", ["lance", "pyarrow"])
-def test_an_install_without_the_archive_says_that_it_does_not_look_back(
+def test_an_install_without_the_archive_reports_that_it_has_no_back_test(
     folder: Path, encoder: LocalEncoder, module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_threshold(folder, 2.5)
@@ -158,7 +158,7 @@ def test_an_install_without_the_archive_says_that_it_does_not_look_back(
 
 
 @pytest.mark.parametrize("module", ["pipeline.operations.policies.backtest", "threadpoolctl"])
-def test_a_broken_install_is_not_taken_for_one_without_the_archive(
+def test_a_broken_install_does_not_count_as_one_without_the_archive(
     folder: Path, encoder: LocalEncoder, module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A missing module that the extra does not install stops the command instead of skipping the look-back."""
@@ -194,7 +194,7 @@ def test_a_rollback_first_ends_a_canary(folder: Path, encoder: LocalEncoder, mon
     assert (plan.request.policy_set, plan.request.canary) == (live, None)
 
 
-def test_there_must_be_a_set_to_return_to(folder: Path, encoder: LocalEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rollback_needs_an_earlier_set(folder: Path, encoder: LocalEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="no earlier set"):
         prepare_rollback(make_workbench(encoder))
     serve(monkeypatch, control_with())

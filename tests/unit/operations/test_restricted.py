@@ -71,7 +71,7 @@ def accesses(folder: Path) -> list[str]:
     return [json.loads(line)["command"] for line in (folder.parent / "access.jsonl").read_text().splitlines()]
 
 
-def test_a_scans_page_has_no_picture_of_what_it_flags(folder: Path, photographs: Path, tmp_path: Path) -> None:
+def test_the_page_of_a_scan_has_no_picture_of_its_flags(folder: Path, photographs: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     open_page = tmp_path / "open.html"
     assert watchword("scan", str(photographs), "--html", str(page)).exit_code == 1
@@ -83,7 +83,7 @@ def test_a_scans_page_has_no_picture_of_what_it_flags(folder: Path, photographs:
     assert shown == 3, "the leopards"
 
 
-def test_a_replays_page_has_no_picture_of_it_under_any_policy(folder: Path, photographs: Path, tmp_path: Path) -> None:
+def test_the_page_of_a_replay_has_none_of_its_pictures_under_any_policy(folder: Path, photographs: Path, tmp_path: Path) -> None:
     """Every revolver is an error of the other policy, and every leopard is an error of the restricted one."""
     page = tmp_path / "replay.html"
     assert watchword("replay", str(photographs / "labels.csv"), "--html", str(page)).exit_code == 0
@@ -91,7 +91,7 @@ def test_a_replays_page_has_no_picture_of_it_under_any_policy(folder: Path, phot
     assert "replay" in accesses(folder)
 
 
-def test_a_back_test_counts_and_names_no_example(folder: Path, tmp_path: Path, encoder: LocalEncoder) -> None:
+def test_a_back_test_counts_its_flags_and_names_no_example(folder: Path, tmp_path: Path, encoder: LocalEncoder) -> None:
     [vector] = encoder.encode_texts(["a revolver"]).astype(np.float16)
     now = datetime.now(UTC)
     rows = [
@@ -107,7 +107,7 @@ def test_a_back_test_counts_and_names_no_example(folder: Path, tmp_path: Path, e
     assert accesses(folder) == ["policies backtest"]
 
 
-def test_a_search_leaves_out_what_it_flags_and_counts_it(folder: Path, tmp_path: Path, encoder: LocalEncoder) -> None:
+def test_a_search_leaves_out_the_images_it_flags_and_counts_them(folder: Path, tmp_path: Path, encoder: LocalEncoder) -> None:
     with_threshold(folder, 1)
     vectors = encoder.encode_texts(["a revolver", "a leopard"]).astype(np.float16)
     now = datetime.now(UTC)
@@ -122,14 +122,14 @@ def test_a_search_leaves_out_what_it_flags_and_counts_it(folder: Path, tmp_path:
     assert accesses(folder) == ["search"]
 
 
-def test_it_is_not_labelled(folder: Path) -> None:
+def test_a_restricted_policy_is_not_labelled(folder: Path) -> None:
     run = watchword("policies", "label", POLICY, "--policies", str(folder))
     assert isinstance(run.exception, UsageError)
     assert "is restricted" in str(run.exception)
     assert accesses(folder) == [f"policies label {POLICY}"]
 
 
-def test_what_it_flags_is_not_shown_where_another_policy_is_labelled(tmp_path: Path, revolver: bytes) -> None:
+def test_its_images_are_not_shown_when_another_policy_is_labelled(tmp_path: Path, revolver: bytes) -> None:
     scores = np.arange(4, dtype=np.float64)
     strata = draw_sample(scores, scores > 2, scores > 2, 4, np.random.default_rng(1))
     labelling = Labelling(strata, scores, target=0.9, confidence=0.95, rng=np.random.default_rng(1))
@@ -148,7 +148,7 @@ def test_what_it_flags_is_not_shown_where_another_policy_is_labelled(tmp_path: P
             assert session.clear(number)
 
 
-def test_where_an_access_cannot_be_noted_nothing_is_shown(
+def test_without_a_record_of_the_access_nothing_is_shown(
     folder: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WATCHWORD_ACCESS_LOG", str(tmp_path))
@@ -157,7 +157,7 @@ def test_where_an_access_cannot_be_noted_nothing_is_shown(
     assert not (tmp_path / "report.html").exists()
 
 
-def test_it_has_no_examples_and_a_digest_of_its_own(folder: Path, tmp_path: Path) -> None:
+def test_a_restricted_policy_has_no_examples_and_another_digest(folder: Path, tmp_path: Path) -> None:
     before = load_policy_set(two_policies(tmp_path / "unrestricted"))
     after = load_policy_set(folder)
     assert [policy.restricted for policy in after.policies] == [True, False]
@@ -169,7 +169,7 @@ def test_it_has_no_examples_and_a_digest_of_its_own(folder: Path, tmp_path: Path
         load_policy_set(folder)
 
 
-def test_a_thumbnail_is_kept_where_it_is_asked_for_and_never_of_what_it_flags(
+def test_a_thumbnail_is_kept_on_request_but_never_of_its_flags(
     folder: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = sorted(photographs.glob("*.jpg"))

@@ -24,5 +24,5 @@ def test_a_worker_reads_the_same_settings_from_its_environment(monkeypatch: pyte
     assert load_settings(Settings) == given
 
 
-def test_settings_at_their_defaults_are_left_to_the_worker() -> None:
+def test_settings_at_their_defaults_are_not_passed_on() -> None:
     assert environment_of(Settings()) == {}

@@ -31,7 +31,7 @@ def first_line(folder: Path, text: str) -> str:
         ("9" * 5000, "x.yaml:10:10: `expires`: expected a date, such as 2027-01-31"),
     ],
 )
-def test_a_day_that_is_none_is_a_mistake_like_any_other(tmp_path: Path, value: str, shown: str) -> None:
+def test_an_impossible_date_is_reported_like_any_mistake(tmp_path: Path, value: str, shown: str) -> None:
     assert first_line(tmp_path, with_key("expires", value)).startswith(shown)
 
 
@@ -57,7 +57,7 @@ x.yaml:5:2: joined to the line before as one text, did you mean two entries? ind
         with_key("action", "review\n - and hold"),
     ],
 )
-def test_lines_that_are_joined_where_nobody_means_it_are_reported(tmp_path: Path, text: str) -> None:
+def test_accidentally_joined_lines_are_reported(tmp_path: Path, text: str) -> None:
     assert "joined to the line before" in report(tmp_path, {"x.yaml": text})
 
 
@@ -70,13 +70,13 @@ def test_lines_that_are_joined_where_nobody_means_it_are_reported(tmp_path: Path
         (with_key("title", "guns\n  and rifles"), "a handgun"),
     ],
 )
-def test_a_dash_within_a_line_and_text_that_is_meant_to_be_one_stay(tmp_path: Path, text: str, prompt: str) -> None:
+def test_a_dash_within_a_line_and_an_intended_multi_line_text_pass(tmp_path: Path, text: str, prompt: str) -> None:
     lay(tmp_path, {"x.yaml": text})
     assert load_policy_set(tmp_path).policies[0].prompts[0] == prompt
 
 
 @pytest.mark.parametrize("name", ["x.yml", "x.YAML", "x.yaml.txt", "background.yml"])
-def test_a_file_that_nobody_would_read_is_reported(tmp_path: Path, name: str) -> None:
+def test_a_file_that_would_be_ignored_is_reported(tmp_path: Path, name: str) -> None:
     """A policy that is silently ignored would be the worst outcome."""
     found, stem = report(tmp_path, {"a.yaml": GOOD, name: GOOD}), name.split(".", maxsplit=1)[0]
     assert found == f"{name}:1:1: not read, since its name does not end in `.yaml`; rename it to `{stem}.yaml`"
@@ -87,7 +87,7 @@ def test_backups_of_editors_are_no_policies(tmp_path: Path) -> None:
     assert len(load_policy_set(tmp_path).policies) == 1
 
 
-def test_aliases_are_counted_before_anything_is_made_of_them(tmp_path: Path) -> None:
+def test_aliases_are_counted_before_they_are_expanded(tmp_path: Path) -> None:
     bomb = "".join(f"b{n}: &b{n} [{', '.join([f'*b{n - 1}'] * 9)}]\n" for n in range(1, 26))
     for key in ("id", "severity", "scope", "prompts"):
         found = first_line(tmp_path, "b0: &b0 [x]\n" + bomb + with_key(key, "*b25"))
@@ -104,7 +104,7 @@ def test_tags_are_refused(tmp_path: Path, tag: str) -> None:
     assert first_line(tmp_path, GOOD + f"rationale: {tag}\n").startswith("x.yaml:10:12: tags have no place")
 
 
-def test_what_is_merged_counts_as_written_where_it_stands(tmp_path: Path) -> None:
+def test_merged_keys_count_as_written_in_place(tmp_path: Path) -> None:
     text = "x-y: &base { severity: huge }\n<<: *base\n" + GOOD.replace("severity: medium\n", "")
     assert "x.yaml:1:24: `huge` is not a value of `severity`" in report(tmp_path, {"x.yaml": text})
 
@@ -118,12 +118,12 @@ def test_what_is_merged_counts_as_written_where_it_stands(tmp_path: Path) -> Non
         (b"#" * (2 << 20), "x.yaml:1:1: cannot be read: larger than 1,048,576 bytes"),
     ],
 )
-def test_what_is_no_text_is_refused_with_its_place(tmp_path: Path, data: bytes, shown: str) -> None:
+def test_a_value_that_is_not_text_is_refused_with_its_position(tmp_path: Path, data: bytes, shown: str) -> None:
     assert report(tmp_path, {"x.yaml": data}).splitlines()[0] == shown
 
 
 @pytest.mark.parametrize("odd", [Odd.FIFO, Odd.FOLDER, Odd.SOCKET, Link("/dev/zero"), Link("/dev/tty")])
-def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path, odd: Odd | Link) -> None:
+def test_a_special_file_is_refused_without_waiting(tmp_path: Path, odd: Odd | Link) -> None:
     layout: Layout = {"x.yaml": odd}
     assert report(tmp_path, layout) == "x.yaml:1:1: cannot be read: not a regular file"
 
@@ -133,14 +133,14 @@ def test_a_link_in_a_circle_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("head", ["../h.json", "/etc/shadow", "heads/../../h.json", "heads/out"])
-def test_a_head_lies_in_the_folder_of_its_policy(tmp_path: Path, head: str) -> None:
+def test_a_head_must_be_in_the_folder_of_its_policy(tmp_path: Path, head: str) -> None:
     text = GOOD + f"score: linear\nhead: {head}\n"
     found = report(tmp_path, {"x.yaml": text, "heads/out": Link("/etc/hostname")})
     assert found.startswith("x.yaml:11:7: `head` ")
 
 
 @pytest.mark.parametrize("weights", ["[NaN]", "[1e999]", "[1e300]", "[]"])
-def test_a_head_that_would_make_scores_that_are_no_numbers_is_refused(tmp_path: Path, weights: str) -> None:
+def test_a_head_whose_scores_would_not_be_finite_is_refused(tmp_path: Path, weights: str) -> None:
     head = f'{{"weights": {weights}, "bias": 0, "model": "{"a" * 64}", "data": "d", "average_precision": null}}'
     assert "is no head" in report(tmp_path, {"x.yaml": GOOD + "score: linear\nhead: h.json\n", "h.json": head})
 
@@ -157,37 +157,37 @@ def test_many_mistakes_are_shown_in_part(tmp_path: Path) -> None:
     assert found[-1] == "x.yaml: … and 480 more"
 
 
-def test_a_mistake_that_many_inherit_is_shown_once(tmp_path: Path) -> None:
+def test_an_inherited_mistake_is_shown_once(tmp_path: Path) -> None:
     heirs: Layout = {f"p{n}.yaml": "extends: _base\n" + GOOD.replace("firearms", f"f{n}") for n in range(30)}
     found = report(tmp_path, {"_base.yaml": "tresh: 1\n", **heirs})
     assert found.count("unknown key `tresh`") == 1
 
 
-def test_a_list_that_is_used_again_and_again_is_bounded(tmp_path: Path) -> None:
+def test_repeated_use_of_a_shared_list_is_bounded(tmp_path: Path) -> None:
     shared = f"phrases: {{ many: [{', '.join(words(1_000))}] }}\n"
     found = report(tmp_path, {"shared.yaml": shared, "x.yaml": with_key("prompts", f"[{'{ use: many }, ' * 1_000}]")})
     assert "more than 10,000 entries with what is used" in found
 
 
 @pytest.mark.parametrize("name", [b"\xff.yaml", b"a\nb.yaml", b"\x1b[2J.yaml", "\u202elmay.yaml".encode()])
-def test_a_name_never_steers_a_terminal(tmp_path: Path, name: bytes) -> None:
+def test_a_name_never_controls_a_terminal(tmp_path: Path, name: bytes) -> None:
     found = report(tmp_path, {name: GOOD.replace("title", "tilte")})
     assert all(character.isprintable() or character == "\n" for character in found)
     assert found.splitlines()[0].endswith(".yaml:2:1: unknown key `tilte`, did you mean `title`?")
 
 
 @pytest.mark.parametrize("prompt", ['"a\\e[2J"', '"a \\u202e gun"', '"\\x1c"', '"\\0"'])
-def test_a_prompt_holds_nothing_that_nobody_sees(tmp_path: Path, prompt: str) -> None:
+def test_a_prompt_has_no_invisible_characters(tmp_path: Path, prompt: str) -> None:
     assert "`prompts.0`: a control character" in first_line(tmp_path, with_key("prompts", f"[{prompt}]"))
 
 
 @pytest.mark.parametrize("template", ["a {x} {}", "{} {}", "{{}}", "{.__class__}"])
-def test_a_template_has_one_place_and_no_other_braces(tmp_path: Path, template: str) -> None:
+def test_a_template_has_one_placeholder_and_no_other_braces(tmp_path: Path, template: str) -> None:
     assert "a template must contain `{}` once" in first_line(tmp_path, with_key("templates", f"['{template}']"))
 
 
 @pytest.mark.parametrize("make", [lambda folder: folder / "nowhere", lambda folder: folder / "a\0b"])
-def test_what_is_no_folder_is_refused_in_words_that_fit_every_command(
+def test_a_path_that_is_not_a_folder_is_refused_by_every_command(
     tmp_path: Path, make: Callable[[Path], Path]
 ) -> None:
     with pytest.raises(PolicyError, match="not a folder; name a folder of policy files"):

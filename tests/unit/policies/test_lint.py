@@ -115,7 +115,7 @@ def test_negation_has_many_words(tmp_path: Path, text: str) -> None:
     assert Rule.NEGATION in {each.rule for each in found(tmp_path, prompts(text))}
 
 
-def test_a_word_that_is_unknown_is_found_too(tmp_path: Path) -> None:
+def test_an_unknown_word_is_found(tmp_path: Path) -> None:
     [finding] = found(tmp_path, prompts("a b?lisong"))
     assert (finding.rule, finding.message) == (Rule.SHATTERED_WORD, "`b?lisong` is unknown in `a b?lisong`")
 
@@ -163,12 +163,12 @@ shared.yaml:2:22: error: `no` in `no gun` is not understood [negation]
     )
 
 
-def test_what_is_cut_is_said(tmp_path: Path) -> None:
+def test_the_error_names_the_cut_text(tmp_path: Path) -> None:
     [finding] = found(tmp_path, prompts("one two three four five six seven"))
     assert finding.message == "the tower reads no further than `a close-up photo of one two three four five six`"
 
 
-def test_silence_wants_a_rule_there_is_and_a_reason(tmp_path: Path) -> None:
+def test_silence_needs_an_existing_rule_and_a_reason(tmp_path: Path) -> None:
     for silence, message in (("{ negaton: x }", "negation"), ("{ negation: '' }", "at least 1 character")):
         with pytest.raises(PolicyError, match=message):
             found(tmp_path, POLICY + f"silence: {silence}\n")
@@ -192,7 +192,7 @@ def test_rules_are_selected_and_ignored_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--select", "--ignore", "--explain"])
-def test_a_rule_that_is_misspelt_is_told_the_nearest(tmp_path: Path, option: str) -> None:
+def test_a_misspelt_rule_gets_the_nearest_name(tmp_path: Path, option: str) -> None:
     (tmp_path / "p.yaml").write_text(POLICY)
     refused = lint_command(tmp_path, option, "negaton")
     assert str(refused.exception) == "no lint rule `negaton`, did you mean `negation`?"
@@ -207,13 +207,13 @@ def test_every_rule_is_explained_without_a_folder(rule: Rule) -> None:
     assert RULES[rule].advice in shown.stdout
 
 
-def test_the_advice_about_the_background_names_the_way_and_what_it_changes() -> None:
+def test_the_advice_about_the_background_names_the_command_and_its_effect() -> None:
     advice = RULES[Rule.NEAR_BACKGROUND].advice
     for part in ("watchword policies background", "score: similarity", "every policy", "watchword policies backtest"):
         assert part in advice
 
 
-def test_findings_are_told_to_machines(tmp_path: Path) -> None:
+def test_findings_are_written_for_machines(tmp_path: Path) -> None:
     """JSON, SARIF and GitHub annotations have the file, line and column of each finding."""
     findings = found(tmp_path, prompts("a man without a gun"))
     path = str(tmp_path / "p0.yaml")
@@ -228,7 +228,7 @@ def test_findings_are_told_to_machines(tmp_path: Path) -> None:
     assert as_github(findings).startswith(f"::error file={path},line=3,col=11,title=negation::`without` in ")
 
 
-def test_an_annotation_is_one_line_of_its_own_properties_whatever_a_file_is_called(tmp_path: Path) -> None:
+def test_an_annotation_is_one_line_for_any_file_name(tmp_path: Path) -> None:
     folder = tmp_path / "a,line=9::b%\n::error file=evil\r"
     folder.mkdir()
     text = as_github(found(folder, POLICY.replace("[a revolver]", "[no gun]")))

@@ -41,7 +41,7 @@ def mixed(folder: Path, more: str = "") -> PolicySet:
     return load_policy_set(folder)
 
 
-def test_only_a_threshold_that_names_another_model_becomes_a_shadow(tmp_path: Path) -> None:
+def test_only_a_policy_fitted_for_another_model_becomes_a_shadow(tmp_path: Path) -> None:
     policy_set = mixed(tmp_path)
     judged = for_model(policy_set, {OURS})
     assert [policy.id for policy in stale_policies(policy_set, {OURS})] == ["stale"]
@@ -55,7 +55,7 @@ def test_only_a_threshold_that_names_another_model_becomes_a_shadow(tmp_path: Pa
     assert [policy.id for policy in judged.policies if policy.digest != digests[policy.id]] == ["stale"]
 
 
-def test_a_set_that_fits_is_the_set(tmp_path: Path) -> None:
+def test_a_set_that_fits_the_model_is_unchanged(tmp_path: Path) -> None:
     policy_set = mixed(tmp_path)
     assert for_model(policy_set, {OURS, OTHER}) is policy_set
 
@@ -73,7 +73,7 @@ def test_an_engine_of_the_named_model_is_not_another(bundle: Bundle) -> None:
     assert bundle.lineage == {bundle.digest}
 
 
-def test_a_misspelt_digest_or_choice_is_shown_in_its_place(tmp_path: Path) -> None:
+def test_a_misspelt_digest_or_choice_is_shown_with_its_position(tmp_path: Path) -> None:
     write(tmp_path, "wrong", "{ value: 1, model: abc }", more="on_model_change: refuze")
     with pytest.raises(PolicyError) as problem:
         load_policy_set(tmp_path)
@@ -81,7 +81,7 @@ def test_a_misspelt_digest_or_choice_is_shown_in_its_place(tmp_path: Path) -> No
     assert "`refuze` is not a value of `on_model_change`, did you mean `refuse`?" in str(problem.value)
 
 
-def test_a_running_worker_takes_no_edit_that_refuses_its_model(tmp_path: Path, encoder: LocalEncoder) -> None:
+def test_a_running_worker_rejects_an_edit_that_refuses_its_model(tmp_path: Path, encoder: LocalEncoder) -> None:
     """The edit is counted as refused. An edit with a stale shadow is accepted, and the shadow is counted as stale."""
     metrics = Metrics()
     write(tmp_path, "first", f"{{ value: 1, model: {encoder.model_digest} }}")
@@ -98,7 +98,7 @@ def test_a_running_worker_takes_no_edit_that_refuses_its_model(tmp_path: Path, e
     assert metrics.policies_stale._value.get() == 1
 
 
-def test_a_scan_says_whose_threshold_is_of_another_model(tmp_path: Path, samples: Path) -> None:
+def test_a_scan_reports_thresholds_of_another_model(tmp_path: Path, samples: Path) -> None:
     mixed(tmp_path / "policies")
     image = sorted((samples / "images/revolver").iterdir())[0]
     run = CliRunner().invoke(app, ["scan", str(image), "--policies", str(tmp_path / "policies")])

@@ -21,7 +21,7 @@ def only_policy(folder: Path) -> Policy:
     return policy
 
 
-def test_a_new_policy_is_accepted_as_it_is_and_flags_nothing_yet(tmp_path: Path) -> None:
+def test_a_new_policy_is_valid_and_flags_nothing(tmp_path: Path) -> None:
     made = run("new", "sale.chandeliers", "--policies", tmp_path / "policies")
     assert made.exit_code == 0
     assert made.stdout.startswith(f"{tmp_path}/policies/sale-chandeliers.yaml written")
@@ -34,7 +34,7 @@ def test_a_new_policy_is_accepted_as_it_is_and_flags_nothing_yet(tmp_path: Path)
 
 
 @pytest.mark.parametrize("text", ["yes", "a: b", "# c", "it's", '"quoted"', "- a", "é", "12", "a #1"])
-def test_a_text_stands_in_the_file_as_it_was_given(tmp_path: Path, text: str) -> None:
+def test_a_given_text_is_in_the_file_unchanged(tmp_path: Path, text: str) -> None:
     options = ("--prompt", text, "--prompt", "a lamp", "--action", text, "--owner", text, "--severity", "high")
     assert run("new", "a1", "--policies", tmp_path, *options).exit_code == 0
     policy = only_policy(tmp_path)
@@ -45,7 +45,7 @@ def test_a_text_stands_in_the_file_as_it_was_given(tmp_path: Path, text: str) ->
 
 
 @pytest.mark.parametrize("policy_id", ["no", "12", "1.5", "true", "null", "a_b.c", "_", "background", "shared"])
-def test_an_id_stands_in_the_file_as_it_was_given(tmp_path: Path, policy_id: str) -> None:
+def test_a_given_id_is_in_the_file_unchanged(tmp_path: Path, policy_id: str) -> None:
     assert run("new", policy_id, "--policies", tmp_path, "--prompt", "a lamp").exit_code == 0
     assert only_policy(tmp_path).id == policy_id
 
@@ -81,7 +81,7 @@ def test_a_prompt_that_no_policy_may_have_is_refused_before_anything_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_printed_background_is_the_one_in_use(tmp_path: Path) -> None:
+def test_the_printed_background_is_the_shipped_one(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(GOOD)
     shipped = load_policy_set(tmp_path)
     (tmp_path / "background.yaml").write_text(run("background").stdout)

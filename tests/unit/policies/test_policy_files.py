@@ -36,7 +36,7 @@ def problem(folder: Path, text: str) -> str:
     return str(caught.value).replace(f"{folder}/", "")
 
 
-def test_a_good_file_means_what_it_says(tmp_path: Path) -> None:
+def test_a_valid_file_is_loaded_completely(tmp_path: Path) -> None:
     [policy] = load_policy_set(write(tmp_path, GOOD)).policies
     assert (policy.id, policy.threshold, policy.mode, policy.score) == (
         "weapons.firearms",
@@ -114,7 +114,7 @@ weapons.yaml:7:6: did not find expected ',' or ']' while parsing a flow sequence
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_shown_with_its_place(tmp_path: Path, mistake: str) -> None:
+def test_a_mistake_is_shown_with_its_position(tmp_path: Path, mistake: str) -> None:
     text, shown = MISTAKES[mistake]
     found = problem(tmp_path, text)
     assert found == shown
@@ -134,12 +134,12 @@ def test_every_mistake_of_every_file_is_shown_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_an_id_stands_in_one_file_only(tmp_path: Path) -> None:
+def test_an_id_may_be_in_one_file_only(tmp_path: Path) -> None:
     write(tmp_path, GOOD, "a.yaml")
     assert "weapons.yaml:1:5: `weapons.firearms` is already the id of a.yaml" in problem(tmp_path, GOOD)
 
 
-def test_the_digest_names_the_meaning_not_the_text(tmp_path: Path) -> None:
+def test_the_digest_depends_on_the_meaning_not_the_text(tmp_path: Path) -> None:
     """Comments and the order of keys and files do not change it; anything that changes a score does."""
     digest = load_policy_set(write(tmp_path, GOOD)).digest
     lines = GOOD.splitlines()

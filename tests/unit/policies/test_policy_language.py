@@ -50,7 +50,7 @@ def problem(folder: Path, **files: str) -> str:
     return str(caught.value).replace(f"{folder}/", "")
 
 
-def test_a_policy_takes_over_what_it_does_not_say_itself(tmp_path: Path) -> None:
+def test_a_policy_inherits_the_keys_that_it_lacks(tmp_path: Path) -> None:
     """
     It inherits from a policy or an incomplete file, over several steps.
 
@@ -155,7 +155,7 @@ EVENTS = [
 
 
 @pytest.mark.parametrize("written", SCOPES)
-def test_a_scope_says_which_events_a_policy_is_about(tmp_path: Path, written: str) -> None:
+def test_a_scope_selects_events_of_a_policy(tmp_path: Path, written: str) -> None:
     """A missing attribute matches no value."""
     written_out = written if written.startswith("{") else f"{{ {written} }}"
     [policy] = load(tmp_path, guns=GUNS + f"scope: {written_out}\n").values()
@@ -163,7 +163,7 @@ def test_a_scope_says_which_events_a_policy_is_about(tmp_path: Path, written: st
     assert [policy.scope.admits(source, attributes) for source, attributes in EVENTS] == SCOPES[written]
 
 
-def test_the_order_of_a_scope_is_no_part_of_it(tmp_path: Path) -> None:
+def test_the_order_of_a_scope_does_not_matter(tmp_path: Path) -> None:
     scopes = ["{ any: [{ a: [x, y] }, { b: z }], c: w }", "{ c: [w], any: [{ b: z }, { a: [y, x] }] }"]
     found = [load(tmp_path, guns=GUNS + f"scope: {scope}\n")["weapons.firearms"] for scope in scopes]
     assert found[0].scope == found[1].scope
@@ -246,13 +246,13 @@ guns.yaml:10:10: `expires`: input should be a valid date or datetime, input is t
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_shown_where_it_was_written(tmp_path: Path, mistake: str) -> None:
+def test_an_inherited_mistake_is_shown_where_it_is_written(tmp_path: Path, mistake: str) -> None:
     files, shown = MISTAKES[mistake]
     assert problem(tmp_path, **files).split("\n\n")[0] == shown
 
 
 @pytest.mark.parametrize("path", sorted(REPOSITORY.glob("policies/*.yaml")), ids=lambda path: path.stem)
-def test_the_schema_for_editors_admits_what_ships(path: Path) -> None:
+def test_the_schema_for_editors_admits_the_shipped_policies(path: Path) -> None:
     jsonschema.validate(YAML(typ="safe").load(path), json_schema("policy"))
     [reference] = re.findall(r"\$schema=(\S+)", path.read_text())
     assert json.loads((path.parent / reference).read_text()) == json_schema("policy")

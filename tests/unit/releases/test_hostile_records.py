@@ -35,12 +35,12 @@ def hold(attack: Attack, folder: Path, refusal: type[Exception]) -> None:
 
 
 @pytest.mark.parametrize("attack", SETS, ids=lambda attack: attack.name)
-def test_a_stored_set_says_what_policy_files_may_say_or_is_refused(attack: Attack, tmp_path: Path) -> None:
+def test_a_stored_set_that_breaks_a_rule_of_policy_files_is_refused(attack: Attack, tmp_path: Path) -> None:
     """This holds with a correct digest too: anyone who may write to the topic can make one."""
     hold(attack, tmp_path, PolicyError)
 
 
-def test_a_refusal_names_the_policy_and_what_of_it(policies: Path) -> None:
+def test_a_refusal_names_the_policy_and_the_problem(policies: Path) -> None:
     [attack] = [each for each in SETS if each.name == "two places"]
     with pytest.raises(
         PolicyError, match=r"policy set \w{12} cannot be used: `counterfeit.*`: `templates.0`: a template"
@@ -48,7 +48,7 @@ def test_a_refusal_names_the_policy_and_what_of_it(policies: Path) -> None:
         attack.make(policies)()
 
 
-def test_digests_of_sets_are_what_they_were(policies: Path) -> None:
+def test_digests_of_sets_do_not_change(policies: Path) -> None:
     """This version gives the shipped folder the digest under which earlier versions published it."""
     shipped = load_policy_set(policies)
     fields = json.loads(encode_set(shipped))
@@ -56,11 +56,11 @@ def test_digests_of_sets_are_what_they_were(policies: Path) -> None:
 
 
 @pytest.mark.parametrize("attack", BUNDLES, ids=lambda attack: attack.name)
-def test_a_bundle_is_its_own_plain_files_or_none(attack: Attack, tmp_path: Path) -> None:
+def test_a_bundle_has_only_regular_files_in_its_folder(attack: Attack, tmp_path: Path) -> None:
     hold(attack, tmp_path, BundleError)
 
 
-def test_weights_beside_a_tower_must_be_listed(tmp_path: Path) -> None:
+def test_weight_files_of_a_tower_must_be_listed(tmp_path: Path) -> None:
     assert external_files(BUNDLED_MODEL / "image.onnx") == frozenset()
     [attack] = [each for each in BUNDLES if each.name == "weights elsewhere"]
     with pytest.raises(BundleError, match=r"its weights are in `\.\./\.\./secret`, which the manifest does not list"):
@@ -75,7 +75,7 @@ def test_an_error_about_a_bundle_shows_no_digest_of_a_file(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("attack", ROWS, ids=lambda attack: attack.name)
-def test_a_row_is_whole_or_named_by_its_record(attack: Attack, tmp_path: Path) -> None:
+def test_a_damaged_row_is_named_by_its_record(attack: Attack, tmp_path: Path) -> None:
     act = attack.make(tmp_path)
     if attack.refused:
         with pytest.raises(ArchiveError, match=r"^t/0/7 is no embedding: "):
@@ -85,12 +85,12 @@ def test_a_row_is_whole_or_named_by_its_record(attack: Attack, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("model", ["../outside", "a" * 63, "A" * 64, "a" * 64 + "\n", ""])
-def test_what_is_no_digest_is_no_folder_of_an_archive(model: str, tmp_path: Path) -> None:
+def test_only_a_digest_names_a_folder_of_an_archive(model: str, tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="is no model"):
         Archive(str(tmp_path / "archive")).count(model)
 
 
-def test_other_folders_in_an_archive_are_no_models(tmp_path: Path) -> None:
+def test_other_folders_in_an_archive_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "other.lance/_versions").mkdir(parents=True)
     (tmp_path / "other.lance/_versions/1.manifest").touch()
     assert Archive(str(tmp_path)).models() == []
@@ -110,12 +110,12 @@ def test_a_label_that_cannot_be_read_is_named_by_its_own_line(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("attack", DECISIONS, ids=lambda attack: attack.name)
-def test_a_decision_that_is_none_is_left_out_and_ends_nobody(attack: Attack, tmp_path: Path) -> None:
+def test_an_invalid_decision_is_left_out(attack: Attack, tmp_path: Path) -> None:
     hold(attack, tmp_path, UsageError)
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json", "preprocessor_config.json"])
-def test_no_code_of_a_model_is_run_and_nobody_is_asked(
+def test_no_code_of_a_model_is_run(
     file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder that asks to run code is refused before any of its files is loaded."""
@@ -136,7 +136,7 @@ def test_no_code_of_a_model_is_run_and_nobody_is_asked(
 @pytest.mark.parametrize(
     "text", ["[" * 100_000, "{", "[]", '{"model_type": 7}', '{"model_type": "clip", "text_config": 1}']
 )
-def test_a_configuration_that_is_none_is_a_users_error(text: str, tmp_path: Path) -> None:
+def test_an_invalid_configuration_is_a_usage_error(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(UsageError, match=str(tmp_path)):
         load_source(str(tmp_path))

@@ -53,7 +53,7 @@ def test_only_the_shadow_that_judged_is_promoted(folder: Path) -> None:
         require_same(pairs, load_policy_set(folder))
 
 
-def test_enforcing_changes_the_mode_and_no_other_character(folder: Path) -> None:
+def test_enforcing_edits_only_the_mode(folder: Path) -> None:
     with_mode(folder, "shadow", [EDITED])
     file = folder / EDITED
     file.write_text(file.read_text().replace("mode: shadow", "mode: shadow  # until the shadow's figures are in"))

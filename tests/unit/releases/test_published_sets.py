@@ -52,13 +52,13 @@ def edited(policy_set: PolicySet, **changes: object) -> PolicySet:
     return compose([changed, *children], policy_set.background)
 
 
-def test_a_stored_set_comes_back_whole(full: PolicySet, policies: Path) -> None:
+def test_a_stored_set_is_read_back_unchanged(full: PolicySet, policies: Path) -> None:
     for policy_set in (full, load_policy_set(policies)):
         assert decode_set(encode_set(policy_set), policy_set.digest) == policy_set
     assert full.policies[0].expires == date(2031, 2, 3)
 
 
-def test_a_set_that_is_not_what_its_digest_names_is_refused(full: PolicySet) -> None:
+def test_a_set_with_a_wrong_digest_is_refused(full: PolicySet) -> None:
     """Cases: a change in a policy, a child or the background, and a value that is not a set."""
     for found, other in (("a rifle", "a knife"), ("price tag", "bow"), ("enforce", "shadow"), ("1.25", "1.0")):
         damaged = encode_set(full).replace(found.encode(), other.encode())
@@ -72,7 +72,7 @@ def test_a_set_that_is_not_what_its_digest_names_is_refused(full: PolicySet) -> 
         decode_set(b"{}", full.digest)
 
 
-def test_a_language_with_more_in_it_leaves_old_digests_alone(full: PolicySet) -> None:
+def test_additions_to_the_policy_language_keep_old_digests(full: PolicySet) -> None:
     """A field at its default is not part of the digest, so a field that is added later changes no stored digest."""
     policy = full.policies[0]
     plain = dataclasses.replace(policy, scope=None, expires=None, labels=(), model=None)
@@ -83,7 +83,7 @@ def test_a_language_with_more_in_it_leaves_old_digests_alone(full: PolicySet) ->
     assert decode_set(json.dumps(stored).encode(), full.digest) == full
 
 
-def test_a_difference_is_told_by_what_it_means(full: PolicySet) -> None:
+def test_a_difference_is_described_by_its_meaning(full: PolicySet) -> None:
     changed = edited(full, prompts=("a revolver", "a shotgun"), threshold=2.0, expires=None, labels=())
     [change] = policy_diffs(full, changed)
     assert (change.policy_id, change.kind) == ("weapons.guns", "changed")
@@ -104,7 +104,7 @@ def test_a_difference_is_told_by_what_it_means(full: PolicySet) -> None:
     assert background.details == (f"- prompts: {full.background.prompts[0]}",)
 
 
-def test_a_shadow_set_stands_beside_the_live_one_under_ids_of_its_own(full: PolicySet) -> None:
+def test_shadows_are_added_to_the_live_set_under_separate_ids(full: PolicySet) -> None:
     both = with_shadow(full, edited(full, threshold=3.0))
     assert [(policy.id, policy.mode) for policy in both.policies] == [
         ("weapons.guns", Mode.ENFORCE),
@@ -136,7 +136,7 @@ def stored(each: Release) -> bytes:
     return json.dumps(release_fields(each)).encode()
 
 
-def test_the_past_survives_compaction() -> None:
+def test_history_survives_compaction() -> None:
     """The last record of `current` stays, and each version has a separate record."""
     published = ControlTopic()
     published.take([record(f"version/{n}", stored(release(n))) for n in (1, 2, 3)])
@@ -150,7 +150,7 @@ def test_the_past_survives_compaction() -> None:
             published.named(name)
 
 
-def test_a_record_that_is_no_release_hides_none_of_the_others() -> None:
+def test_an_invalid_release_does_not_hide_the_others() -> None:
     published = ControlTopic()
     with capture_logs() as logs:
         published.take([record("current", b"{}"), record("version/1", stored(release(1))), record("set/a", None)])
