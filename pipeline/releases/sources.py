@@ -94,7 +94,7 @@ class PublishedPolicies:
         self._published.take(records)
         current = self._published.current
         if current is None:
-            raise NothingPublished("no policy set is published yet; `watchword policies publish` does that")
+            raise NothingPublished("no policy set is published yet; publish with `watchword policies publish`")
         if current == self._taken:
             return None
         self._taken = current

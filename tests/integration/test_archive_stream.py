@@ -18,16 +18,14 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.mark.slow
-def test_every_embedding_is_archived_once_though_the_writer_is_killed(stack: Stack, tmp_path: Path) -> None:
+def test_every_embedding_is_archived_once_although_the_archiver_is_killed(stack: Stack, tmp_path: Path) -> None:
     with Stream(stack, tmp_path) as stream:
         send_embeddings(stream, 6000)
         kept = kill_and_count(stream, tmp_path / "archive", count=6000, kills=3, seed=5)
         assert (kept.rows, kept.doubled, kept.missing, kept.altered) == (6000, 0, 0, 0)
 
 
-def test_what_a_worker_judged_is_archived_with_all_that_is_known_of_it(
-    stack: Stack, tmp_path: Path, samples: Path
-) -> None:
+def test_a_judged_image_is_archived_with_all_its_metadata(stack: Stack, tmp_path: Path, samples: Path) -> None:
     photographs = sorted((samples / "images/watch").iterdir())
     archive = Archive(str(tmp_path / "archive"))
     with Stream(stack, tmp_path) as stream:
@@ -57,7 +55,7 @@ def test_what_a_worker_judged_is_archived_with_all_that_is_known_of_it(
 
 
 @pytest.mark.slow
-def test_archived_embeddings_judged_by_their_own_sets_give_every_flag_again(
+def test_archived_embeddings_judged_by_their_sets_give_the_same_flags(
     stack: Stack, tmp_path: Path, samples: Path, encoder: LocalEncoder
 ) -> None:
     """This holds although the policy set changes three times while the stream runs."""

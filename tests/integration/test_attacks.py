@@ -35,14 +35,14 @@ def photographs(samples: Path) -> list[bytes]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("attack", [attack_records, attack_answers, attack_stops], ids=_name)
-def test_what_is_sent_answered_or_stopped_leaves_every_verdict_right(
+def test_attacks_on_the_stream_leave_every_verdict_right(
     attack: Callable[..., bool], stack: Stack, tmp_path: Path, photographs: list[bytes], told: list[str]
 ) -> None:
     assert attack(stack, tmp_path, photographs, told.append, quick=True), "\n".join(told)
 
 
 @pytest.mark.slow
-def test_readiness_and_lag_tell_the_truth_while_the_broker_stands_still(
+def test_readiness_and_lag_are_true_while_the_broker_is_frozen(
     stack: Stack, tmp_path: Path, photographs: list[bytes], told: list[str]
 ) -> None:
     assert attack_stalls(stack, tmp_path, photographs, told.append, quick=True), "\n".join(told)
@@ -50,7 +50,7 @@ def test_readiness_and_lag_tell_the_truth_while_the_broker_stands_still(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("attack", [attack_images, attack_servers], ids=_name)
-def test_what_is_hostile_ends_in_time_and_in_little_memory(attack: Callable[..., bool], told: list[str]) -> None:
+def test_hostile_input_takes_bounded_time_and_memory(attack: Callable[..., bool], told: list[str]) -> None:
     assert attack(quick=True, say=told.append), "\n".join(told)
 
 
@@ -61,5 +61,5 @@ def test_every_hostile_policy_folder_bundle_and_label_file_gets_a_report() -> No
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_no_address_inside_is_reached(told: list[str]) -> None:
+def test_no_internal_address_is_reached(told: list[str]) -> None:
     assert attack_addresses(told.append), "\n".join(told)

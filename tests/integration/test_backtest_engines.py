@@ -80,6 +80,6 @@ def test_every_engine_finds_the_same(folder: Path) -> None:
     assert by_daft == by_ray == by_threads
 
 
-def test_an_engine_that_is_none_is_named(folder: Path) -> None:
+def test_an_unknown_engine_is_named(folder: Path) -> None:
     run = CliRunner().invoke(app, words(folder, "spark"), env={"WATCHWORD_ARCHIVE": str(folder / "archive")})
     assert "`--engine spark`: choose `threads`" in str(run.exception)

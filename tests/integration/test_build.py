@@ -54,7 +54,7 @@ def parsed(text: str) -> model_config_pb2.ModelConfig:
 
 
 @pytest.mark.parametrize("backend", ["python", "onnxruntime_onnx", "tensorrt_plan"])
-def test_a_configuration_says_what_it_was_given(backend: str, bundle: Bundle) -> None:
+def test_a_configuration_has_the_given_values(backend: str, bundle: Bundle) -> None:
     serving = Serving(PROFILE, instances=3, gpus=(0, 2), queue_delay_us=750)
     config = parsed(image_config(bundle, backend, serving, {"note": 'a "quoted" word\n'}).text())  # type: ignore[arg-type]
     assert (config.backend or config.platform) == backend
@@ -72,14 +72,14 @@ def test_a_configuration_says_what_it_was_given(backend: str, bundle: Bundle) ->
     assert config.version_policy.latest.num_versions == 1
 
 
-def test_the_shipped_repository_is_what_the_code_writes() -> None:
+def test_the_shipped_repository_equals_the_generated_one() -> None:
     """After a new bundle: `python -m tests.support.triton_models`."""
     for config in shipped_configs():
         assert (SHIPPED / config.name / "config.pbtxt").read_text() == config.text()
 
 
 @pytest.mark.integration
-def test_triton_serves_what_was_built_and_computes_what_it_was_judged_by(
+def test_triton_serves_the_built_engine_with_the_checked_embeddings(
     evidence: Evidence, bundle: Bundle, photographs: list[Path], tmp_path: Path
 ) -> None:
     """An int8 engine on the CPU is built by the command, and its embeddings are read over gRPC."""
@@ -190,7 +190,7 @@ def test_a_refused_engine_leaves_no_repository(bundle: Bundle, evidence: Evidenc
         (["--target", "tensorrt-rtx", "--batch", "4,8,16"], "the smallest batch must be 1"),
     ],
 )
-def test_wrong_options_are_told(
+def test_wrong_options_are_reported(
     options: list[str], message: str, bundle: Bundle, samples: Path, tmp_path: Path
 ) -> None:
     words = ["models", "build", str(bundle.folder), "--images", str(samples / "images/watch")]

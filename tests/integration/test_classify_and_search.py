@@ -52,7 +52,7 @@ def test_search_finds_what_the_sentence_says_and_writes_a_page(shop: Path, tmp_p
         (["search", "x", "--images", "docs", "--format", "xml"], "--format xml"),
     ],
 )
-def test_what_cannot_be_done_is_said(words: list[str], problem: str) -> None:
+def test_impossible_requests_are_reported(words: list[str], problem: str) -> None:
     answer = CliRunner().invoke(app, words)
     assert answer.exit_code != 0
     assert problem in str(answer.exception)

@@ -105,7 +105,7 @@ def _metrics(port: int) -> dict[tuple[str, str], float]:
     }
 
 
-def test_what_cannot_be_a_decision_is_told_and_nothing_is_sent(stream: Stream, tmp_path: Path) -> None:
+def test_an_invalid_decision_is_reported_and_nothing_is_sent(stream: Stream, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="decision 1: no flag `nowhere`"):
         watchword("add", "upheld", "--flag", "nowhere")
     with pytest.raises(UsageError, match="decision 1: `source`"):
@@ -117,7 +117,7 @@ def test_what_cannot_be_a_decision_is_told_and_nothing_is_sent(stream: Stream, t
     assert watchword("show", "--format", "jsonl") == ""
 
 
-def test_decisions_and_the_archive_fit_a_threshold_without_any_image(
+def test_decisions_and_the_archive_fit_a_threshold_without_images(
     stream: Stream, tmp_path: Path, bundle: Bundle, encoder: LocalEncoder
 ) -> None:
     """All 240 archived images were decided: 120 are right and score high."""

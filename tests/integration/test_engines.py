@@ -63,7 +63,9 @@ def int8(
 
 
 @pytest.mark.slow
-def test_int8_costs_at_most_half_a_point(int8: tuple[Bundle, Parity], bundle: Bundle, samples: Path) -> None:
+def test_int8_lowers_figures_by_at_most_half_a_point(
+    int8: tuple[Bundle, Parity], bundle: Bundle, samples: Path
+) -> None:
     """This holds for each figure with a required minimum, on photographs that made neither model."""
     captions = Captions.load(BUNDLED_TABLE)
     shipped, engine = (Held.measure(samples, each, captions, "test") for each in (bundle, int8[0]))
@@ -85,7 +87,7 @@ def test_int8_flips_at_most_one_verdict_in_two_hundred(int8: tuple[Bundle, Parit
     assert engine.image_tower.stat().st_size + engine.text_tower.stat().st_size < SHIPPED_BYTES
 
 
-def test_a_bundle_is_on_a_par_with_itself(
+def test_a_bundle_agrees_with_itself(
     bundle: Bundle, photographs: list[Path], policy_set: PolicySet, encoded: Embeddings
 ) -> None:
     with encoded.unused():
@@ -153,7 +155,7 @@ def test_a_damaged_engine_is_refused(
     assert any(reason in line for line in refusals), refusals
 
 
-def test_an_engine_that_answers_no_numbers_is_refused(
+def test_an_engine_that_returns_nan_is_refused(
     tmp_path: Path, bundle: Bundle, photographs: list[Path], policy_set: PolicySet
 ) -> None:
     with pytest.raises(UsageError, match=r"the candidate is refused: .* not finite"):
@@ -179,7 +181,7 @@ def test_an_engine_that_is_refused_leaves_nothing(
     assert not (tmp_path / "int8").exists()
 
 
-def test_the_command_line_says_what_flips_and_exits_by_it(
+def test_the_command_reports_flips_and_its_exit_code_says_if_refused(
     int8: tuple[Bundle, Parity], bundle: Bundle, photographs: list[Path], policies: Path
 ) -> None:
     engine, _ = int8
@@ -194,7 +196,7 @@ def test_the_command_line_says_what_flips_and_exits_by_it(
     assert "is required" in refused.output
 
 
-def test_thresholds_of_another_model_are_told(
+def test_thresholds_of_another_model_are_reported(
     bundle: Bundle, photographs: list[Path], policies: Path, tmp_path: Path
 ) -> None:
     """A policy without flags cannot flip, so a reader of the result must know."""
@@ -217,7 +219,7 @@ def test_a_server_that_does_not_answer_is_an_error_not_a_refusal(
 
 
 @pytest.mark.integration
-def test_what_a_server_computes_passes_the_same_gate(
+def test_an_engine_on_a_server_passes_the_same_checks(
     stack: Stack, bundle: Bundle, photographs: list[Path], policies: Path
 ) -> None:
     """Behind Triton the shipped bundle judges as in process; the server does not serve another bundle."""
@@ -232,7 +234,7 @@ def test_what_a_server_computes_passes_the_same_gate(
 
 
 @pytest.mark.integration
-def test_a_server_that_serves_another_model_is_told(
+def test_a_server_with_another_model_is_reported(
     stack: Stack, int8: tuple[Bundle, Parity], bundle: Bundle, photographs: list[Path], policies: Path
 ) -> None:
     words = ["models", "parity", str(bundle.folder), str(int8[0].folder), "--policies", str(policies)]

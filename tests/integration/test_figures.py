@@ -16,7 +16,7 @@ from pipeline.settings import Settings
 pytestmark = pytest.mark.usefixtures("remembered")
 
 
-def test_the_model_holds_its_bars_on_photographs_it_never_saw(samples: Path, bundle: Bundle) -> None:
+def test_the_model_reaches_its_required_figures_on_unseen_photographs(samples: Path, bundle: Bundle) -> None:
     """
     The figures: top-1 over 99 categories, and average precision of category names and of texts without caption words.
     """
@@ -36,7 +36,7 @@ def test_contrast_ranks_no_shipped_policy_worse_than_similarity_alone(samples: P
         assert each.contrast_ap >= each.similarity_ap, each.policy_id
 
 
-def test_the_card_says_what_is_measured(samples: Path, bundle: Bundle) -> None:
+def test_the_card_has_the_measured_figures(samples: Path, bundle: Bundle) -> None:
     figures = measure(samples, bundle, Captions.load(BUNDLED_TABLE), "val")
     row = f"| val | {figures.images} | {figures.top1:.3f} | {figures.mean_ap:.3f} |"
     assert row in (bundle.folder / "CARD.md").read_text()

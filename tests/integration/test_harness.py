@@ -21,7 +21,7 @@ def run(stack: Stack, folder: Path, samples: Path, mode: str) -> Toll:
 
 
 @pytest.mark.parametrize("mode", ["uncommitted", "generation"])
-def test_a_worker_that_breaks_a_guarantee_is_found(stack: Stack, tmp_path: Path, samples: Path, mode: str) -> None:
+def test_a_worker_that_breaks_a_guarantee_is_detected(stack: Stack, tmp_path: Path, samples: Path, mode: str) -> None:
     toll = run(stack, tmp_path, samples, mode)
     assert toll.audit is not None
     assert toll.audit.duplicated or toll.audit.lost, toll.line()

@@ -36,7 +36,7 @@ def value(metrics: str, line: str) -> float:
     return float(found[1])
 
 
-def test_health_readiness_and_metrics_tell_what_happened(stack: Stack, tmp_path: Path, revolver: bytes) -> None:
+def test_health_readiness_and_metrics_match_the_stream(stack: Stack, tmp_path: Path, revolver: bytes) -> None:
     """A worker is ready when it has partitions, model and policies; its counters match the topics."""
     [port] = free_ports(1)
     broken = list(broken_images(revolver))
@@ -70,7 +70,7 @@ def test_up_again_leaves_what_runs_alone(stack: Stack) -> None:
     assert not [line for line in said if "starting" in line]
 
 
-def test_a_reused_process_id_is_not_taken_for_ours(tmp_path: Path) -> None:
+def test_a_reused_process_id_is_not_mistaken_for_ours(tmp_path: Path) -> None:
     process = BackgroundProcess("stranger", tmp_path)
     (tmp_path / "run").mkdir()
     (tmp_path / "run/stranger.json").write_text(json.dumps({"pid": os.getpid(), "created": 1.0}))

@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
     return two_policies(tmp_path / "edited")
 
 
-def test_history_grows_and_whoever_publishes_second_is_told(stack: Stack, tmp_path: Path, folder: Path) -> None:
+def test_history_grows_and_the_second_of_two_publishers_fails(stack: Stack, tmp_path: Path, folder: Path) -> None:
     """Cases: a first set, an edit, an edit of an old version, a rollback; an unchanged set is not published again."""
     with published_stream(stack, tmp_path) as stream:
         first = with_threshold(folder, 1.5)
@@ -62,7 +62,7 @@ def test_history_grows_and_whoever_publishes_second_is_told(stack: Stack, tmp_pa
         assert "threshold: 1.5 -> 1.75" in command(stream, "diff", "3", "2").stdout
 
 
-def test_the_right_to_write_is_taken_from_whoever_had_it(stack: Stack, tmp_path: Path) -> None:
+def test_a_new_writer_fences_the_earlier_one(stack: Stack, tmp_path: Path) -> None:
     """So two people who read the same version and publish at once cannot both succeed."""
     with published_stream(stack, tmp_path) as stream:
         topic = policy_topic(stream.settings)
@@ -106,7 +106,7 @@ def test_a_worker_waits_for_a_first_set_and_takes_every_later_one(
         assert [flag["event"]["id"] for flag in stream.flags()] == ["early"]
 
 
-def test_a_set_this_version_cannot_read_leaves_the_newest_that_it_can(
+def test_an_unreadable_set_leaves_the_newest_readable_one(
     stack: Stack, tmp_path: Path, folder: Path, revolver: bytes
 ) -> None:
     """A worker that starts then uses the set before, and logs why."""
@@ -152,7 +152,7 @@ def test_a_canary_judges_its_share_and_no_more(stack: Stack, tmp_path: Path, fol
         assert {each["policy_set_digest"] for each in again} == {live}
 
 
-def test_a_shadow_set_flags_nothing_and_is_promoted_by_what_it_said(
+def test_a_shadow_set_flags_nothing_and_is_promoted_by_its_verdicts(
     stack: Stack, tmp_path: Path, folder: Path, samples: Path
 ) -> None:
     photographs = sorted((samples / "images/revolver").glob("*.jpg"))

@@ -48,7 +48,7 @@ def policy(line: str) -> str:
     return str(json.loads(line)["policy"]["id"])
 
 
-def test_following_shows_what_is_there_then_what_comes_until_it_is_interrupted(stream: Stream) -> None:
+def test_following_shows_stored_then_new_outcomes_until_interrupted(stream: Stream) -> None:
     flag(stream, "a", "b")
     process = follow(stream)
     assert process.stdout is not None
@@ -68,7 +68,7 @@ def test_a_limit_and_a_policy_hold_while_following(stream: Stream) -> None:
     assert (process.returncode, [policy(line) for line in out.splitlines()], err) == (0, ["b", "b"], "")
 
 
-def test_since_leaves_out_what_was_before(stream: Stream) -> None:
+def test_since_leaves_out_earlier_outcomes(stream: Stream) -> None:
     flag(stream, "before")
     [before] = stream.records(stream.settings.topic_flags)
     assert before.timestamp_ms is not None
@@ -91,7 +91,7 @@ def test_since_leaves_out_what_was_before(stream: Stream) -> None:
     assert len(process.communicate(timeout=30)[0].splitlines()) == 2
 
 
-def test_a_reader_that_leaves_ends_it_without_a_word(stream: Stream) -> None:
+def test_a_closed_pipe_ends_reading_silently(stream: Stream) -> None:
     process = follow(stream)
     assert process.stdout is not None
     flag(stream, "a")

@@ -25,7 +25,7 @@ def commands() -> list[str]:
     return [line for block in code_blocks("README.md", "sh")[1:] for line in shell_lines(block)]
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_are_not_broken() -> None:
     for page in [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")]:
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             assert link.startswith("https://") or (page.parent / link).exists(), f"{page.name}: {link}"
@@ -41,7 +41,7 @@ def test_pictures_are_small_and_fetch_nothing() -> None:
 @pytest.mark.integration
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_every_command_does_what_it_says(stack: Stack, tmp_path: Path) -> None:
+def test_every_command_of_the_readme_works(stack: Stack, tmp_path: Path) -> None:
     """They run on a separate stack: `make demo` first, then scan, the stream, the policies."""
     names = ("KAFKA", "CONTROLLER", "TRITON_GRPC", "TRITON_HTTP", "TRITON_METRICS")
     ports = dict(zip(names, free_ports(len(names)), strict=True))

@@ -25,7 +25,7 @@ from tests.support.stream import Stack, Stream
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("remembered")]
 
 
-def test_verdicts_through_kafka_and_triton_are_those_in_process(
+def test_verdicts_through_kafka_and_triton_equal_those_in_process(
     stack: Stack, tmp_path: Path, samples: Path, policies: Path
 ) -> None:
     """This holds for every photograph of `val` and for a broken file. Nothing is left on the broker."""
@@ -96,7 +96,7 @@ def test_a_range_of_a_topic_is_a_labelled_stream(stack: Stack, tmp_path: Path, s
         assert "a day or a time" in str(run(stream, "--labels", str(labels), "--since", "monday").exception)
 
 
-def test_a_topic_that_is_not_there_is_named(stack: Stack, tmp_path: Path) -> None:
+def test_a_missing_topic_is_named(stack: Stack, tmp_path: Path) -> None:
     labels = tmp_path / "decided.csv"
     labels.write_text("id,policies\none,\n")
     with Stream(stack, tmp_path) as stream, mock.patch.dict(os.environ, stream.environment):

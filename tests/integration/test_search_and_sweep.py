@@ -62,7 +62,7 @@ def watchword(*words: str) -> str:
     return run.stdout
 
 
-def test_a_sentence_and_an_image_find_what_they_are_of(tmp_path: Path, samples: Path) -> None:
+def test_a_sentence_and_an_image_find_similar_images(tmp_path: Path, samples: Path) -> None:
     page = tmp_path / "found.html"
     told = watchword("search", "a photo of a leopard", "--top", "6", "--format", "jsonl", "--html", str(page))
     found = [json.loads(line) for line in told.splitlines()]
@@ -121,7 +121,7 @@ def test_a_sweep_of_an_image_unlike_any_other_names_the_nearest(samples: Path) -
     assert "nothing over 0.99; the nearest others are at 0." in run.stderr
 
 
-def test_what_to_look_for_is_one_thing() -> None:
+def test_a_search_takes_one_query() -> None:
     for words in (["search"], ["search", "x", "--like", "y.jpg"], ["search", "x", "--images", "z", "--since", "1d"]):
         run = CliRunner().invoke(app, words)
         assert isinstance(run.exception, UsageError)

@@ -47,7 +47,7 @@ def test_two_workers_give_every_record_its_outcome_once(
         assert values == {each.name: each.value for each in broken}
 
 
-def test_every_flag_can_be_made_again_from_its_embedding(
+def test_every_flag_can_be_recomputed_from_its_embedding(
     stack: Stack, tmp_path: Path, photographs: list[Path], policies: Path, encoder: LocalEncoder
 ) -> None:
     """The archived embedding, judged by the flag's policy set, gives the same scores and flags."""
@@ -73,7 +73,9 @@ def test_every_flag_can_be_made_again_from_its_embedding(
         assert remade
 
 
-def test_a_bare_image_without_headers_is_judged_under_its_place(stack: Stack, tmp_path: Path, revolver: bytes) -> None:
+def test_a_bare_image_without_headers_is_judged_and_named_by_its_position(
+    stack: Stack, tmp_path: Path, revolver: bytes
+) -> None:
     with Stream(stack, tmp_path, partitions=1) as stream:
         stream.send([Message(stream.settings.topic_images, None, revolver)])
         stream.worker()
@@ -83,7 +85,7 @@ def test_a_bare_image_without_headers_is_judged_under_its_place(stack: Stack, tm
         assert [flag["policy"]["id"] for flag in stream.flags()] == ["weapons.firearms"]
 
 
-def test_attributes_of_the_event_come_back_with_its_flag(stack: Stack, tmp_path: Path, revolver: bytes) -> None:
+def test_a_flag_has_the_attributes_of_its_event(stack: Stack, tmp_path: Path, revolver: bytes) -> None:
     with Stream(stack, tmp_path) as stream:
         stream.send([stream.image("one", revolver, extensions={"region": "eu", "surface": "listing"})])
         stream.worker()
@@ -116,7 +118,7 @@ def test_an_image_over_the_limit_is_kept_whole_among_the_dead_letters(stack: Sta
         assert letter.value == large
 
 
-def test_a_worker_goes_on_where_the_last_one_stopped(stack: Stack, tmp_path: Path, photographs: list[Path]) -> None:
+def test_a_worker_continues_where_the_last_one_stopped(stack: Stack, tmp_path: Path, photographs: list[Path]) -> None:
     """SIGTERM drains the chunks in flight. A later worker judges the rest, and no record twice."""
     with Stream(stack, tmp_path, WATCHWORD_CHUNK_MAX_RECORDS="16") as stream:
         sent = stream.send(stream.image(str(path), path.read_bytes()) for path in photographs)
@@ -145,9 +147,7 @@ def test_a_broken_producer_does_not_drain_the_topic(stack: Stack, tmp_path: Path
         assert len(stream.dead_letters()) == 40
 
 
-def test_a_second_worker_under_the_same_id_makes_one_of_them_say_so(
-    stack: Stack, tmp_path: Path, revolver: bytes
-) -> None:
+def test_of_two_workers_with_one_id_one_exits_with_an_error(stack: Stack, tmp_path: Path, revolver: bytes) -> None:
     with Stream(stack, tmp_path) as stream:
         stream.send([stream.image("one", revolver)])
         first = stream.worker(WATCHWORD_INSTANCE_ID=f"{stream.name}-same")

@@ -74,7 +74,7 @@ def install_locked(words: Sequence[str | Path]) -> None:
         uv(*words)
 
 
-def test_it_brings_its_version_licence_and_model(installed: Installed) -> None:
+def test_the_wheel_has_its_version_licence_and_model(installed: Installed) -> None:
     assert installed.watchword("--version") == "watchword 0.1.0\n"
     code = (
         "import watchword, pipeline, importlib.metadata as m; "

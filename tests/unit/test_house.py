@@ -50,7 +50,7 @@ def test_side_channels_are_seen() -> None:
     assert len(side_channels(ast.parse(text))) == 4
 
 
-def test_functions_are_a_step_each() -> None:
+def test_functions_are_short() -> None:
     """Nine of ten functions have at most 22 lines; a docstring and the signature count."""
     lengths = [
         (node.end_lineno or 0) - node.lineno + 1
@@ -61,12 +61,12 @@ def test_functions_are_a_step_each() -> None:
     assert np.percentile(lengths, 90) <= LONGEST_P90
 
 
-def test_files_are_an_idea_each() -> None:
+def test_files_are_short() -> None:
     long = {str(path.relative_to(REPOSITORY)): len(path.read_text().splitlines()) for path, _ in modules()}
     assert {name: lines for name, lines in long.items() if lines > LONGEST_FILE} == {}
 
 
-def test_no_name_of_the_language_is_taken_over() -> None:
+def test_no_function_is_named_like_a_builtin() -> None:
     """A function called like a builtin would hide it from its whole module."""
     names = {
         f"{path.name}: {node.name}"

@@ -75,7 +75,7 @@ def test_requests_are_answered(server: BoundedServer) -> None:
         (b"\x16\x03\x01\x02\r\n\r\n", 400),
     ],
 )
-def test_what_is_too_long_or_no_request_is_refused(server: BoundedServer, request_bytes: bytes, expected: int) -> None:
+def test_an_oversized_or_invalid_request_is_refused(server: BoundedServer, request_bytes: bytes, expected: int) -> None:
     assert status(server, request_bytes) == expected
 
 
@@ -88,7 +88,7 @@ def test_a_body_that_ends_too_soon_is_refused(server: BoundedServer) -> None:
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("start", [b"", b"GET / HT", b"POST / HTTP/1.0\r\ncontent-length: 9\r\n\r\nabc"])
-def test_a_request_that_does_not_come_is_not_waited_for(start: bytes) -> None:
+def test_a_silent_client_is_disconnected(start: bytes) -> None:
     bounded = contextlib.closing(BoundedServer("127.0.0.1", 0, respond, name="bounded-test"))
     with bounded as server, connect(server) as client:
         client.sendall(start)
@@ -97,7 +97,7 @@ def test_a_request_that_does_not_come_is_not_waited_for(start: bytes) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_nor_is_one_that_comes_a_byte_at_a_time() -> None:
+def test_a_client_that_sends_a_byte_at_a_time_is_disconnected() -> None:
     bounded = contextlib.closing(BoundedServer("127.0.0.1", 0, respond, name="bounded-test"))
     with bounded as server, connect(server) as client:
         client.settimeout(0.05)
@@ -114,7 +114,7 @@ def _closed_after_a_byte(client: socket.socket) -> bool:
         return True
 
 
-def test_half_open_clients_take_a_bounded_number_of_threads_and_none_keeps_others_out(server: BoundedServer) -> None:
+def test_half_open_clients_take_a_bounded_number_of_threads_and_block_nobody(server: BoundedServer) -> None:
     before = threading.active_count()
     with contextlib.ExitStack() as stack:
         for _ in range(200):
@@ -124,7 +124,7 @@ def test_half_open_clients_take_a_bounded_number_of_threads_and_none_keeps_other
         wait_until(lambda: threading.active_count() <= bound, 5, "threads of dropped clients to end")
 
 
-def test_beyond_the_bound_of_requests_in_work_another_is_turned_away() -> None:
+def test_a_request_over_the_limit_is_turned_away() -> None:
     let_go, working = threading.Event(), threading.Semaphore(0)
 
     def slow(request: Request) -> Reply:
@@ -146,7 +146,7 @@ def test_beyond_the_bound_of_requests_in_work_another_is_turned_away() -> None:
             client.close()
 
 
-def test_a_client_that_hangs_up_is_not_told_about(server: BoundedServer, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_client_that_hangs_up_is_not_logged(server: BoundedServer, capfd: pytest.CaptureFixture[str]) -> None:
     for _ in range(20):
         with connect(server) as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -177,7 +177,7 @@ def health() -> Iterator[Callable[..., HealthServer]]:
         yield start
 
 
-def test_health_tells_its_checks_and_what_else_is_known(health: Callable[..., HealthServer]) -> None:
+def test_health_reports_its_checks_and_further_fields(health: Callable[..., HealthServer]) -> None:
     address = health(alive=lambda: {"loop": True, "since": "2026-11-14", "note": "", "count": 0}).address
     alive, ready = (httpx.get(f"http://{address}/{path}") for path in ("healthz", "readyz"))
     assert (alive.status_code, alive.json()["since"]) == (200, "2026-11-14"), "only what is true or false counts"
@@ -195,9 +195,7 @@ def test_health_tells_its_checks_and_what_else_is_known(health: Callable[..., He
         socket.gethostname(),
     ],
 )  # fmt: skip
-def test_who_asks_by_address_or_by_a_name_of_this_place_is_answered(
-    health: Callable[..., HealthServer], host: str
-) -> None:
+def test_requests_by_address_or_local_name_are_answered(health: Callable[..., HealthServer], host: str) -> None:
     address = health(allowed_hosts=["Metrics.example"]).address
     assert httpx.get(f"http://{address}/healthz", headers={"host": host}).status_code == 200
 
@@ -209,7 +207,7 @@ def test_who_asks_by_address_or_by_a_name_of_this_place_is_answered(
         "evilsvc.example", "[::1].evil.example", "a b", "localhost:evil", "x@127.0.0.1", "1.2.3.4.5", "0x7f.1",
     ],
 )  # fmt: skip
-def test_a_name_that_someone_else_may_point_here_is_refused(health: Callable[..., HealthServer], host: str) -> None:
+def test_a_foreign_host_name_is_refused(health: Callable[..., HealthServer], host: str) -> None:
     """With DNS rebinding, the name `evil.example` leads here, and its page could read the answers."""
     refused = httpx.get(f"http://{health().address}/metrics", headers={"host": host})
     assert refused.status_code == 421

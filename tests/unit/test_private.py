@@ -23,7 +23,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_new_file_is_private_whatever_the_umask(tmp_path: Path) -> None:
+def test_a_new_file_is_private_under_any_umask(tmp_path: Path) -> None:
     write_private(tmp_path / "a", "text")
     assert (mode(tmp_path / "a"), (tmp_path / "a").read_text()) == (0o600, "text")
 
@@ -43,7 +43,7 @@ def test_a_pipe_can_be_written_to(tmp_path: Path) -> None:
     os.close(reading)
 
 
-def test_a_log_that_someone_shared_on_purpose_stays_shared(tmp_path: Path) -> None:
+def test_an_existing_log_keeps_its_permissions(tmp_path: Path) -> None:
     for _ in range(2):
         with append_private(tmp_path / "log") as lines:
             lines.write("line\n")
@@ -54,7 +54,7 @@ def test_a_log_that_someone_shared_on_purpose_stays_shared(tmp_path: Path) -> No
     assert mode(tmp_path / "log") == 0o660
 
 
-def test_where_nothing_can_be_written_the_path_is_named(tmp_path: Path) -> None:
+def test_an_unwritable_path_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="none/a"):
         write_private(tmp_path / "none/a", "text")
 

@@ -14,7 +14,7 @@ from pipeline.errors import UsageError
 def search(
     context: typer.Context,
     text: Annotated[str | None, typer.Argument(help="Sentence that describes the images to find.")] = None,
-    like: Annotated[Path | None, typer.Option(help="Image file; similar archived images are found.")] = None,
+    like: Annotated[Path | None, typer.Option(help="Image file to find similar archived images for.")] = None,
     images: Annotated[
         list[Path] | None,
         typer.Option(help="Image file, or folder of images, to search (repeatable).  [default: the archive]"),

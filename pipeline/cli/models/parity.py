@@ -21,7 +21,7 @@ def parity(
     ] = 0.97,
     triton: Annotated[
         str | None,
-        typer.Option(help="Query the Triton server at HOST:PORT (gRPC) instead of running the candidate locally."),
+        typer.Option(help="HOST:PORT of a Triton server (gRPC) that runs the candidate.  [default: run it here]"),
     ] = None,
     format: Annotated[str, typer.Option(help="Output format: `table` or `json`.")] = "table",  # noqa: A002 -- the option's name
 ) -> None:

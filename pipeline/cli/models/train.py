@@ -33,8 +33,8 @@ def train(
         float | None,
         typer.Option(
             min=0.1,
-            help="Duration of all runs together, in minutes of processor time of a rank. On a busy machine that takes "
-            "longer than by the clock.  [default: 79, or 85 with `sentences`]",
+            help="Duration of all runs together, in minutes of processor time of a rank. On a busy machine, the runs "
+            "take longer by the clock.  [default: 79, or 85 with `sentences`]",
         ),
     ] = None,
     ranks: Annotated[

@@ -47,7 +47,7 @@ def prepare_rollback(
 def _target(published: ControlTopic, name: str | None) -> Release:
     current = published.current
     if current is None:
-        raise UsageError("nothing published yet; `watchword policies publish` does that")
+        raise UsageError("nothing is published yet; publish with `watchword policies publish`")
     if name is not None:
         return published.named(name)
     if current.canary is not None:

@@ -109,7 +109,7 @@ def test_a_sample_estimates_the_count_of_all_images(edited: Path, policies: Path
     alone = json.loads(backtest(*words, "--sample", "20%", "--only-sample").stdout)
     assert alone == {"sample": both["sample"]}
     refused = backtest(edited, "--only-sample")
-    assert "`--only-sample` goes with `--sample 1%`" in str(refused.exception)
+    assert "`--only-sample` needs `--sample`" in str(refused.exception)
 
 
 def test_tables_name_the_changes_and_the_nearest_images(edited: Path, policies: Path) -> None:
@@ -123,7 +123,7 @@ def test_tables_name_the_changes_and_the_nearest_images(edited: Path, policies: 
 def test_the_exit_code_says_whether_anything_would_have_changed(policies: Path) -> None:
     assert backtest(policies, "--before", policies).exit_code == 0
     nothing = backtest(policies, "--before", policies, "--since", "0h")
-    assert "has nothing of this model since 0h" in str(nothing.exception)
+    assert "has no images of this model since 0h" in str(nothing.exception)
 
 
 def test_an_edited_folder_is_read_and_resolved_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

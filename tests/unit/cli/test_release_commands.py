@@ -53,7 +53,7 @@ def policies(*words: object, answer: str | None = None) -> Result:
 
 def test_before_anything_is_published_history_says_how_to(monkeypatch: pytest.MonkeyPatch) -> None:
     serve(monkeypatch, control_with())
-    assert policies("history").stdout == "nothing published yet; `watchword policies publish` does that\n"
+    assert policies("history").stdout == "nothing is published yet; publish with `watchword policies publish`\n"
     assert json.loads(policies("history", "--format", "json").stdout) == []
 
 
@@ -80,7 +80,7 @@ def test_an_enforced_policy_without_evidence_gets_a_warning(folder: Path, activa
 def test_a_page_needs_archived_images(folder: Path, activated: list[Release], tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     shown = policies("publish", folder, "--yes", "--html", page).stderr
-    assert "there are no archived images to look back at" in " ".join(shown.split())
+    assert "the archive has no images to judge" in " ".join(shown.split())
     assert not page.exists()
 
 

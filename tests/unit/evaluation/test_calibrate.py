@@ -339,7 +339,7 @@ def test_a_head_is_fitted_judges_and_belongs_to_one_model(
     fitted = run("fit-head", POLICY, "--policies", folder, "--labels", labels)
     assert fitted.exit_code == 0, fitted.stderr
     shown = re.search(
-        r"average precision (\d\.\d+) on unseen labels \(28 of \d+ right\); the words (\d\.\d+)", fitted.stdout
+        r"average precision (\d\.\d+) on unseen labels \(28 of \d+ right\); its prompts (\d\.\d+)", fitted.stdout
     )
     assert shown is not None
     assert float(shown[1]) > 0.5

@@ -98,9 +98,7 @@ def test_no_setting_of_the_worker_reaches_a_child(processes: DecodeProcesses, mo
     assert "secret" not in psutil.Process(child).environ().values()
 
 
-def test_a_second_crash_is_a_fault_of_the_image(
-    processes: DecodeProcesses, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_crash_is_a_fault_of_the_image(processes: DecodeProcesses, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DecodeProcesses, "_start", _start_and_crash(DecodeProcesses._start))
     with pytest.raises(RecordFault) as caught:
         processes.decode(encoded(noise(30, 20), "PNG"))

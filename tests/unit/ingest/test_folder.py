@@ -46,7 +46,7 @@ def test_a_file_that_vanishes_is_reported_and_the_others_are_read(tmp_path: Path
     assert unreadable(records[2])
 
 
-def test_a_folder_that_cannot_be_listed_is_reported_itself(
+def test_a_folder_that_cannot_be_listed_is_reported_as_unreadable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "closed").mkdir()

@@ -109,7 +109,7 @@ def test_the_command_takes_a_flag_as_it_was_emitted(
     archive.add([archived(verdict)])
     shown = CliRunner().invoke(app, words)
     assert shown.exit_code == 0, shown.stderr
-    assert "proved: made again from the archived embedding" in shown.stdout
+    assert "proved: recomputing it from the archived embedding" in shown.stdout
     assert flag.policy.prompts[0] in shown.stdout
     told.write_bytes(orjson.dumps({**fields, "score": 99.0}))
     assert CliRunner().invoke(app, words).exit_code == 1

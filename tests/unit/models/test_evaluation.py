@@ -152,9 +152,7 @@ def test_newcombes_interval_equals_the_published_one() -> None:
     assert (round(found.value, 4), round(found.lower, 4), round(found.upper, 4)) == (0.2, 0.0524, 0.3339)
 
 
-def test_a_bundle_is_measured_on_other_categories(
-    few: Path, bundle: Bundle, policies: Path, tmp_path: Path
-) -> None:
+def test_a_bundle_is_measured_on_other_categories(few: Path, bundle: Bundle, policies: Path, tmp_path: Path) -> None:
     """Other captions have no paraphrases unless they are given; a category without captions is reported."""
     with (few / "labels.csv").open() as lines:
         kept = [row for row in csv.DictReader(lines) if row["category"] in ("watch", "airplanes")]

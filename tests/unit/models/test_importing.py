@@ -128,7 +128,9 @@ def test_the_check_detects_differently_cropped_pixels(
         ({"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}, "its image tower takes 64"),
     ],
 )
-def test_a_configuration_that_a_bundle_cannot_express_is_refused(change: dict[str, object], message: str, tmp_path: Path) -> None:
+def test_a_configuration_that_a_bundle_cannot_express_is_refused(
+    change: dict[str, object], message: str, tmp_path: Path
+) -> None:
     folder = write_clip(tmp_path, TINY)
     path = folder / "preprocessor_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))

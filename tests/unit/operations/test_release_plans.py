@@ -198,5 +198,5 @@ def test_a_rollback_needs_an_earlier_set(folder: Path, encoder: LocalEncoder, mo
     with pytest.raises(UsageError, match="no earlier set"):
         prepare_rollback(make_workbench(encoder))
     serve(monkeypatch, control_with())
-    with pytest.raises(UsageError, match="nothing published yet"):
+    with pytest.raises(UsageError, match="nothing is published yet"):
         prepare_rollback(make_workbench(encoder))

@@ -83,7 +83,9 @@ def test_the_page_of_a_scan_has_no_picture_of_its_flags(folder: Path, photograph
     assert shown == 3, "the leopards"
 
 
-def test_the_page_of_a_replay_has_none_of_its_pictures_under_any_policy(folder: Path, photographs: Path, tmp_path: Path) -> None:
+def test_the_page_of_a_replay_has_none_of_its_pictures_under_any_policy(
+    folder: Path, photographs: Path, tmp_path: Path
+) -> None:
     """Every revolver is an error of the other policy, and every leopard is an error of the restricted one."""
     page = tmp_path / "replay.html"
     assert watchword("replay", str(photographs / "labels.csv"), "--html", str(page)).exit_code == 0
@@ -107,7 +109,9 @@ def test_a_back_test_counts_its_flags_and_names_no_example(folder: Path, tmp_pat
     assert accesses(folder) == ["policies backtest"]
 
 
-def test_a_search_leaves_out_the_images_it_flags_and_counts_them(folder: Path, tmp_path: Path, encoder: LocalEncoder) -> None:
+def test_a_search_leaves_out_the_images_it_flags_and_counts_them(
+    folder: Path, tmp_path: Path, encoder: LocalEncoder
+) -> None:
     with_threshold(folder, 1)
     vectors = encoder.encode_texts(["a revolver", "a leopard"]).astype(np.float16)
     now = datetime.now(UTC)

@@ -187,9 +187,7 @@ def test_a_template_has_one_placeholder_and_no_other_braces(tmp_path: Path, temp
 
 
 @pytest.mark.parametrize("make", [lambda folder: folder / "nowhere", lambda folder: folder / "a\0b"])
-def test_a_path_that_is_not_a_folder_is_refused_by_every_command(
-    tmp_path: Path, make: Callable[[Path], Path]
-) -> None:
+def test_a_path_that_is_not_a_folder_is_refused_by_every_command(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     with pytest.raises(PolicyError, match="not a folder; name a folder of policy files"):
         load_policy_set(make(tmp_path))
 

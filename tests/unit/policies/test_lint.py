@@ -163,7 +163,7 @@ shared.yaml:2:22: error: `no` in `no gun` is not understood [negation]
     )
 
 
-def test_the_error_names_the_cut_text(tmp_path: Path) -> None:
+def test_a_cut_text_is_reported_with_the_part_that_is_read(tmp_path: Path) -> None:
     [finding] = found(tmp_path, prompts("one two three four five six seven"))
     assert finding.message == "the tower reads no further than `a close-up photo of one two three four five six`"
 

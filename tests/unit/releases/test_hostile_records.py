@@ -115,9 +115,7 @@ def test_an_invalid_decision_is_left_out(attack: Attack, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json", "preprocessor_config.json"])
-def test_no_code_of_a_model_is_run(
-    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_code_of_a_model_is_run(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that asks to run code is refused before any of its files is loaded."""
 
     def asked(prompt: str = "") -> str:

@@ -102,7 +102,7 @@ def archive(topic: Topic, store: Store, *, turns: int, batch_rows: int = 8) -> A
 EVERY = {f"images/0/{n}" for n in range(30) if n != 2}
 
 
-def test_what_is_read_is_stored_and_then_committed() -> None:
+def test_rows_are_stored_and_then_committed() -> None:
     """The damaged one is left out; an incomplete batch is stored at the end."""
     topic, store = Topic(30), Store()
     archive(topic, store, turns=12)
@@ -112,7 +112,7 @@ def test_what_is_read_is_stored_and_then_committed() -> None:
 
 
 @pytest.mark.parametrize(("failures", "refusals"), [(3, 0), (0, 3), (2, 2)])
-def test_what_could_not_be_stored_or_committed_is_read_again(failures: int, refusals: int) -> None:
+def test_rows_not_stored_or_committed_are_read_again(failures: int, refusals: int) -> None:
     topic, store = Topic(30, refusals), Store(failures)
     archive(topic, store, turns=60)
     assert store.rows.keys() == EVERY
@@ -120,7 +120,7 @@ def test_what_could_not_be_stored_or_committed_is_read_again(failures: int, refu
     assert topic.rewinds == 1 + failures + refusals
 
 
-def test_a_broker_that_is_away_is_asked_again() -> None:
+def test_a_broker_that_does_not_answer_is_retried() -> None:
     topic, store = Topic(30), Store()
     poll, away = topic.poll, iter([True, False, True, *[False] * 100])
 

@@ -77,7 +77,7 @@ def drawn_in_a_day(stream: Stream, share: float = 1.0) -> list[Verdict]:
     return found
 
 
-def test_about_as_many_are_drawn_as_asked_more_of_them_near_the_threshold(policies: Path) -> None:
+def test_the_sample_has_the_requested_size_and_favours_the_threshold(policies: Path) -> None:
     """500 of 43,200 images a day are sampled, and their weights add up to the stream."""
     stream = Stream(policy_set(policies, 500))
     found = drawn_in_a_day(stream)
@@ -87,7 +87,7 @@ def test_about_as_many_are_drawn_as_asked_more_of_them_near_the_threshold(polici
     assert len(near) / len(found) < 0.35 < 1.8 * len(near) / len(found), "a fifth of the draw for each stratum"
 
 
-def test_one_draw_serves_every_policy_and_a_worker_draws_for_its_part(policies: Path) -> None:
+def test_policies_share_one_sample_and_a_worker_takes_its_share(policies: Path) -> None:
     """Two policies with the same budget share many images, so together they take fewer than twice as many."""
     one = len(drawn_in_a_day(Stream(policy_set(policies, 400))))
     two = len(drawn_in_a_day(Stream(policy_set(policies, 400, 400))))
@@ -96,7 +96,7 @@ def test_one_draw_serves_every_policy_and_a_worker_draws_for_its_part(policies: 
     assert half == pytest.approx(one / 2, rel=0.3)
 
 
-def test_nothing_is_drawn_of_what_was_flagged_or_is_not_audited(policies: Path) -> None:
+def test_flagged_images_and_unaudited_policies_are_not_sampled(policies: Path) -> None:
     stream = Stream(policy_set(policies, 10**6, None))
     sampler = AuditSampler(lambda: stream.now)
     assert all(each.audit is None for each in sampler.sample(stream.chunk(200, 60, [True, False])))
@@ -106,14 +106,14 @@ def test_nothing_is_drawn_of_what_was_flagged_or_is_not_audited(policies: Path) 
     assert sampler.sample([]) == []
 
 
-def test_a_verdict_says_with_which_probability_its_image_was_drawn(policies: Path) -> None:
+def test_a_verdict_has_the_sampling_probability_of_its_image(policies: Path) -> None:
     [verdict] = Stream(policy_set(policies, 5)).chunk(1, 1)
     assert b'"audit":null' in verdict_record(verdict).value
     assert b'"audit":{"probability":0.125}' in verdict_record(dataclasses.replace(verdict, audit=0.125)).value
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_the_interval_of_recall_holds_the_truth(name: str) -> None:
+def test_the_interval_of_recall_covers_the_truth(name: str) -> None:
     """Otherwise recall is reported as unknown; `make prove` has 2,000 draws."""
     rng = np.random.default_rng(11)
     assert np.mean([covers(SCENARIOS[name], rng) for _ in range(300)]) >= 0.93
@@ -128,7 +128,7 @@ def test_recall_is_unknown_before_ten_misses_are_found() -> None:
     assert 0.3 < found.lower < 0.5 < found.upper < 0.7
 
 
-def test_what_was_looked_at_whole_is_known_for_sure() -> None:
+def test_a_complete_audit_has_no_uncertainty() -> None:
     found = estimate_recall(30, np.ones(10), np.ones(1000)).interval
     assert found is not None
     assert (found.lower, found.value, found.upper) == (0.75, 0.75, 0.75)
@@ -141,7 +141,7 @@ def test_a_count_of_nothing_has_an_upper_end() -> None:
     assert upper == pytest.approx(-np.log(0.025))
 
 
-def test_recall_is_measured_from_a_file_of_what_was_audited(tmp_path: Path, samples: Path, policies: Path) -> None:
+def test_recall_is_measured_from_a_file_of_audited_images(tmp_path: Path, samples: Path, policies: Path) -> None:
     """The file has every flagged image, and the other images with their sampling probability."""
     with (samples / "labels.csv").open() as lines:
         rows = [row for row in csv.DictReader(lines) if row["split"] == "val" and row["category"] in KINDS]

@@ -56,7 +56,7 @@ def watch(source: Given, encoder: LocalEncoder) -> PolicyWatcher:
     return PolicyWatcher(source, encoder, {encoder.model_digest}, Metrics())
 
 
-def test_what_cannot_be_used_leaves_what_was(full: PolicySet, encoder: LocalEncoder) -> None:
+def test_an_unusable_set_keeps_the_earlier_one(full: PolicySet, encoder: LocalEncoder) -> None:
     """At the start the worker uses the newest valid earlier set; later it keeps the active set, for every fault."""
     other = edited(full, threshold=9.0)
     source = Given(
@@ -75,7 +75,7 @@ def test_what_cannot_be_used_leaves_what_was(full: PolicySet, encoder: LocalEnco
         watch(Given([PolicyError("no")]), encoder).load(lambda _: None)
 
 
-def test_a_start_finds_a_set_whatever_goes_wrong_on_the_way(full: PolicySet, encoder: LocalEncoder) -> None:
+def test_a_start_finds_a_set_despite_faults(full: PolicySet, encoder: LocalEncoder) -> None:
     """The text tower does not answer at first, and the newest earlier set is for another model."""
     policies = [
         dataclasses.replace(policy, model="b" * 64, on_model_change=OnModelChange.REFUSE) for policy in full.policies
@@ -92,7 +92,7 @@ def test_a_start_finds_a_set_whatever_goes_wrong_on_the_way(full: PolicySet, enc
     assert watching.current().version == 2
 
 
-def test_an_edit_that_may_not_be_read_leaves_the_watch_alive(full: PolicySet, encoder: LocalEncoder) -> None:
+def test_an_unreadable_edit_does_not_stop_the_watcher(full: PolicySet, encoder: LocalEncoder) -> None:
     other = edited(full, threshold=9.0)
     source = Given([PolicySetUpdate(full, 1), PermissionError("no"), UsageError("no right"), PolicySetUpdate(other, 2)])
     watching = watch(source, encoder)

@@ -62,7 +62,7 @@ def test_chunks_come_out_in_order_through_every_stage() -> None:
     line.close()
 
 
-def test_after_an_invalidation_nothing_of_the_old_epoch_comes_out() -> None:
+def test_after_an_invalidation_no_chunk_of_the_old_epoch_comes_out() -> None:
     """Chunks in flight are dropped; chunks of the next epoch pass."""
     gate, out = threading.Event(), list[int]()
 
@@ -117,7 +117,7 @@ def test_nobody_waits_for_a_dependency_once_the_chunk_is_stale() -> None:
     line.close()
 
 
-def test_an_item_that_a_stage_lost_stops_the_chain() -> None:
+def test_an_item_lost_by_a_stage_stops_the_chain() -> None:
     """A chunk without an outcome must never count as stale."""
     out = list[int]()
     line = chain(Stage("forgetful", lambda _: None), Stage("collect", out.append))
@@ -144,7 +144,7 @@ def test_a_stages_own_fault_reaches_the_owner_and_stops_the_chain() -> None:
     line.close()
 
 
-def test_there_is_room_until_the_capacity_is_in_work() -> None:
+def test_chunks_are_accepted_until_the_capacity_is_in_flight() -> None:
     gate = threading.Event()
     line = chain(Stage("hold", lambda _: gate.wait(5)), capacity=2)
     line.begin()
@@ -157,7 +157,7 @@ def test_there_is_room_until_the_capacity_is_in_work() -> None:
     line.close()
 
 
-def test_a_clusters_id_is_never_taken_for_an_option() -> None:
+def test_a_cluster_id_never_looks_like_an_option() -> None:
     """One id in 64 would begin with a dash."""
     assert not any(cluster_id().startswith("-") for _ in range(1000))
 

@@ -16,7 +16,7 @@ from pipeline.stream.watches import BrokerWatch
 UNIT = np.eye(4, 8, dtype=np.float32)
 
 
-def test_unit_vectors_are_believed() -> None:
+def test_unit_vectors_are_accepted() -> None:
     np.testing.assert_array_equal(checked_embeddings(UNIT, (4, 8), "it"), UNIT)
 
 
@@ -31,7 +31,7 @@ def test_unit_vectors_are_believed() -> None:
         (UNIT * np.float32(1.02), "length is off by 0.02"),
     ],
 )
-def test_anything_else_is_the_encoders_fault(found: np.ndarray, message: str) -> None:
+def test_other_vectors_are_an_encoder_fault(found: np.ndarray, message: str) -> None:
     with pytest.raises(EncoderFault, match=message):
         checked_embeddings(found, (4, 8), "it")
 
@@ -41,7 +41,7 @@ def test_two_models_have_two_versions() -> None:
     assert serving_version("f" * 64) != serving_version("e" * 64)
 
 
-def test_time_passes_without_progress_only_while_there_is_something_to_commit() -> None:
+def test_stalled_time_counts_only_while_there_is_something_to_commit() -> None:
     now = [0.0]
     progress = CommitProgress(lambda: now[0])
     now[0] = 100.0
@@ -58,7 +58,7 @@ def test_time_passes_without_progress_only_while_there_is_something_to_commit() 
     assert progress.stalled_s() == 0
 
 
-def test_a_chunk_that_was_too_slow_is_halved_down_to_one_record_and_widened_again() -> None:
+def test_a_slow_chunk_is_halved_down_to_one_record_and_grows_again() -> None:
     size = ChunkSize(256, 1000)
     size.halve(12, 900)
     assert (size.records, size.size_bytes) == (6, 450)
@@ -89,7 +89,7 @@ class Broker:
     def close(self) -> None: ...
 
 
-def test_the_watch_knows_what_is_missing_and_how_long_the_broker_is_silent() -> None:
+def test_the_broker_watch_knows_missing_topics_and_the_silence_of_the_broker() -> None:
     now, broker = [0.0], Broker()
     watch = BrokerWatch(broker, ("images", "flags"), lambda: now[0])
     watch.look()
@@ -103,7 +103,7 @@ def test_the_watch_knows_what_is_missing_and_how_long_the_broker_is_silent() -> 
     assert watch.silent_s() == 12
 
 
-def test_an_unknown_variable_is_an_error_that_says_what_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_variable_is_an_error_that_suggests_the_right_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHWORD_BOOTSTRAP_SERVER", "x")
     with pytest.raises(
         UsageError, match="WATCHWORD_BOOTSTRAP_SERVER is no setting, did you mean WATCHWORD_BOOTSTRAP_SERVERS"
@@ -111,7 +111,7 @@ def test_an_unknown_variable_is_an_error_that_says_what_was_meant(monkeypatch: p
         load_settings(Settings)
 
 
-def test_variables_that_kubernetes_sets_for_a_service_are_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_that_kubernetes_sets_for_a_service_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         "WATCHWORD_SERVICE_HOST",
         "WATCHWORD_SERVICE_PORT_HTTP",
@@ -122,7 +122,7 @@ def test_variables_that_kubernetes_sets_for_a_service_are_none_of_ours(monkeypat
     load_settings(Settings)
 
 
-def test_a_setting_that_is_no_json_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_that_is_not_json_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHWORD_ARCHIVE_OPTIONS", "{")
     with pytest.raises(UsageError, match="archive_options"):
         load_settings(Settings)

@@ -111,9 +111,7 @@ def judge_with_audits(policies: Path, encoder: LocalEncoder) -> Judge:
     return Judge(build_prompt_bank(compose(audited, shipped.background), encoder))
 
 
-def test_the_source_is_read_by_the_loop_alone_while_images_are_drawn_for_audits(
-    policies: Path, encoder: LocalEncoder
-) -> None:
+def test_only_the_loop_reads_the_source_while_audits_sample_images(policies: Path, encoder: LocalEncoder) -> None:
     """The sampler knows the worker's share of the partitions; the judge's thread never asks the source."""
     judge, source, sink, metrics = judge_with_audits(policies, encoder), LoopSource(), Collector(), Metrics()
     sampler, shares = AuditSampler(time.monotonic), list[float]()
