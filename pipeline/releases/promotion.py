@@ -70,7 +70,9 @@ def write_enforce(policy: ParsedPolicy) -> None:
         document.path.write_text(f"{document.text.rstrip()}\nmode: {Mode.ENFORCE.value}\n")
         return
     if document.path != policy.resolved.document.path:
-        raise UsageError(f"`mode` of `{policy.file.id}` is said by {document.path}; write `mode: enforce` yourself")
+        raise UsageError(
+            f"`mode` of `{policy.file.id}` is set by {document.path}; write `mode: enforce` into the policy's file"
+        )
     lines = document.text.splitlines(keepends=True)
     index = document.position(node_path).line - 1
     lines[index] = re.sub(r"\bshadow\b", Mode.ENFORCE.value, lines[index], count=1)

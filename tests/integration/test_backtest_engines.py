@@ -62,7 +62,7 @@ def here(folder: Path, engine: str) -> str:
 
 
 def backtest(folder: Path, engine: str) -> str:
-    """In a process of its own: Daft's runner is chosen once a process."""
+    """Run it in a separate process: Daft's runner is chosen once in a process."""
     environment = {**os.environ, "WATCHWORD_ARCHIVE": str(folder / "archive")}
     run = subprocess.run(
         [*PYTHON, *words(folder, engine)], env=environment, capture_output=True, text=True, check=False

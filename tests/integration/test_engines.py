@@ -35,7 +35,7 @@ SHIPPED_BYTES = 12_000_000
 
 @pytest.fixture(scope="module", autouse=True)
 def _shipped_once(encoded: Embeddings, bundle: Bundle) -> Iterator[None]:
-    """What the shipped bundle computes is the reference of every test here."""
+    """The embeddings of the shipped bundle are the reference of every test here."""
     with encoded.used(bundle):
         yield
 

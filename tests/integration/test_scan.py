@@ -156,7 +156,7 @@ def test_building_engines_needs_no_torch() -> None:
 
 
 def test_the_worker_needs_no_torch() -> None:
-    """What `watchword run` and `watchword scan` import does not include what only building models needs."""
+    """`watchword run` and `watchword scan` import no library that only building models needs."""
     code = (
         "import sys, pipeline.stream.build, pipeline.operations.images.scan, pipeline.cli.images.scan_output;"
         "import pipeline.cli.main;"

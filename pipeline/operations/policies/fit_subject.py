@@ -64,7 +64,7 @@ def target_of(policies: PolicyFolder, policy_id: str) -> Target:
     target = policies.threshold_of(policy_id).target
     if target is None:
         raise UsageError(
-            f"the threshold of `{policy_id}` is a number; write what to fit one to, "
+            f"the threshold of `{policy_id}` is a number; write a target instead, "
             "`threshold: { precision: 0.95 }` or `threshold: { queue: 200/day }`"
         )
     return target

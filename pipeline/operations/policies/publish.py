@@ -109,7 +109,7 @@ def _check(workbench: Workbench, policies: PolicyFolder) -> tuple[tuple[Finding,
 def _proposed(live: PolicySet | None, edited: PolicySet, options: PublishOptions) -> PolicySet:
     if live is None and (options.shadow or options.canary_share is not None):
         raise UsageError(
-            "no active policy set that can be read, so there is nothing to try this beside; publish without "
+            "no active policy set that can be read, so there is nothing to compare this set with; publish without "
             "`--canary` and `--shadow` first"
         )
     return with_shadow(live, edited) if options.shadow and live else edited

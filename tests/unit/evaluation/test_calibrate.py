@@ -275,7 +275,7 @@ def test_a_number_is_not_fitted_and_a_damaged_calibration_is_named(folder: Path,
     path.unlink()
     rewrite(folder, policies / "wildlife-big_cats.yaml", "3.5")
     refused = run("calibrate", POLICY, "--policies", folder, "--labels", labels)
-    assert "is a number; write what to fit one to" in str(refused.exception)
+    assert "is a number; write a target instead" in str(refused.exception)
 
 
 def test_copies_in_another_size_and_quality_are_found_and_other_photographs_are_not(samples: Path) -> None:

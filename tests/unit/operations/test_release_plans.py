@@ -99,7 +99,7 @@ def test_a_canary_or_shadow_needs_an_active_set(
         prepare(folder, encoder, canary_share=0.1, shadow=True)
     serve(monkeypatch, control_with())
     for options in ({"canary_share": 0.1}, {"shadow": True}):
-        with pytest.raises(UsageError, match="nothing to try this beside"):
+        with pytest.raises(UsageError, match="nothing to compare this set with"):
             prepare(folder, encoder, **options)
 
 

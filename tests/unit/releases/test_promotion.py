@@ -69,7 +69,7 @@ def test_a_mode_that_another_file_sets_is_not_edited(folder: Path) -> None:
     file = folder / EDITED
     text = "\n".join(line for line in file.read_text().splitlines() if not line.startswith("mode:"))
     file.write_text(f"{text}\nextends: _base\n")
-    with pytest.raises(UsageError, match=r"is said by .*_base\.yaml"):
+    with pytest.raises(UsageError, match=r"is set by .*_base\.yaml"):
         write_enforce(policy_file(read_folder(folder), POLICY))
     with pytest.raises(UsageError, match="no policy `nobody`"):
         policy_file(read_folder(folder), "nobody")

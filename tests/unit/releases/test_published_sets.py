@@ -112,7 +112,7 @@ def test_shadows_are_added_to_the_live_set_under_separate_ids(full: PolicySet) -
         ("weapons.guns.shop~shadow", Mode.SHADOW),
         ("weapons.guns~shadow", Mode.SHADOW),
     ]
-    assert both.policies[:2] == full.policies, "what is in force stays what it is, under its own digests"
+    assert both.policies[:2] == full.policies, "policies of the active set do not change, nor do their digests"
     parents = {policy.id: policy.parent for policy in both.policies}
     assert parents["weapons.guns.shop~shadow"] == "weapons.guns~shadow"
     assert without_shadows(both) == full

@@ -166,6 +166,6 @@ def test_recall_is_measured_from_a_file_of_audited_images(tmp_path: Path, sample
     assert right + misses == sum(row["category"] in COUNTERFEIT for row in rows)
     assert looked_at < len(rows)
     assert whole[4] == ("unknown" if misses < 10 else f"{right / (right + misses):.2f}")
-    assert recall("0.5")[1:4] == whole[1:4], "what is flagged counts once, whatever it was drawn by"
+    assert recall("0.5")[1:4] == whole[1:4], "a flagged image counts once, with any probability"
     with pytest.raises(UsageError, match="need a `probability`"):
         recall("")
