@@ -75,3 +75,21 @@ def test_no_function_is_named_like_a_builtin() -> None:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and hasattr(builtins, node.name)
     }
     assert names == set()
+
+
+# Parsers of the JSON of records; files, requests and lines of other people's files are parsed elsewhere.
+RECORD_READERS = ("events/wire", "ingest/event.py", "ingest/decode_process.py")
+
+
+def test_the_value_of_a_record_is_parsed_by_the_read_model_alone() -> None:
+    """Every other module gets a record's fields from a model in `events/`."""
+    found = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path, tree in modules()
+        if not str(path.relative_to(PACKAGE)).startswith(RECORD_READERS)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "attr", "") in ("loads", "validate_json", "model_validate_json")
+        and any(isinstance(each, ast.Attribute) and each.attr == "value" for arg in node.args for each in ast.walk(arg))
+    ]
+    assert found == []

@@ -60,8 +60,8 @@ def _print_policies(result: "DemoResult") -> None:
 
 def _print_flag(result: "DemoResult") -> None:
     from pipeline.cli.console import Lines, output, print_json
-    from pipeline.operations.stream.outcomes import outcome_fields
+    from pipeline.events.wire.raw import json_fields
 
     for flag in result.flags[:1]:
         output().print(Lines("\nOne complete flag event:\n"))
-        print_json(outcome_fields(flag), indent=2)
+        print_json(json_fields(flag), indent=2)

@@ -7,7 +7,8 @@ from rich.text import Text
 
 from pipeline.cli.console import output, print_line
 from pipeline.events.records import Record
-from pipeline.operations.stream.outcomes import dead_letter_fields, outcome_fields, parsed_value, shown_bytes
+from pipeline.events.wire.raw import json_fields, json_value
+from pipeline.operations.stream.outcomes import dead_letter_fields, shown_bytes
 from pipeline.operations.stream.read import DEAD_LETTERS, FLAGS, VERDICTS
 from pipeline.visible import json_text, safe_json
 
@@ -24,7 +25,7 @@ def json_line(record: Record, kind: str) -> str:
     """Return an outcome as it was sent, on one line. A record that is not JSON becomes an object that says so."""
     if kind == DEAD_LETTERS:
         return json_text(dead_letter_fields(record))
-    fields, value = parsed_value(record), record.value or b""
+    fields, value = json_value(record), record.value or b""
     if fields is None:
         return json_text({"error": "not JSON", "record": str(record.origin), "value": shown_bytes(value)})
     return safe_json(value.decode()) if b"\n" not in value and b"\r" not in value else json_text(fields)
@@ -50,13 +51,13 @@ class OutcomeTable:
 
 
 def _flag_row(record: Record) -> tuple[str, ...]:
-    fields = outcome_fields(record)
+    fields = json_fields(record)
     scores = (_number(_at(fields, "score")), _number(_at(fields, "threshold")))
     return _time(fields), _text(fields, "policy", "id"), *scores, _event(record, fields)
 
 
 def _verdict_row(record: Record) -> tuple[str, ...]:
-    fields = outcome_fields(record)
+    fields = json_fields(record)
     answers = fields.get("policies")
     flagging = [_text(each, "id") for each in answers if _at(each, "flagged")] if isinstance(answers, list) else []
     return _time(fields), ", ".join(flagging) or "–", _event(record, fields)

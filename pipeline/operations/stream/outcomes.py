@@ -2,28 +2,12 @@
 
 from typing import Any
 
-import orjson
-
 from pipeline.errors import UnreadableRecord
 from pipeline.events.records import Headers, Record
 from pipeline.events.wire.flag import FlagRecord
 
 _OWN = "watchword-"
 _FIRST_OWN = "watchword-reason"
-
-
-def parsed_value(record: Record) -> Any:
-    """Return the JSON value of a record; None if it is not JSON."""
-    try:
-        return orjson.loads(record.value or b"")
-    except orjson.JSONDecodeError:
-        return None
-
-
-def outcome_fields(record: Record) -> dict[str, Any]:
-    """Return the fields of an outcome; empty if the record is not a JSON object."""
-    fields = parsed_value(record)
-    return fields if isinstance(fields, dict) else {}
 
 
 def readable_flag(record: Record) -> FlagRecord | None:

@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.broker.reader import follow_topic, read_range, read_topics
 from pipeline.errors import UsageError
 from pipeline.events.records import Record
-from pipeline.operations.stream.outcomes import outcome_fields
+from pipeline.events.wire.raw import json_fields
 from pipeline.operations.workbench import Workbench
 from pipeline.settings import Settings
 
@@ -63,7 +63,7 @@ def _records(workbench: Workbench, topic: str, query: OutcomeQuery) -> Iterator[
 
 def _names_policy(record: Record, kind: str, policy: str) -> bool:
     """Tell whether a flag is of a policy, or the policy flags in a verdict."""
-    fields = outcome_fields(record)
+    fields = json_fields(record)
     if kind == FLAGS:
         return bool(_id(fields.get("policy")) == policy)
     answers = fields.get("policies")
