@@ -22,7 +22,7 @@ from pipeline.models.importing.source import Source, load_source
 from tests.support.odd_images import write_odd_images
 from tests.support.sources import TINY, write_clip, write_siglip, write_siglip2
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 @dataclass(frozen=True)

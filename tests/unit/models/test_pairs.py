@@ -110,6 +110,7 @@ def _rank(number: int, port: int, out: Path) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_ranks_have_the_loss_and_gradient_of_one_process(tmp_path: Path) -> None:
     """
     Features are gathered over gloo, in micro-batches of four; each rank has the gradient of one process with all rows.
