@@ -13,6 +13,7 @@ The error tree of the package.
     ├── DependencyFault       a fault of a dependency: the chunk is tried again, nothing is skipped
     │   ├── BrokerFault       Kafka did not answer, or refused for now
     │   ├── EncoderFault      Triton did not answer, or refused for now
+    │   │   └── ProbeFault    a golden probe fails: no answer is believed until it passes
     │   ├── DecoderFault      no decode process could be started
     │   ├── StoreFault        the archive's storage did not answer, or refused for now
     │   └── NothingPublished  no policy set is on the control topic yet
@@ -99,6 +100,10 @@ class BrokerFault(DependencyFault):
 
 class EncoderFault(DependencyFault):
     """The inference server did not answer in time or refused for now."""
+
+
+class ProbeFault(EncoderFault):
+    """A known image, text or score came out differently; no answer is believed until that ends."""
 
 
 class DecoderFault(DependencyFault):

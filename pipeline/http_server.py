@@ -32,13 +32,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request. `path` has no query. `host` is the client's `Host` header, empty if there is none."""
+    """A request. `path` has no query. `host` and `accept` are the client's headers, empty if there are none."""
 
     method: str
     path: str
     host: str
     content_type: str
     body: bytes
+    accept: str = ""
 
     @property
     def host_name(self) -> str | None:
@@ -224,8 +225,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(text_reply(400, "expected one host and a path"))
             return
         path, kind = self.path.partition("?")[0], self.headers.get("content-type", "")
+        accept = self.headers.get("accept", "")
         try:
-            reply = self.server.respond(Request(self.command, path, "".join(hosts).strip(), kind, body))
+            reply = self.server.respond(Request(self.command, path, "".join(hosts).strip(), kind, body, accept))
         except Exception:
             self._send(text_reply(500, "an error, see the log"))
             raise

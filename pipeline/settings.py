@@ -4,7 +4,6 @@ import difflib
 import os
 import re
 import socket
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
@@ -14,8 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from pipeline.errors import UsageError
 from pipeline.events.images import ImageLimits
-
-PREFIX = "WATCHWORD_"
+from pipeline.stack_settings import PREFIX, StackSettings
 
 # A dead letter contains its whole record, and headers with the reason.
 ENVELOPE_BYTES = 64 << 10
@@ -120,6 +118,10 @@ class Settings(BaseSettings):
         gt=0,
         description="Images that need more CPU time than this for decoding are dead-lettered as `too_costly`.",
     )
+    # Probes
+    probe_interval_s: float = Field(
+        120.0, gt=0, description="Seconds between two runs of the golden probes while they pass."
+    )
     # References
     file_roots: tuple[Path, ...] = Field(
         (), description="Folders from which `file:` references may be read, as a JSON list."
@@ -196,6 +198,17 @@ class Settings(BaseSettings):
     http_allowed_hosts: tuple[str, ...] = Field(
         (), description="Further host names that HTTP requests may name in `Host`, as a JSON list."
     )
+    metrics_policies: int = Field(
+        200,
+        gt=0,
+        description="Maximum number of policies with series of their own in `/metrics`; later ones count as `other`.",
+    )
+    drift_window_s: float = Field(
+        3600.0, gt=0, description="Length of a window of scores and embeddings; the last one to two are compared."
+    )
+    drift_reference_s: float = Field(
+        7 * 86_400.0, gt=0, description="Longest time before these windows that they are compared with."
+    )
     log_format: Literal["auto", "json", "console"] = Field(
         "auto",
         description="Format of the log: `json`, `console`, or `auto`: JSON unless stderr is a terminal.",
@@ -224,30 +237,6 @@ class Settings(BaseSettings):
         # These options include keys of object storage, under any name.
         shown["archive_options"] = sorted(self.archive_options)
         return shown
-
-
-class StackSettings(BaseSettings):
-    """Settings of the local stack, each an environment variable `WATCHWORD_STACK_<NAME>`."""
-
-    model_config = SettingsConfigDict(env_prefix=f"{PREFIX}STACK_", frozen=True, extra="forbid")
-
-    parts: Path = Field(
-        Path(".watchword/parts"), description="Folder of the broker's jars and of Triton's environment."
-    )
-    state: Path = Field(Path(".watchword/stack"), description="Folder of data, logs and process ids.")
-    kafka_port: int = Field(9092, gt=0, le=65535, description="The broker's port.")
-    controller_port: int = Field(9093, gt=0, le=65535, description="The broker's controller port.")
-    triton_grpc_port: int = Field(8001, gt=0, le=65535, description="Triton's gRPC port.")
-    triton_http_port: int = Field(8000, gt=0, le=65535, description="Triton's HTTP port.")
-    triton_metrics_port: int = Field(8002, gt=0, le=65535, description="Triton's metrics port.")
-    triton_models: Path | None = Field(
-        None, description="Model repository that Triton serves; the shipped one when not set."
-    )
-    heap_mib: int = Field(512, ge=128, description="Heap limit of the broker, in MiB.")
-    ready_timeout_s: float = Field(
-        90.0, gt=0, description="Deadline for a part of the stack to be ready after its start."
-    )
-    python: Path = Field(Path(sys.executable), description="Python 3.11 interpreter for Triton's own environment.")
 
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)

@@ -10,8 +10,9 @@ from xdist.remote import Producer  # type: ignore[import-untyped]
 
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
-from pipeline.settings import BUNDLED_MODEL, StackSettings
+from pipeline.settings import BUNDLED_MODEL
 from pipeline.stack.local import down, stack_parts, up
+from pipeline.stack_settings import StackSettings
 from tests.support.ports import free_ports
 from tests.support.remembered import Embeddings
 from tests.support.schedule import GroupScheduling

@@ -54,11 +54,12 @@ class GroupConsumer:
         max_record_bytes: int,
         isolation_level: str = "read_committed",
         on_missed: Callable[[int], None] = lambda _: None,
+        on_fenced: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topic = topic
         self._committed = CommittedPositions(topic, on_missed, clock)
-        self._clock = clock
+        self._clock, self._on_fenced = clock, on_fenced
         self._options: dict[str, Any] = {
             **connection.client_options(),
             "client_id": instance_id,
@@ -187,6 +188,7 @@ class GroupConsumer:
                 yield
         except InstanceTaken as fenced:
             self._fenced.note_call()
+            self._on_fenced()
             if self._fenced.repeated():
                 raise
             self._rejoin()

@@ -45,7 +45,8 @@ def reference(
 
 def settings_page() -> str:
     """Return docs/settings.md."""
-    from pipeline.settings import Settings, StackSettings
+    from pipeline.settings import Settings
+    from pipeline.stack_settings import StackSettings
 
     lines = [
         "# Settings",

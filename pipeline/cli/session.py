@@ -11,7 +11,8 @@ from pipeline.user import user_name
 
 if TYPE_CHECKING:
     from pipeline.operations.workbench import Workbench
-    from pipeline.settings import Settings, StackSettings
+    from pipeline.settings import Settings
+    from pipeline.stack_settings import StackSettings
 
 
 class Session:
@@ -34,7 +35,8 @@ class Session:
     @cached_property
     def stack_settings(self) -> "StackSettings":
         """The local stack's settings from the environment. Raises `UsageError` when one is wrong."""
-        from pipeline.settings import StackSettings, load_settings
+        from pipeline.settings import load_settings
+        from pipeline.stack_settings import StackSettings
 
         return load_settings(StackSettings)
 

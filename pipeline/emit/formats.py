@@ -22,12 +22,12 @@ from pipeline.events.wire.verdict import AuditDraw, PolicyAnswer, VerdictRecord
 def flag_record(verdict: Verdict, flag: FlagEvent) -> Encoded:
     """Return the record of a flag event."""
     content = flag_content(verdict, flag)
-    return _json_event(content.flag_id, content)
+    return _json_event(content.flag_id, content, verdict.image.event.traceparent)
 
 
 def verdict_record(verdict: Verdict) -> Encoded:
     """Return the record of a verdict."""
-    return _json_event(_output_id(VerdictRecord, verdict), verdict_content(verdict))
+    return _json_event(_output_id(VerdictRecord, verdict), verdict_content(verdict), verdict.image.event.traceparent)
 
 
 def embedding_record(verdict: Verdict) -> Encoded:
@@ -48,7 +48,13 @@ def embedding_record(verdict: Verdict) -> Encoded:
         policy_set_digest=verdict.policy_set.digest,
         origin=str(event.origin),
     )
-    headers = cloud_event(EmbeddingRecord, _output_id(EmbeddingRecord, verdict), rfc3339(verdict.time), CONTENT_TYPE)
+    headers = EventHeaders(
+        ce_id=_output_id(EmbeddingRecord, verdict),
+        ce_type=EmbeddingRecord.event_type(),
+        ce_time=rfc3339(verdict.time),
+        content_type=CONTENT_TYPE,
+        traceparent=event.traceparent,
+    ).headers()
     small = ((THUMBNAIL, verdict.image.thumbnail),) if verdict.image.thumbnail and not _withheld(verdict) else ()
     value = verdict.embedding.astype("<f2").tobytes()
     return Encoded(event.id.encode(), value, (*headers, *about.headers(), *small))
@@ -102,9 +108,9 @@ def flag_fields(verdict: Verdict, flag: FlagEvent) -> dict[str, Any]:
     return asdict(flag_content(verdict, flag))
 
 
-def cloud_event(kind: type[WireRecord], record_id: str, time: str, content_type: str = "application/json") -> Headers:
-    """Return the CloudEvents headers of a record; `time` is RFC 3339."""
-    return EventHeaders(ce_id=record_id, ce_type=kind.event_type(), ce_time=time, content_type=content_type).headers()
+def cloud_event(kind: type[WireRecord], record_id: str, time: str, traceparent: str | None = None) -> Headers:
+    """Return the CloudEvents headers of a JSON record; `time` is RFC 3339, `traceparent` W3C trace context."""
+    return EventHeaders(ce_id=record_id, ce_type=kind.event_type(), ce_time=time, traceparent=traceparent).headers()
 
 
 def _withheld(verdict: Verdict) -> bool:
@@ -181,6 +187,6 @@ def _output_id(kind: type[WireRecord], verdict: Verdict) -> str:
     return str(name)
 
 
-def _json_event(record_id: str, content: VerdictRecord | FlagRecord) -> Encoded:
-    headers = cloud_event(type(content), record_id, content.time)
+def _json_event(record_id: str, content: VerdictRecord | FlagRecord, traceparent: str | None) -> Encoded:
+    headers = cloud_event(type(content), record_id, content.time, traceparent)
     return Encoded(content.event.id.encode(), orjson.dumps(content), headers)

@@ -53,7 +53,11 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class ImageEvent:
-    """The event in a record. `id` and `source` together name the image; `attributes` are its other headers."""
+    """
+    The event in a record. `id` and `source` together name the image; `attributes` are its other `ce_` headers.
+
+    `traceparent` is the producer's W3C trace context, None if the record has none.
+    """
 
     origin: Origin
     id: str
@@ -61,3 +65,4 @@ class ImageEvent:
     time: datetime | None
     attributes: Mapping[str, str]
     content: bytes | Reference
+    traceparent: str | None = None

@@ -24,6 +24,8 @@ _SHOWN = 100
 # RFC 3339, section 5.6. A leap second is read as the second after it.
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 _MICROSECONDS = 7
+# W3C Trace Context, section 3.2: version 00, ids that are not all zeros.
+_TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class _ReferenceValue(BaseModel):
@@ -54,6 +56,7 @@ def parse_event(record: Record) -> ImageEvent:
         time=_time(attributes.get("time"), record.timestamp_ms),
         attributes={name: value for name, value in attributes.items() if name not in _CORE},
         content=_content(record.value, headers.get("content-type", b"")),
+        traceparent=_traceparent(headers.get("traceparent")),
     )
 
 
@@ -121,6 +124,11 @@ def _rfc3339(text: str) -> datetime:
     leap = second == "60"
     whole = f"{day}T{minute}:{'59' if leap else second}{fraction[:_MICROSECONDS]}{zone.upper()}"
     return (datetime.fromisoformat(whole) + timedelta(seconds=leap)).astimezone(UTC)
+
+
+def _traceparent(header: bytes | None) -> str | None:
+    """Return a valid trace context. An invalid one is ignored, as the specification asks."""
+    return header.decode() if header and _TRACEPARENT.fullmatch(header) else None
 
 
 def _is_json(content_type: bytes) -> bool:

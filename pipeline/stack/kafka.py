@@ -11,9 +11,9 @@ from string import Template
 
 from pipeline.broker.topics import answers
 from pipeline.errors import StackError
-from pipeline.settings import StackSettings
 from pipeline.stack.part import local_file
 from pipeline.stack.process import BackgroundProcess, require_free_port
+from pipeline.stack_settings import StackSettings
 
 LEAST_JAVA = 17
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import StackError
-from pipeline.settings import StackSettings
 from pipeline.stack.kafka import KafkaPart
 from pipeline.stack.part import Part
 from pipeline.stack.triton import TritonPart
+from pipeline.stack_settings import StackSettings
 
 Say = Callable[[str], None]
 

@@ -11,9 +11,9 @@ from http import HTTPStatus
 from pathlib import Path
 
 from pipeline.errors import StackError
-from pipeline.settings import StackSettings
 from pipeline.stack.part import REPOSITORY, local_file
 from pipeline.stack.process import BackgroundProcess, require_free_port
+from pipeline.stack_settings import StackSettings
 
 # The server's Python stub is built for one version of Python.
 STUB = "3.11"

@@ -25,6 +25,10 @@ class ActiveJudges:
     canary: Judge | None = None
     canary_share: float = 0.0
 
+    def judges(self) -> tuple[Judge, ...]:
+        """Return the judge, and the canary's if there is one."""
+        return (self.judge,) if self.canary is None else (self.judge, self.canary)
+
     def judge_images(
         self, images: Sequence[DecodedImage], embeddings: NDArray[np.float32], time: datetime
     ) -> list[Verdict]:

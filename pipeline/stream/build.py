@@ -3,9 +3,11 @@
 import math
 import time
 from collections.abc import Callable
-from importlib.metadata import version
+from random import Random
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from pipeline.broker.consumer import GroupConsumer
 from pipeline.broker.lag import TopicWatch
@@ -19,16 +21,23 @@ from pipeline.encode.text_cache import CachedTextEncoder
 from pipeline.encode.triton import TritonEncoder
 from pipeline.ingest.decode_processes import DecodeProcesses
 from pipeline.ingest.decoder import Decoder
+from pipeline.probes.golden import GoldenFile
+from pipeline.probes.guarded import GuardedEncoder
+from pipeline.probes.probes import GoldenProbes
 from pipeline.releases.sources import FolderPolicies, PolicySource, PublishedPolicies
 from pipeline.retry import Backoff
 from pipeline.settings import ENVELOPE_BYTES, Settings
-from pipeline.stream.active_set import CANARY, CURRENT, ActiveJudges
+from pipeline.stream.active_set import ActiveJudges
 from pipeline.stream.archiver import Archiver, Store
 from pipeline.stream.audit_sampler import AuditSampler
 from pipeline.stream.dead_letter_breaker import DeadLetterBreaker
 from pipeline.stream.flow import Flow, FlowLimits
+from pipeline.stream.judge_builder import JudgeBuilder
+from pipeline.stream.outcome_metrics import OutcomeMetrics
+from pipeline.stream.policy_metrics import PolicyMetrics
 from pipeline.stream.policy_watcher import PolicyWatcher
 from pipeline.stream.ports import Sink, Source
+from pipeline.stream.probe_gate import ProbeGate
 from pipeline.stream.progress import ChunkSize
 from pipeline.stream.shutdown import Shutdown
 from pipeline.stream.watches import BrokerWatch
@@ -63,6 +72,7 @@ def build_source(settings: Settings, metrics: Metrics) -> GroupConsumer:
         session_timeout_s=settings.session_timeout_s,
         max_record_bytes=settings.max_record_bytes,
         on_missed=metrics.records_missed.inc,
+        on_fenced=metrics.fencings.inc,
     )
 
 
@@ -110,7 +120,7 @@ def build_encoder(settings: Settings, bundle: Bundle, metrics: Metrics) -> Trito
         bundle,
         settings.triton_url,
         timeout_s=settings.triton_timeout_s,
-        batch_size=settings.batch_size,
+        batch_size=max(2, settings.batch_size),
         slots=settings.requests_in_flight,
         shared_memory=settings.triton_shared_memory,
         on_error=lambda kind: metrics.encoder_errors.labels(kind).inc(),
@@ -152,30 +162,42 @@ def build_backoff(settings: Settings) -> Backoff:
 
 
 def build_policy_watcher(
-    settings: Settings, source: PolicySource, encoder: TextEncoder, bundle: Bundle, metrics: Metrics
+    settings: Settings,
+    source: PolicySource,
+    encoder: TextEncoder,
+    bundle: Bundle,
+    gate: ProbeGate,
+    metrics: PolicyMetrics,
 ) -> PolicyWatcher:
     """Return the watcher that keeps the active policy set up to date."""
-    return PolicyWatcher(
-        source,
-        CachedTextEncoder(encoder, settings.text_cache),
-        bundle.lineage,
-        metrics,
-        interval_s=settings.policy_interval_s,
-    )
+    cached = CachedTextEncoder(encoder, settings.text_cache)
+    builder = JudgeBuilder(cached, bundle.lineage, gate.require_set)
+    return PolicyWatcher(source, builder, metrics, interval_s=settings.policy_interval_s)
 
 
-def info_recorder(bundle: Bundle, metrics: Metrics) -> Callable[[ActiveJudges], None]:
-    """Return a function that records the active policy set, and its canary, in the metrics."""
+def build_probes(bundle: Bundle, processes: DecodeProcesses, encoder: TritonEncoder) -> GoldenProbes | None:
+    """Return the golden probes of a worker's path, None for a bundle without a golden file. Raises `BundleError`."""
+    golden = GoldenFile.read(bundle.folder, bundle.digest)
+    return GoldenProbes(golden, pixels_of(processes), encoder, _random()) if golden is not None else None
 
-    def record(active: ActiveJudges) -> None:
-        metrics.info.clear()
-        metrics.policy_version.set(active.version)
-        for role, judge in ((CURRENT, active.judge), (CANARY, active.canary)):
-            if judge is not None:
-                digest = judge.bank.policy_set.digest
-                metrics.info.labels(version("watchword"), bundle.digest, digest, role).set(1)
 
-    return record
+def build_guarded_encoder(
+    bundle: Bundle, processes: DecodeProcesses, encoder: TritonEncoder, gate: ProbeGate, metrics: Metrics
+) -> ImageEncoder:
+    """Return the encoder with golden images among its requests, or itself for a bundle without a golden file."""
+    golden = GoldenFile.read(bundle.folder, bundle.digest)
+    if golden is None:
+        return encoder
+    return GuardedEncoder(encoder, golden, pixels_of(processes), _random(), gate.close, metrics.probe_canaries.inc)
+
+
+def pixels_of(processes: DecodeProcesses) -> Callable[[bytes], NDArray[np.uint8]]:
+    """Return a function that decodes an image's bytes to uint8 [H, W, 3] as records are decoded."""
+    return lambda data: processes.decode(data).picture.pixels
+
+
+def _random() -> Random:
+    return Random()  # noqa: S311 -- samples texts and places; nobody gains by guessing them
 
 
 def build_broker_watch(settings: Settings) -> BrokerWatch:
@@ -193,8 +215,20 @@ def build_flow(
     audit: AuditSampler,
     backoff: Backoff,
     metrics: Metrics,
+    outcomes: OutcomeMetrics,
+    require_probes: Callable[[], None],
 ) -> Flow:
-    """Return the stages from records to committed outcomes."""
+    """Return the stages from records to committed outcomes. A request leaves room for a golden image."""
+    limits = FlowLimits(
+        settings.chunks_in_work,
+        settings.decode_threads,
+        settings.fetch_threads,
+        max(1, settings.batch_size - 1),
+        settings.requests_in_flight,
+    )
+    metrics.capacity.labels("chunks").set(limits.chunks_in_flight)
+    metrics.capacity.labels("requests").set(limits.requests_in_flight)
+    metrics.capacity.labels("batch_images").set(limits.batch_size)
     return Flow(
         decoder=decoder,
         encoder=encoder,
@@ -208,16 +242,12 @@ def build_flow(
             clock=time.monotonic,
         ),
         audit=audit,
-        limits=FlowLimits(
-            settings.chunks_in_work,
-            settings.decode_threads,
-            settings.fetch_threads,
-            settings.batch_size,
-            settings.requests_in_flight,
-        ),
+        limits=limits,
         chunk_size=ChunkSize(settings.chunk_max_records, settings.chunk_max_bytes),
         backoff=backoff,
         metrics=metrics,
+        outcomes=outcomes,
+        require_probes=require_probes,
     )
 
 

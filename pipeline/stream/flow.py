@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import structlog
@@ -17,13 +17,14 @@ from pipeline.errors import CommitAborted, CommitOverdue
 from pipeline.events.chunks import Chunk
 from pipeline.events.images import DecodedImage
 from pipeline.events.outcomes import DeadLetter, Verdict
-from pipeline.events.records import Origin, Record
+from pipeline.events.records import Record
 from pipeline.ingest.decoder import Decoder, stack_pixels
 from pipeline.ingest.event import refers
 from pipeline.retry import Backoff
 from pipeline.stream.active_set import CURRENT, ActiveJudges
 from pipeline.stream.audit_sampler import AuditSampler
 from pipeline.stream.dead_letter_breaker import DeadLetterBreaker
+from pipeline.stream.items import Decoding, Encoding, Judged, Outcomes
 from pipeline.stream.offset_ledger import OffsetLedger
 from pipeline.stream.outcome_metrics import OutcomeMetrics
 from pipeline.stream.ports import Sink
@@ -34,8 +35,6 @@ from pipeline.telemetry.metrics import Metrics
 log = structlog.get_logger()
 
 ItemT = TypeVar("ItemT")
-
-_Outcomes = list[tuple[Origin, DecodedImage | DeadLetter]]
 
 # Records in one decode task: with a task for each record, handing them over between threads costs more than it gains.
 DECODE_SLICE = 16
@@ -49,41 +48,6 @@ def spans_of(chunk: Chunk) -> dict[int, tuple[int, int]]:
 def batched(items: Sequence[ItemT], size: int) -> Iterator[Sequence[ItemT]]:
     """Return the items in runs of `size`, the last one shorter."""
     return (items[start : start + size] for start in range(0, len(items), size))
-
-
-@dataclass(frozen=True, slots=True)
-class _Decoding:
-    chunk: Chunk
-    slices: list[Future[_Outcomes]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Encoding:
-    chunk: Chunk
-    images: list[DecodedImage]
-    dead_letters: list[DeadLetter]
-    batches: list[Future[NDArray[np.float32]]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    chunk: Chunk
-    verdicts: list[Verdict]
-    roles: list[str]
-    dead_letters: list[DeadLetter]
-
-    def without(self, refused: Sequence[DeadLetter]) -> Self:
-        """Return the chunk with dead letters in place of the verdicts of the same records."""
-        if not refused:
-            return self
-        gone = {letter.record.origin for letter in refused}
-        kept = [index for index, each in enumerate(self.verdicts) if each.image.event.origin not in gone]
-        return replace(
-            self,
-            verdicts=[self.verdicts[index] for index in kept],
-            roles=[self.roles[index] for index in kept],
-            dead_letters=[*self.dead_letters, *refused],
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +67,7 @@ class Flow:
 
     A chunk is handed to the decode pool as soon as it is polled, and the stage after waits for it, so that no pool is
     idle while an earlier chunk's last batch is out. References have a separate pool: a request that waits for
-    someone else's server occupies no decoding thread.
+    someone else's server occupies no decoding thread. Nothing is judged while `require_probes` raises.
     """
 
     def __init__(
@@ -119,6 +83,8 @@ class Flow:
         chunk_size: ChunkSize,
         backoff: Backoff,
         metrics: Metrics,
+        outcomes: OutcomeMetrics,
+        require_probes: Callable[[], None] = lambda: None,
     ) -> None:
         self.progress = CommitProgress()
         self.chunk_size = chunk_size
@@ -133,7 +99,7 @@ class Flow:
         self._audit = audit
         self._limits = limits
         self._metrics = metrics
-        self._outcomes = OutcomeMetrics(metrics)
+        self._outcomes, self._require_probes = outcomes, require_probes
         self._decode_pool = ThreadPoolExecutor(limits.decode_threads, "decode")
         self._fetch_pool = ThreadPoolExecutor(limits.fetch_threads, "fetch")
         self._encode_pool = ThreadPoolExecutor(limits.requests_in_flight, "encode")
@@ -175,7 +141,7 @@ class Flow:
         epoch, size = self._stages.epoch, min(DECODE_SLICE, max(1, len(held) // self._limits.decode_threads))
         slices = [self._decode_pool.submit(self._decode, epoch, part) for part in batched(held, size)]
         slices += [self._fetch_pool.submit(self._decode, epoch, [record]) for record in referred]
-        self._stages.offer(_Decoding(chunk, slices))
+        self._stages.offer(Decoding(chunk, slices))
 
     def invalidate(self) -> None:
         """Drop every chunk in flight; none is accepted until `restart`."""
@@ -216,7 +182,7 @@ class Flow:
         for pool in (self._decode_pool, self._fetch_pool, self._encode_pool):
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _encode(self, decoding: _Decoding) -> _Encoding:
+    def _encode(self, decoding: Decoding) -> Encoding:
         with self._metrics.stage_seconds.labels("decode").time():
             found = {origin: outcome for part in decoding.slices for origin, outcome in part.result()}
         outcomes = [found[record.origin] for record in decoding.chunk.records]
@@ -226,24 +192,26 @@ class Flow:
             self._encode_pool.submit(self._encode_batch, self._stages.epoch, batch)
             for batch in batched(images, self._limits.batch_size)
         ]
-        return _Encoding(decoding.chunk, images, dead_letters, batches)
+        return Encoding(decoding.chunk, images, dead_letters, batches)
 
-    def _decode(self, epoch: int, records: Sequence[Record]) -> _Outcomes:
+    def _decode(self, epoch: int, records: Sequence[Record]) -> Outcomes:
         return [(each.origin, self._stages.retry_until_stale(epoch, partial(self._decoder, each))) for each in records]
 
     def _encode_batch(self, epoch: int, images: Sequence[DecodedImage]) -> NDArray[np.float32]:
         self._metrics.batch_images.observe(len(images))
-        return self._stages.retry_until_stale(epoch, partial(self._encoder.encode_images, stack_pixels(images)))
+        with self._metrics.encoder_requests.track_inprogress(), self._metrics.encoder_seconds.time():
+            return self._stages.retry_until_stale(epoch, partial(self._encoder.encode_images, stack_pixels(images)))
 
-    def _judge(self, encoding: _Encoding) -> _Judged:
+    def _judge(self, encoding: Encoding) -> Judged:
         with self._metrics.stage_seconds.labels("encode").time():
             batches = [batch.result() for batch in encoding.batches]
+        self._stages.retry_until_stale(self._stages.epoch, self._require_probes)
         embeddings = np.concatenate(batches) if batches else np.empty((0, 0), np.float32)
         with self._metrics.stage_seconds.labels("judge").time():
             judges = self._judges()
             verdicts = judges.judge_images(encoding.images, embeddings, datetime.now(UTC))
             roles = [judges.role(each) for each in verdicts]
-            return _Judged(encoding.chunk, self._audited(verdicts, roles), roles, encoding.dead_letters)
+            return Judged(encoding.chunk, self._audited(verdicts, roles), roles, encoding.dead_letters)
 
     def _audited(self, verdicts: Sequence[Verdict], roles: Sequence[str]) -> list[Verdict]:
         """Return the verdicts, those by the current set that are sampled for an audit with their probability."""
@@ -251,7 +219,7 @@ class Flow:
         sampled = iter(self._audit.sample([each for each, role in pairs if role == CURRENT]))
         return [next(sampled) if role == CURRENT else each for each, role in pairs]
 
-    def _commit(self, judged: _Judged) -> None:
+    def _commit(self, judged: Judged) -> None:
         chunk, records = judged.chunk, len(judged.chunk.records)
         _log_letters(judged.dead_letters)
         self._breaker.check(records, len(judged.dead_letters))
@@ -265,7 +233,7 @@ class Flow:
         _log_letters(refused)
         self._note_commit(judged.without(refused), time.monotonic() - started)
 
-    def _note_commit(self, judged: _Judged, seconds: float) -> None:
+    def _note_commit(self, judged: Judged, seconds: float) -> None:
         chunk, records = judged.chunk, len(judged.chunk.records)
         self._ledger.advance(chunk.spans)
         self.progress.committed()

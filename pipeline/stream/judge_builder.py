@@ -1,6 +1,6 @@
 """Judges of policy sets, built and probed before any of them is active."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 import numpy as np
@@ -23,11 +23,13 @@ class JudgeBuilder:
     Builds the judges of a policy set for one model.
 
     `models` are the digests of the model and of those that it is an engine of. Policies that were fitted for another
-    one follow their `on_model_change`.
+    one follow their `on_model_change`. `require_set` raises `DependencyFault` for a judge that golden probes refuse.
     """
 
-    def __init__(self, encoder: TextEncoder, models: Collection[str]) -> None:
-        self._encoder, self._models = encoder, models
+    def __init__(
+        self, encoder: TextEncoder, models: Collection[str], require_set: Callable[[Judge], None] = lambda _: None
+    ) -> None:
+        self._encoder, self._models, self._require_set = encoder, models, require_set
 
     def build(self, update: PolicySetUpdate) -> ActiveJudges:
         """
@@ -43,10 +45,10 @@ class JudgeBuilder:
         except Exception as error:  # a set that passed every check and breaks the judge is rejected like any other
             raise PolicyError(f"the set cannot be used: {type(error).__name__}: {error}") from error
 
-    def stale(self, policy_set: PolicySet) -> int:
-        """Return the number of policies whose threshold was fitted for another model, other prompts or other labels."""
+    def stale(self, policy_set: PolicySet) -> Collection[str]:
+        """Return the ids of policies whose threshold was fitted for another model, other prompts or other labels."""
         stale = {policy.id for policy in stale_policies(policy_set, self._models)}
-        return len(stale | _stale_calibrations(policy_set).keys())
+        return stale | _stale_calibrations(policy_set).keys()
 
     def _judge(self, policy_set: PolicySet) -> Judge:
         adapted = for_model(policy_set, self._models)
@@ -59,6 +61,7 @@ class JudgeBuilder:
             log.warning("policies_expired", policies=expired, consequence="scored and counted, they flag nothing")
         judge = Judge(build_prompt_bank(adapted, self._encoder))
         _probe(judge)
+        self._require_set(judge)
         return judge
 
 

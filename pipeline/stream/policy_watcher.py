@@ -1,16 +1,14 @@
 """Policy watcher: loads the active policy set at start, and replaces it whole when its source has another one."""
 
 import threading
-from collections.abc import Callable, Collection
 
 import structlog
 
-from pipeline.encode.ports import TextEncoder
 from pipeline.errors import DependencyFault, PolicyError, UsageError
 from pipeline.releases.sources import PolicySetUpdate, PolicySource
 from pipeline.stream.active_set import ActiveJudges
 from pipeline.stream.judge_builder import JudgeBuilder
-from pipeline.telemetry.metrics import Metrics
+from pipeline.stream.policy_metrics import PolicyMetrics
 
 log = structlog.get_logger()
 
@@ -19,34 +17,31 @@ class PolicyWatcher:
     """
     Holds the active judges, and replaces them between chunks when the source has another policy set.
 
-    An invalid set is logged with the place of its error, counted, and changes nothing. `models`: see `JudgeBuilder`.
+    An invalid set is logged with the place of its error, counted, and changes nothing.
     """
 
     def __init__(
         self,
         source: PolicySource,
-        encoder: TextEncoder,
-        models: Collection[str],
-        metrics: Metrics,
+        builder: JudgeBuilder,
+        metrics: PolicyMetrics,
         *,
         interval_s: float = 2.0,
     ) -> None:
         self._source = source
-        self._builder = JudgeBuilder(encoder, models)
+        self._builder = builder
         self._metrics = metrics
         self._interval_s = interval_s
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._active: ActiveJudges | None = None
-        self._on_change: Callable[[ActiveJudges], None] | None = None
 
-    def load(self, on_change: Callable[[ActiveJudges], None]) -> None:
+    def load(self) -> None:
         """
         Load the current policy set; when that is invalid, the newest valid one before it.
 
         Raises `PolicyError` when there is none, and `DependencyFault`: try again later.
         """
-        self._on_change = on_change
         try:
             self._poll()
         except PolicyError as error:
@@ -104,11 +99,12 @@ class PolicyWatcher:
             log.error("policy_source_unavailable", fault=str(fault))  # noqa: TRY400 -- the message is complete
         except Exception as error:
             # One edit that nobody foresaw must not end the watch for all later ones.
-            self._metrics.policies_refused.inc()
+            self._metrics.rejected()
             log.exception("policy_set_rejected", problem=repr(error), consequence="the active set stays")
 
     def _poll(self) -> None:
         update = self._source.poll()
+        self._metrics.looked()
         if update is None:
             return
         try:
@@ -119,7 +115,7 @@ class PolicyWatcher:
 
     def _activate(self, update: PolicySetUpdate) -> None:
         active = self._active = self._builder.build(update)
-        self._metrics.policies_stale.set(self._builder.stale(update.policy_set))
+        self._metrics.activated(active, self._builder.stale(update.policy_set))
         policy_set = active.judge.bank.policy_set
         log.info(
             "policy_set_active",
@@ -128,11 +124,9 @@ class PolicyWatcher:
             policies=[policy.id for policy in policy_set.policies],
             canary=active.canary.bank.policy_set.digest if active.canary else None,
         )
-        if self._on_change is not None:
-            self._on_change(active)
 
     def _reject(self, error: PolicyError, consequence: str) -> None:
-        self._metrics.policies_refused.inc()
+        self._metrics.rejected()
         log.error("policy_set_rejected", problem=str(error), consequence=consequence)
 
     def _watch(self) -> None:

@@ -11,21 +11,27 @@ from threadpoolctl import threadpool_limits
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.triton import TritonEncoder
 from pipeline.errors import DependencyFault, WatchwordError
+from pipeline.ingest.decode_processes import DecodeProcesses
 from pipeline.ingest.decoder import Decoder, fetch_rules
 from pipeline.ingest.fetch import Fetcher
 from pipeline.retry import Retry
 from pipeline.settings import Settings
 from pipeline.stream import build
 from pipeline.stream.audit_sampler import AuditSampler
+from pipeline.stream.drift import DriftMonitor
 from pipeline.stream.flow import Flow
+from pipeline.stream.outcome_metrics import OutcomeMetrics
+from pipeline.stream.policy_metrics import PolicyMetrics
 from pipeline.stream.policy_watcher import PolicyWatcher
 from pipeline.stream.ports import Sink
+from pipeline.stream.probe_gate import ProbeGate, ProbeWatch
 from pipeline.stream.shutdown import Shutdown
 from pipeline.stream.status import Status
-from pipeline.stream.watches import ENCODER_S, TICK_S, Watch
+from pipeline.stream.watches import DRIFT_S, ENCODER_S, TICK_S, Watch
 from pipeline.stream.worker import Worker
 from pipeline.telemetry.health import HealthServer
 from pipeline.telemetry.metrics import Metrics
+from pipeline.telemetry.policy_labels import PolicyLabels
 
 log = structlog.get_logger()
 
@@ -72,22 +78,28 @@ class _Assembly:
         self._metrics, self._closing = metrics, closing
         self._backoff = build.build_backoff(settings)
         self._bundle = Bundle.load(settings.model)
+        self._labels = PolicyLabels(settings.metrics_policies, metrics.policies_unlabelled.set)
+        drift = DriftMonitor(settings.drift_window_s, settings.drift_reference_s, time.monotonic)
+        self._outcomes = OutcomeMetrics(metrics, self._labels, drift)
 
     def worker(self) -> Worker:
         """Return the worker, with every watch running."""
         settings, status = self._settings, self._status
-        encoder = self._encoder()
+        encoder, processes = self._encoder(), self._processes()
         encoder_watch = self._watch("encoder-watch", encoder.check, ENCODER_S)
-        policies = self._policies(encoder)
+        gate = self._gate(encoder, processes)
+        policies = self._policies(encoder, gate)
         self._wait_for(lambda: build.prepare_topics(settings))
         sink = self._sink()
         source = self._wait_for(lambda: build.build_source(settings, self._metrics))
         self._closing.callback(source.close, timeout_s=5.0)
         broker = status.broker = build.build_broker_watch(settings)
-        flow = self._flow(encoder, policies, sink)
+        flow = self._flow(encoder, processes, gate, policies, sink)
         worker = build.build_worker(settings, source, sink, flow, broker, self._shutdown, self._backoff, self._metrics)
         status.worker = worker
         encoder_watch.start()
+        self._probe_watch(gate, policies, flow).start()
+        self._watch("drift-watch", self._outcomes.measure_drift, DRIFT_S).start()
         self._watch("broker-watch", broker.look, TICK_S).start()
         self._closing.callback(broker.close)
         policies.start()
@@ -102,10 +114,33 @@ class _Assembly:
             log.info("abandoned_regions_freed", regions=freed)
         return encoder
 
-    def _policies(self, encoder: TritonEncoder) -> PolicyWatcher:
+    def _processes(self) -> DecodeProcesses:
+        processes = build.build_decode_processes(self._settings, self._bundle)
+        self._closing.callback(processes.close)
+        return processes
+
+    def _gate(self, encoder: TritonEncoder, processes: DecodeProcesses) -> ProbeGate:
+        gate = self._status.gate = ProbeGate(self._metrics)
+        gate.attach(build.build_probes(self._bundle, processes, encoder))
+
+        def pass_probes() -> None:
+            gate.run(())
+            gate.require_open()
+
+        self._wait_for(pass_probes)
+        return gate
+
+    def _probe_watch(self, gate: ProbeGate, policies: PolicyWatcher, flow: Flow) -> ProbeWatch:
+        gate.on_change = flow.invalidate
+        watch = ProbeWatch(gate, lambda: policies.current().judges(), self._settings.probe_interval_s)
+        self._closing.callback(watch.stop)
+        return watch
+
+    def _policies(self, encoder: TritonEncoder, gate: ProbeGate) -> PolicyWatcher:
         source = self._wait_for(lambda: build.build_policy_source(self._settings))
-        policies = build.build_policy_watcher(self._settings, source, encoder, self._bundle, self._metrics)
-        self._wait_for(lambda: policies.load(build.info_recorder(self._bundle, self._metrics)))
+        recorded = PolicyMetrics(self._metrics, self._labels, self._bundle.digest)
+        policies = build.build_policy_watcher(self._settings, source, encoder, self._bundle, gate, recorded)
+        self._wait_for(policies.load)
         self._closing.callback(policies.stop)
         self._status.policies = policies
         return policies
@@ -116,13 +151,28 @@ class _Assembly:
         self._wait_for(sink.recover)
         return sink
 
-    def _flow(self, encoder: TritonEncoder, policies: PolicyWatcher, sink: Sink) -> Flow:
-        processes = build.build_decode_processes(self._settings, self._bundle)
-        self._closing.callback(processes.close)
+    def _flow(
+        self,
+        encoder: TritonEncoder,
+        processes: DecodeProcesses,
+        gate: ProbeGate,
+        policies: PolicyWatcher,
+        sink: Sink,
+    ) -> Flow:
+        guarded = build.build_guarded_encoder(self._bundle, processes, encoder, gate, self._metrics)
         decoder = Decoder(processes.decode, Fetcher(fetch_rules(self._settings)))
         audit = AuditSampler(time.monotonic)
         flow = build.build_flow(
-            self._settings, decoder, encoder, policies.current, sink, audit, self._backoff, self._metrics
+            self._settings,
+            decoder,
+            guarded,
+            policies.current,
+            sink,
+            audit,
+            self._backoff,
+            self._metrics,
+            self._outcomes,
+            gate.require_open,
         )
         self._closing.callback(flow.close)
         return flow

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.stream.policy_watcher import PolicyWatcher
+from pipeline.stream.probe_gate import ProbeGate
 from pipeline.stream.watches import BrokerWatch
 from pipeline.stream.worker import Worker
 
@@ -27,6 +28,7 @@ class Status:
     policies: PolicyWatcher | None = None
     worker: Worker | None = None
     broker: BrokerWatch | None = None
+    gate: ProbeGate | None = None
 
     def alive(self) -> Mapping[str, object]:
         """Return the checks of `/healthz`: false where only a restart can help."""
@@ -44,6 +46,7 @@ class Status:
             "assigned": worker is not None and worker.assigned,
             "model": encoder is not None and encoder.answering,
             "policies": self.policies is not None and self.policies.loaded,
+            "probes": self.gate is not None and self.gate.open,
             "broker": broker is not None and broker.silent_s() < READY_S,
             "topics": broker is not None and not broker.missing,
             "progress": worker is not None and worker.stalled_s() < READY_S,
@@ -54,6 +57,8 @@ class Status:
         problems = {}
         if self.encoder is not None and not self.encoder.answering:
             problems["model_problem"] = self.encoder.problem
+        if self.gate is not None and not self.gate.open:
+            problems["probes_problem"] = self.gate.problem
         if self.broker is not None and self.broker.missing:
             problems["topics_missing"] = ", ".join(sorted(self.broker.missing))
         if self.worker is not None and self.worker.last_abort:

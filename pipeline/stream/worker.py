@@ -9,6 +9,7 @@ import structlog
 from pipeline.errors import BrokerFault, CommitAborted, WatchwordError
 from pipeline.retry import Backoff, Retry
 from pipeline.stream.flow import Flow
+from pipeline.stream.lag_clock import LagClock
 from pipeline.stream.ports import Sink, Source
 from pipeline.telemetry.metrics import Metrics
 
@@ -59,6 +60,7 @@ class Worker:
         self._broker_retry = Retry(backoff, self._stopping.wait, self._report_broker_fault)
         self._abort_retry = Retry(backoff, self._wait_in_group, lambda *_: None)
         self._commits_seen = 0
+        self._lag_clock = LagClock()
         self.assigned = False
 
     def stop(self) -> None:
@@ -107,6 +109,7 @@ class Worker:
             size = self._flow.chunk_size
             chunk = self._source.poll(TICK_S, size.records, size.size_bytes)
             if chunk is not None:
+                self._lag_clock.polled(chunk.records)
                 self._flow.offer(chunk)  # if its epoch ended meanwhile, the chunk is dropped and read again
         self._measure()
 
@@ -123,6 +126,7 @@ class Worker:
             self.assigned = False
             self._source.keep_alive(TICK_S)
             return
+        self._lag_clock.rewound()
         self._flow.restart(positions)
         self.assigned = True
         self._metrics.rebalances.inc()
@@ -159,21 +163,28 @@ class Worker:
             self._measure_lag()
 
     def _measure_lag(self) -> None:
-        lag, ends = self._lag(), self._ends()
-        self._metrics.lag_records.clear()
-        for partition, records in lag.items():
-            self._metrics.lag_records.labels(str(partition)).set(records)
+        ends, committed = self._ends(), self._committed()
+        lag = {partition: max(0, ends.get(partition, done) - done) for partition, done in committed.items()}
+        self._show_lag(lag, ends, committed)
         self._flow.set_share(len(lag) / max(1, len(lag), len(ends)))
         busy = self._flow.in_flight > 0 or any(lag.values()) or not self.assigned
         self._flow.progress.measure(busy=busy)
         self._metrics.stalled_seconds.set(self._flow.progress.stalled_s())
 
-    def _lag(self) -> dict[int, int]:
-        """Return, by assigned partition, the number of records between the committed offset and the end."""
+    def _show_lag(self, lag: Mapping[int, int], ends: Mapping[int, int], committed: Mapping[int, int]) -> None:
+        now_s = time.time()
+        self._lag_clock.observe(ends, now_s)
+        self._metrics.partitions.set(len(lag))
+        self._metrics.lag_records.clear()
+        self._metrics.lag_seconds.clear()
+        for partition, seconds in self._lag_clock.seconds(committed, now_s).items():
+            self._metrics.lag_records.labels(str(partition)).set(lag[partition])
+            self._metrics.lag_seconds.labels(str(partition)).set(seconds)
+
+    def _committed(self) -> dict[int, int]:
+        """Return, by assigned partition, the offset up to which all is committed, transaction markers included."""
         reached = self._source.reached() if not self._flow.in_flight else {}
-        ends = self._ends()
-        committed = {p: max(done, reached.get(p, 0)) for p, done in self._flow.next_offsets().items()}
-        return {p: max(0, ends.get(p, done) - done) for p, done in committed.items()}
+        return {p: max(done, reached.get(p, 0)) for p, done in self._flow.next_offsets().items()}
 
     def _drain(self) -> None:
         whole = self._flow.wait_until_empty(self._drain_timeout_s)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from pipeline.errors import UsageError
 from pipeline.http_server import BoundedServer, Reply, Request, json_reply, text_reply
-from pipeline.telemetry.catalogue import METRICS_CONTENT_TYPE, Catalogue
+from pipeline.telemetry.catalogue import Catalogue
 
 Checks = Callable[[], Mapping[str, object]]
 
@@ -58,7 +58,8 @@ class HealthServer:
         if request.method != "GET":
             return text_reply(405, "GET only")
         if request.path == "/metrics":
-            return Reply(200, METRICS_CONTENT_TYPE, self._metrics.render())
+            content_type, body = self._metrics.render(request.accept)
+            return Reply(200, content_type, body)
         if request.path not in self._checks:
             return text_reply(404, "try /metrics, /healthz or /readyz")
         checks = dict(self._checks[request.path]())

@@ -1,5 +1,6 @@
 """Metrics of the worker and of the exporter of decisions."""
 
+import math
 from typing import Literal
 
 from pipeline.errors import DeadLetterReason
@@ -37,6 +38,17 @@ class Metrics(Catalogue):
         self.latency_seconds = self._histogram(
             "end_to_end_latency_seconds", "Time from an event's `ce_time` to its committed verdict.", LATENCY_BUCKETS
         )
+        self.encoder_seconds = self._histogram(
+            "encoder_request_duration_seconds",
+            "Time of an answered encoder request, its retries included.",
+            STAGE_BUCKETS,
+        )
+        self.encoder_requests = self._gauge("encoder_requests_in_flight", "Encoder requests without an answer yet.")
+        self.capacity = self._gauge(
+            "capacity",
+            "Limits that the gauges of load compare with: `chunks`, `requests` and `batch_images`.",
+            ("limit",),
+        )
         self.encoder_errors = self._counter("encoder_errors", "Failed encoder requests, by kind.", ("kind",))
         self.retries = self._counter("retries", "Retries after a dependency's fault, by dependency.", ("dependency",))
         self.commit_seconds = self._histogram(
@@ -47,6 +59,9 @@ class Metrics(Catalogue):
         self.commits_aborted = self._counter(
             "commits_aborted", "Transactions that did not commit: aborted, refused, fenced or unanswered.", ("cause",)
         )
+        self.fencings = self._counter(
+            "fencings", "Times that Kafka reported this member as replaced. Repeated: two workers have one instance id."
+        )
         self.rebalances = self._counter(
             "rebalances", "Rewinds of the worker, at start and after each rebalance or abort."
         )
@@ -55,6 +70,12 @@ class Metrics(Catalogue):
             "Records between the committed offset and the end of an assigned partition.",
             ("partition",),
         )
+        self.lag_seconds = self._gauge(
+            "consumer_lag_seconds",
+            "Age of the oldest uncommitted record of an assigned partition, since its arrival; 0 without one.",
+            ("partition",),
+        )
+        self.partitions = self._gauge("assigned_partitions", "Partitions of the input topic assigned to this worker.")
         self.stalled_seconds = self._gauge(
             "seconds_without_progress",
             "Seconds since the last commit while there was something to commit; 0 on a quiet stream.",
@@ -71,11 +92,53 @@ class Metrics(Catalogue):
         self.policy_version = self._gauge(
             "policy_version", "Release of the active policy set; 0 where policies come from a folder."
         )
+        self.policy_set_active = self._gauge(
+            "policy_set_active_timestamp_seconds", "Time at which the active policy set became active, Unix seconds."
+        )
+        self.policy_source_read = self._gauge(
+            "policy_source_read_timestamp_seconds", "Time of the last successful look for a policy set, Unix seconds."
+        )
         self.policies_refused = self._counter(
             "policy_sets_refused", "Policy sets rejected as invalid; the active set stayed."
         )
         self.policies_stale = self._gauge(
             "policies_stale", "Policies whose threshold was fitted for another model, prompts, target or labels."
+        )
+        self.policy_info = self._gauge(
+            "policy_info",
+            "Always 1, for each policy of the active set; `calibration`: `fitted`, `provisional` or `stale`.",
+            ("policy", "mode", "severity", "owner", "calibration"),
+        )
+        self.policy_threshold = self._gauge("policy_threshold", "Threshold of a policy of the active set.", ("policy",))
+        self.score_drift = self._gauge(
+            "score_drift",
+            "Population stability index of a policy's scores, recent against reference window; over 0.25: a shift.",
+            ("policy",),
+        )
+        self.embedding_drift = self._gauge(
+            "embedding_drift",
+            "Population stability index of the embeddings' cosines with their mean, recent against reference window; "
+            "NaN with too few images.",
+        )
+        self.embedding_drift.set(math.nan)
+        self.probe_up = self._gauge("probe_up", "1 while the last golden probes passed; 0: nothing is judged.")
+        self.probe_known = self._gauge(
+            "probe_known", "1 when the model has a golden file; 0: nothing is probed (`watchword models golden`)."
+        )
+        self.probe_failures = self._counter(
+            "probe_failures",
+            "Golden probes that failed: `image`, `text`, `score`, `policy_set`, or `canary`, in a stream's request.",
+            ("probe",),
+        )
+        self.probe_canaries = self._counter(
+            "probe_canaries", "Golden images that went along in encoder requests and came out right."
+        )
+        self.probe_seconds = self._histogram("probe_duration_seconds", "Time of a run of all probes.", STAGE_BUCKETS)
+        self.probe_run = self._gauge(
+            "probe_run_timestamp_seconds", "Time of the last run of all probes, Unix seconds; 0 before the first."
+        )
+        self.policies_unlabelled = self._gauge(
+            "policies_unlabelled", "Policies counted as `other`, because WATCHWORD_METRICS_POLICIES is reached."
         )
         for reason in DeadLetterReason:
             self.dead_letters.labels(reason.value)

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.encode.bundle import Bundle
-from pipeline.settings import BUNDLED_MODEL, StackSettings
+from pipeline.settings import BUNDLED_MODEL
 from pipeline.stack.local import down, up
 from pipeline.stack.triton import TritonPart
+from pipeline.stack_settings import StackSettings
 from tests.support.ports import free_ports
 from tests.support.stream import REPOSITORY
 
@@ -48,6 +49,20 @@ class SpoiledServer:
         """Kill what runs and serve the shipped models, the image model spoiled if so asked."""
         self.kill()
         self._write(spoil)
+        up([self.part], lambda _: None, self._settings.ready_timeout_s)
+
+    def serve_switched(self, images: str, embeds: str, switch: Path) -> None:
+        """Serve the shipped models; while `switch` exists, these expressions replace its pixels and embeddings."""
+        self.kill()
+        self._write(None)
+        [model] = (self._repository / "clip_image").glob("*/model.py")
+        text = model.read_text()
+        assert _RUN in text
+        turned = f"""spoiled = __import__("os").path.exists({str(switch)!r})
+        batch = np.ascontiguousarray({images}) if spoiled else batch
+        {_RUN}
+        embeds = ({embeds}).astype(np.float32) if spoiled else embeds"""
+        model.write_text(text.replace(_RUN, turned))
         up([self.part], lambda _: None, self._settings.ready_timeout_s)
 
     def kill(self) -> None:

@@ -44,7 +44,7 @@ def test_health_readiness_and_metrics_match_the_stream(stack: Stack, tmp_path: P
         stream.worker()
         wait_until(lambda: get(port, "/readyz")[0] == 200, 30, "readiness")
         assert get(port, "/healthz") == (200, '{"loop": true, "chunks": true, "policies": true}\n')
-        parts = ("assigned", "model", "policies", "broker", "topics", "progress")
+        parts = ("assigned", "model", "policies", "probes", "broker", "topics", "progress")
         assert json.loads(get(port, "/readyz")[1]) == dict.fromkeys(parts, True)
         assert get(port, "/nothing")[0] == 404
         sent = stream.send([stream.image(f"r{n}", revolver) for n in range(5)])

@@ -19,8 +19,9 @@ from pipeline.encode.bundle import Bundle
 from pipeline.encode.local import LocalEncoder
 from pipeline.models.importing.bundle import import_bundle
 from pipeline.models.importing.source import load_source
-from pipeline.settings import BUNDLED_MODEL, StackSettings
+from pipeline.settings import BUNDLED_MODEL
 from pipeline.stack.local import down, stack_parts, up
+from pipeline.stack_settings import StackSettings
 from tests.support.archiving import kill_and_count, send_embeddings
 from tests.support.audits import SCENARIOS, covers
 from tests.support.calibration import scenarios

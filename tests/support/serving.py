@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.triton import TritonEncoder
-from pipeline.settings import StackSettings
 from pipeline.stack.local import down, up
 from pipeline.stack.triton import TritonPart
+from pipeline.stack_settings import StackSettings
 from tests.support.ports import free_ports
 from tests.support.stream import REPOSITORY
 

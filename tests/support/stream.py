@@ -27,9 +27,10 @@ from pipeline.events.records import Record
 from pipeline.operations.stream.produce import image_message
 from pipeline.policies.load import load_policy_set
 from pipeline.releases.control_topic import read_published
-from pipeline.settings import Settings, StackSettings, load_settings
+from pipeline.settings import Settings, load_settings
 from pipeline.stack.part import Part
 from pipeline.stack.worker_process import COMMAND, WorkerProcess
+from pipeline.stack_settings import StackSettings
 from tests.support.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[2]

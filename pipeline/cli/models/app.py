@@ -5,6 +5,7 @@ import typer
 from pipeline.cli.models.build import build
 from pipeline.cli.models.compare import compare
 from pipeline.cli.models.evaluate import evaluate
+from pipeline.cli.models.golden import golden
 from pipeline.cli.models.import_ import import_
 from pipeline.cli.models.parity import parity
 from pipeline.cli.models.quantise import quantise
@@ -22,3 +23,4 @@ app.command()(parity)
 app.command()(quantise)
 app.command(name="quantize", hidden=True)(quantise)
 app.command()(build)
+app.command()(golden)

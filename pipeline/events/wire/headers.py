@@ -70,3 +70,6 @@ class EventHeaders(HeaderFields):
     ]
     ce_time: Annotated[Time, Field(description="When the image was judged or the decision made, RFC 3339 in UTC.")]
     content_type: str = "application/json"
+    traceparent: Annotated[
+        str | Nothing, Field(description="The producer's W3C trace context, from the image's own record.")
+    ] = None

@@ -19,6 +19,7 @@ from pipeline.models.engines.half import write_half
 from pipeline.models.engines.parity import Limits, Parity, compare
 from pipeline.models.engines.quantise import quantise_convolutions, quantise_weights
 from pipeline.models.engines.quantise_linear import count_products, quantise_products
+from pipeline.models.golden import write_golden
 from pipeline.models.spread import spread
 from pipeline.models.whole_folder import whole_folder
 from pipeline.progress import NO_PROGRESS, Progress
@@ -65,6 +66,7 @@ def write_engine_bundle(
             raise UsageError(f"the {precision} engine is refused: " + "; ".join(refusals))
         manifest = engine.model_copy(update={"derived": _derivation(parent, precision, evidence, parity)})
         manifest.write(new)
+        write_golden(new)
         if (parent.folder / CARD).exists():
             shutil.copy(parent.folder / CARD, new / CARD)
     return manifest, parity

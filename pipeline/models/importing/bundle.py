@@ -8,6 +8,7 @@ import torch
 from pipeline.digests import file_digest
 from pipeline.encode.bundle import Bundle, Manifest
 from pipeline.errors import UsageError
+from pipeline.models.golden import write_golden
 from pipeline.models.importing.check import PROBES, ImportParity, check_import
 from pipeline.models.importing.source import Source
 from pipeline.models.importing.tokens import worker_tokenizer
@@ -39,6 +40,7 @@ def import_bundle(
         parity = check_import(source, Bundle.load(new), files, PROBES, progress)
         if refusals := parity.refusals(cosine):
             raise UsageError(f"`{source.name}` is refused: " + "; ".join(refusals))
+        write_golden(new)
     return manifest, parity
 
 

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from pipeline.digests import file_digest
 from pipeline.encode.bundle import Manifest
+from pipeline.models.golden import write_golden
 from pipeline.models.onnx_export import export_tower
 from pipeline.models.training.dual_encoder import MAXIMUM_LOGIT_SCALE, DualEncoder
 from pipeline.models.training.vision import normalise
@@ -57,4 +58,5 @@ def export_bundle(model: DualEncoder, tokenizer: Tokenizer, folder: Path, *, nam
         files={file: file_digest(folder / file) for file in ("image.onnx", "text.onnx", "tokenizer.json")},
     )
     manifest.write(folder)
+    write_golden(folder)
     return manifest

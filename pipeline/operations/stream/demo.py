@@ -26,10 +26,11 @@ from pipeline.operations.stream.committed import environment_of, newly_committed
 from pipeline.operations.stream.produce import image_message
 from pipeline.operations.workbench import Workbench
 from pipeline.policies.load import load_policy_set
-from pipeline.settings import Settings, StackSettings
+from pipeline.settings import Settings
 from pipeline.stack.broken_images import broken_images
 from pipeline.stack.local import down, stack_parts, up
 from pipeline.stack.worker_process import WorkerProcess
+from pipeline.stack_settings import StackSettings
 
 PATIENCE_S = 300.0
 LEAVING_S = 30.0

@@ -18,10 +18,10 @@ from pipeline.broker.topics import ensure_topics
 from pipeline.broker.topology import policy_topic
 from pipeline.cli.main import app
 from pipeline.events.records import Record
-from pipeline.settings import StackSettings
 from pipeline.stack.broken_images import broken_images
 from pipeline.stack.local import down, stack_parts, up
 from pipeline.stack.worker_process import WorkerProcess
+from pipeline.stack_settings import StackSettings
 from tests.support.golden.files import POLICIES, read_records, record_line, write_facts, write_lines
 from tests.support.golden.readers import archive_columns, archived, embedding
 from tests.support.ports import free_ports

@@ -17,7 +17,7 @@ def metrics() -> dict[str, Any]:
 
 def _scraped(catalogue: Catalogue) -> dict[str, Any]:
     at_start = {_name(family): _series(family) for family in _families(catalogue)}
-    for collector in list(catalogue.registry._collector_to_names):
+    for collector in [*catalogue.registry._collector_to_names, *catalogue._bulk]:
         _fill(collector)
     return {_name(family): {**_fields(family), "at_start": at_start[_name(family)]} for family in _families(catalogue)}
 
@@ -31,7 +31,7 @@ def _fill(collector: Any) -> None:
 
 
 def _families(catalogue: Catalogue) -> Iterator[Metric]:
-    for family in text_string_to_metric_families(catalogue.render().decode()):
+    for family in text_string_to_metric_families(catalogue.render()[1].decode()):
         if not family.name.endswith("_created"):  # the client's own, which it can be told to leave out
             yield family
 

@@ -16,7 +16,8 @@ from typer.main import get_command
 
 from pipeline.cli.main import app
 from pipeline.errors import WatchwordError
-from pipeline.settings import Settings, StackSettings
+from pipeline.settings import Settings
+from pipeline.stack_settings import StackSettings
 
 PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
 INVOCATIONS = ("", "--help", "--version", "no-such-command", "read", "read no-such-kind", "reference metrics")

@@ -13,8 +13,11 @@ from pipeline.events.policies import Mode, PolicySet
 from pipeline.policies.load import load_policy_set
 from pipeline.policies.model_compatibility import for_model, stale_policies
 from pipeline.releases.sources import FolderPolicies
+from pipeline.stream.judge_builder import JudgeBuilder
+from pipeline.stream.policy_metrics import PolicyMetrics
 from pipeline.stream.policy_watcher import PolicyWatcher
 from pipeline.telemetry.metrics import Metrics
+from pipeline.telemetry.policy_labels import PolicyLabels
 
 OURS, OTHER = "a" * 64, "b" * 64
 FILE = """id: {id}
@@ -85,8 +88,12 @@ def test_a_running_worker_rejects_an_edit_that_refuses_its_model(tmp_path: Path,
     """The edit is counted as refused. An edit with a stale shadow is accepted, and the shadow is counted as stale."""
     metrics = Metrics()
     write(tmp_path, "first", f"{{ value: 1, model: {encoder.model_digest} }}")
-    watch = PolicyWatcher(FolderPolicies(tmp_path), encoder, {encoder.model_digest}, metrics)
-    watch.load(lambda _: None)
+    watch = PolicyWatcher(
+        FolderPolicies(tmp_path),
+        JudgeBuilder(encoder, {encoder.model_digest}),
+        PolicyMetrics(metrics, PolicyLabels(100, lambda _: None), encoder.model_digest),
+    )
+    watch.load()
     loaded = watch.current().judge.bank.policy_set
     write(tmp_path, "second", f"{{ value: 1, model: {OTHER} }}", more="on_model_change: refuse")
     watch.refresh()

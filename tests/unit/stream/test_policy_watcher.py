@@ -13,8 +13,11 @@ from pipeline.events.policies import OnModelChange, PolicySet
 from pipeline.policies.compile import compose, with_digest
 from pipeline.policies.load import load_policy_set
 from pipeline.releases.sources import PolicySetUpdate
+from pipeline.stream.judge_builder import JudgeBuilder
+from pipeline.stream.policy_metrics import PolicyMetrics
 from pipeline.stream.policy_watcher import PolicyWatcher
 from pipeline.telemetry.metrics import Metrics
+from pipeline.telemetry.policy_labels import PolicyLabels
 from tests.support.publishing import two_policies
 
 
@@ -53,7 +56,8 @@ class Given:
 
 
 def watch(source: Given, encoder: LocalEncoder) -> PolicyWatcher:
-    return PolicyWatcher(source, encoder, {encoder.model_digest}, Metrics())
+    metrics = PolicyMetrics(Metrics(), PolicyLabels(100, lambda _: None), encoder.model_digest)
+    return PolicyWatcher(source, JudgeBuilder(encoder, {encoder.model_digest}), metrics)
 
 
 def test_an_unusable_set_keeps_the_earlier_one(full: PolicySet, encoder: LocalEncoder) -> None:
@@ -64,7 +68,7 @@ def test_an_unusable_set_keeps_the_earlier_one(full: PolicySet, encoder: LocalEn
         [PolicySetUpdate(full, 2)],
     )
     watching = watch(source, encoder)
-    watching.load(lambda _: None)
+    watching.load()
     for _ in range(3):
         assert watching.current().judge.bank.policy_set == full
         assert watching.current().version == 2
@@ -72,7 +76,7 @@ def test_an_unusable_set_keeps_the_earlier_one(full: PolicySet, encoder: LocalEn
     watching.refresh()
     assert watching.current().judge.bank.policy_set == other
     with pytest.raises(PolicyError):
-        watch(Given([PolicyError("no")]), encoder).load(lambda _: None)
+        watch(Given([PolicyError("no")]), encoder).load()
 
 
 def test_a_start_finds_a_set_despite_faults(full: PolicySet, encoder: LocalEncoder) -> None:
@@ -86,9 +90,9 @@ def test_a_start_finds_a_set_despite_faults(full: PolicySet, encoder: LocalEncod
     )
     watching = watch(source, encoder)
     with mock.patch.object(encoder, "encode_texts", side_effect=EncoderFault("away")), pytest.raises(EncoderFault):
-        watching.load(lambda _: None)
+        watching.load()
     assert source.asked_again == 1, "so that the next try is told again"
-    watching.load(lambda _: None)
+    watching.load()
     assert watching.current().version == 2
 
 
@@ -96,7 +100,7 @@ def test_an_unreadable_edit_does_not_stop_the_watcher(full: PolicySet, encoder: 
     other = edited(full, threshold=9.0)
     source = Given([PolicySetUpdate(full, 1), PermissionError("no"), UsageError("no right"), PolicySetUpdate(other, 2)])
     watching = watch(source, encoder)
-    watching.load(lambda _: None)
+    watching.load()
     for _ in range(3):
         watching.refresh()
     assert watching.watching()

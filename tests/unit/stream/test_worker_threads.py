@@ -24,10 +24,13 @@ from pipeline.retry import Backoff
 from pipeline.stream.active_set import ActiveJudges
 from pipeline.stream.audit_sampler import AuditSampler
 from pipeline.stream.dead_letter_breaker import DeadLetterBreaker
+from pipeline.stream.drift import DriftMonitor
 from pipeline.stream.flow import Flow, FlowLimits
+from pipeline.stream.outcome_metrics import OutcomeMetrics
 from pipeline.stream.progress import ChunkSize
 from pipeline.stream.worker import Worker
 from pipeline.telemetry.metrics import Metrics
+from pipeline.telemetry.policy_labels import PolicyLabels
 from tests.support.waiting import wait_until
 
 RECORDS = 20
@@ -135,6 +138,9 @@ def test_only_the_loop_reads_the_source_while_audits_sample_images(policies: Pat
         chunk_size=ChunkSize(100, 1 << 20),
         backoff=backoff,
         metrics=metrics,
+        outcomes=OutcomeMetrics(
+            metrics, PolicyLabels(10, metrics.policies_unlabelled.set), DriftMonitor(60, 600, time.monotonic)
+        ),
     )
     worker = Worker(
         source,
