@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from pipeline.broker.topics import committed_and_end
 from pipeline.broker.topology import connection_of
 from pipeline.errors import WatchwordError
-from pipeline.settings import PREFIX, Settings
+from pipeline.settings import Settings
+from pipeline.stack_settings import PREFIX
 from pipeline.stack.worker_process import WorkerProcess
 
 PAUSE_S = 0.3
