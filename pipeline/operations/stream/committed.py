@@ -11,8 +11,8 @@ from pipeline.broker.topics import committed_and_end
 from pipeline.broker.topology import connection_of
 from pipeline.errors import WatchwordError
 from pipeline.settings import Settings
-from pipeline.stack_settings import PREFIX
 from pipeline.stack.worker_process import WorkerProcess
+from pipeline.stack_settings import PREFIX
 
 PAUSE_S = 0.3
 
