@@ -79,7 +79,7 @@ docs: $(WORKER) ## Write the reference pages that are made from code
 	@.venv/bin/watchword reference logs > docs/logs.md
 	@.venv/bin/watchword policies schema > docs/policy.schema.json
 	@.venv/bin/watchword reference events > docs/events.asyncapi.yaml
-	@for kind in verdict flag embedding dead_letter decision release; do \
+	@for kind in verdict flag embedding dead_letter decision release dead_letter_handling; do \
 		.venv/bin/watchword reference $$kind > docs/schemas/$$kind.schema.json || exit 1; done
 
 pictures: $(TESTING) ## Draw the pictures of README and docs again, from a real run

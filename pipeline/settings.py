@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     topic_verdicts: str = Field("moderation.verdicts", description="Topic of verdicts, one for each image.")
     topic_embeddings: str = Field("moderation.embeddings", description="Topic of embeddings, one for each image.")
     topic_dead_letters: str = Field("moderation.dead-letters", description="Topic of records that cannot be judged.")
+    topic_dead_letter_handling: str = Field(
+        "moderation.dead-letter-handling", description="Topic of what was done with dead letters: requeued or dropped."
+    )
     session_timeout_s: float = Field(
         10.0, gt=0, description="A worker without a heartbeat for this long loses its partitions."
     )
@@ -164,7 +167,9 @@ class Settings(BaseSettings):
     )
     # Archive
     access_log: Path | None = Field(
-        None, description="File to which each access to the results of restricted policies is appended."
+        None,
+        description="File to which each access to results of restricted policies, and each saving of dead letters, is "
+        "appended.",
     )
     archive: str = Field("archive", description="Archive of embeddings: a folder, or an address such as `s3://…`.")
     archive_options: dict[str, str] = Field(

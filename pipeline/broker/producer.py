@@ -47,6 +47,11 @@ def transactional_id(group_id: str, instance_id: str) -> str:
     return f"{quote(group_id, safe='')}/{instance_id}"
 
 
+def writer_id(topic: str) -> str:
+    """Return the transactional id of the only writer of a topic: a new writer fences the one before it."""
+    return f"watchword-writer-{topic}"
+
+
 def send_message(producer: KafkaProducer, message: Message) -> FutureRecordMetadata:
     """Pass a message to the client, which sends it in the background."""
     return producer.send(
@@ -137,10 +142,27 @@ class TransactionalProducer:
         because the group's member was replaced is aborted like any other: the consumer finds out whether the member
         replaced itself or another worker did.
         """
+        offsets = {TopicPartition(topic, span.partition): OffsetAndMetadata(span.end, "", -1) for span in spans}
+        self._commit(messages, offsets, group_metadata)
+
+    def commit_records(self, messages: Iterable[Message]) -> None:
+        """Send `messages` in one transaction, without offsets of a group. Raises the errors of `commit`."""
+        self._commit(messages, {}, None)
+
+    def close(self) -> None:
+        """Close without waiting."""
+        if self._producer is not None:
+            self._give_up(self._producer)
+
+    def _commit(
+        self,
+        messages: Iterable[Message],
+        offsets: dict[TopicPartition, OffsetAndMetadata],
+        group_metadata: ConsumerGroupMetadata | None,
+    ) -> None:
         producer = self._producer
         if producer is None:
             raise CommitAborted("there is no producer; recover first")
-        offsets = {TopicPartition(topic, span.partition): OffsetAndMetadata(span.end, "", -1) for span in spans}
         started = time.monotonic()
         try:
             self._in_time(lambda: self._transact(producer, messages, offsets, group_metadata))
@@ -152,17 +174,12 @@ class TransactionalProducer:
             kind = CommitOverdue if time.monotonic() - started > self._slow_s else CommitAborted
             raise kind(str(error)) from error
 
-    def close(self) -> None:
-        """Close without waiting."""
-        if self._producer is not None:
-            self._give_up(self._producer)
-
     def _transact(
         self,
         producer: KafkaProducer,
         messages: Iterable[Message],
         offsets: dict[TopicPartition, OffsetAndMetadata],
-        group_metadata: ConsumerGroupMetadata,
+        group_metadata: ConsumerGroupMetadata | None,
     ) -> None:
         deadline = time.monotonic() + self._commit_timeout_s
         producer.begin_transaction()
@@ -171,7 +188,8 @@ class TransactionalProducer:
         # A commit can succeed although a batch has expired, so first wait until every record is stored.
         for future in futures:
             future.get(timeout=max(0.0, deadline - time.monotonic()))
-        producer.send_offsets_to_transaction(offsets, group_metadata)
+        if group_metadata is not None:
+            producer.send_offsets_to_transaction(offsets, group_metadata)
         producer.commit_transaction()
 
     def _give_up(self, producer: KafkaProducer) -> None:

@@ -12,7 +12,7 @@ from kafka.structs import TopicPartition
 from pipeline.broker.connection import Connection, translated
 from pipeline.broker.consumer import to_record
 from pipeline.broker.lenient import read_leniently
-from pipeline.broker.producer import Message, send_message
+from pipeline.broker.producer import Message, send_message, writer_id
 from pipeline.errors import BrokerFault
 from pipeline.events.records import Record
 
@@ -111,7 +111,7 @@ class TableWriter:
         with translated():
             self._producer = KafkaProducer(
                 **connection.client_options(),
-                transactional_id=f"watchword-writer-{topic}",
+                transactional_id=writer_id(topic),
                 transaction_timeout_ms=int(ANSWER_S * 1000),
                 max_request_size=max_record_bytes + (1 << 20),
                 compression_type="lz4",

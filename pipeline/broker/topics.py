@@ -18,13 +18,14 @@ class Topic:
     The configuration of a topic.
 
     `max_message_bytes` is the limit of one record with its headers. A `compacted` topic keeps the last record of each
-    key.
+    key; a `kept` topic keeps every record.
     """
 
     name: str
     partitions: int
     max_message_bytes: int
     compacted: bool = False
+    kept: bool = False
 
 
 def answers(address: str) -> bool:
@@ -81,9 +82,29 @@ def admitted_by(connection: Connection, topics: Sequence[str]) -> dict[str, int]
     with translated():
         admin = KafkaAdminClient(**connection.options())
         try:
-            return {topic: _admitted(admin, topic) for topic in topics}
+            return {topic: int(_config(admin, topic)["max.message.bytes"]) for topic in topics}
         finally:
             admin.close()
+
+
+def oldest_timestamp(connection: Connection, topic: str, now_ms: int) -> int:
+    """
+    Return the timestamp (Unix ms) from which on the broker admits and retains a record, at the time `now_ms`.
+
+    0 where the broker ignores the timestamps of producers, or neither limit is set. Raises `BrokerFault`.
+    """
+    with translated():
+        admin = KafkaAdminClient(**connection.options())
+        try:
+            config = _config(admin, topic)
+        finally:
+            admin.close()
+    if config.get("message.timestamp.type") == "LogAppendTime":
+        return 0
+    limits = [int(config.get("message.timestamp.before.max.ms") or -1)]
+    if "delete" in config.get("cleanup.policy", ""):
+        limits.append(int(config.get("retention.ms") or -1))
+    return max(0, now_ms - min((limit for limit in limits if limit >= 0), default=now_ms))
 
 
 def require_room(connection: Connection, *, source: str, target: str, envelope_bytes: int) -> int:
@@ -149,6 +170,8 @@ def _create(admin: KafkaAdminClient, topic: Topic) -> None:
     configs = {"max.message.bytes": str(topic.max_message_bytes)}
     if topic.compacted:
         configs["cleanup.policy"] = "compact"
+    if topic.kept:
+        configs |= {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
     wanted = {"num_partitions": topic.partitions, "configs": configs}
     try:
         admin.create_topics({topic.name: wanted}, wait_for_metadata=True)
@@ -156,7 +179,7 @@ def _create(admin: KafkaAdminClient, topic: Topic) -> None:
         return  # another worker created it first
 
 
-def _admitted(admin: KafkaAdminClient, topic: str) -> int:
+def _config(admin: KafkaAdminClient, topic: str) -> dict[str, str]:
     resource = ConfigResource(ConfigResourceType.TOPIC, topic)
     described = admin.describe_configs([resource], config_filter="all")
-    return int(described["topic"][topic]["max.message.bytes"]["value"])
+    return {name: each["value"] for name, each in described["topic"][topic].items()}

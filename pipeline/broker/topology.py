@@ -42,3 +42,8 @@ def policy_topic(settings: Settings) -> Topic:
 def decision_topic(settings: Settings) -> Topic:
     """Return the topic of decisions: compacted, with one partition, so that decisions have one order."""
     return Topic(settings.topic_decisions, 1, 1 << 20, compacted=True)
+
+
+def handling_topic(settings: Settings) -> Topic:
+    """Return the topic of handled dead letters: every record is kept, in one partition, so that they have one order."""
+    return Topic(settings.topic_dead_letter_handling, 1, OUTCOME_BYTES, kept=True)

@@ -8,6 +8,7 @@ import typer
 
 from pipeline.cli import reference, settings_, stack
 from pipeline.cli.archive import app as archive
+from pipeline.cli.dead_letters import app as dead_letters
 from pipeline.cli.decisions import app as decisions
 from pipeline.cli.images import app as images
 from pipeline.cli.models import app as models
@@ -39,6 +40,7 @@ app.add_typer(policies.app, name="policies")
 app.add_typer(models.app, name="models")
 app.add_typer(archive.app, name="archive")
 app.add_typer(decisions.app, name="decisions")
+app.add_typer(dead_letters.app, name="dead-letters")
 about = typer.Typer()
 about.command()(settings_.settings)
 about.command()(reference.reference)

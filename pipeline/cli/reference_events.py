@@ -18,6 +18,7 @@ _TOPICS = {
     "deadLetters": "topic_dead_letters",
     "policies": "topic_policies",
     "decisions": "topic_decisions",
+    "deadLetterHandling": "topic_dead_letter_handling",
 }
 
 

@@ -49,7 +49,13 @@ def _own(letter: DeadLetter) -> DeadLetterHeaders:
         offset=str(record.origin.offset),
         time=rfc3339(letter.time),
         absent=",".join(name for name, part in (("key", record.key), ("value", record.value)) if part is None),
+        timestamp=_timestamp(record),
     )
+
+
+def _timestamp(record: Record) -> str | None:
+    """Return the timestamp; None for a record of a client that gives none, whose timestamp is -1."""
+    return None if record.timestamp_ms is None or record.timestamp_ms < 0 else str(record.timestamp_ms)
 
 
 def _marked(own: DeadLetterHeaders, record: Record, cut: tuple[str, ...]) -> DeadLetterHeaders:

@@ -1,7 +1,7 @@
-"""Access log of restricted policies: a record of everyone who sees their results."""
+"""Access log: a record of everyone who sees results of restricted policies, or saves the bytes of dead letters."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +36,17 @@ class AccessLog:
                 self._append(self.file, fields)
             log.warning("restricted_policy_viewed", **fields)
         return restricted
+
+    def note_letters(self, origins: Sequence[str], command: str) -> None:
+        """
+        Record that `command` hands out the bytes of dead letters, which no policy has judged.
+
+        Raises `UsageError` when the file cannot be written: then nothing may be handed out.
+        """
+        if origins and self.file is not None:
+            self._append(self.file, {"command": command, "letters": list(origins), "user": self.user})
+        if origins:
+            log.warning("dead_letters_saved", command=command, letters=len(origins), user=self.user)
 
     def _append(self, file: Path, fields: Mapping[str, object]) -> None:
         line = json.dumps({"time": rfc3339(datetime.now(UTC)), **fields})

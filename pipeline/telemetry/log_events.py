@@ -20,6 +20,7 @@ MEANINGS: dict[str, str] = {
     "commit_aborted": "A transaction was aborted or refused; its chunk is read again. Repeated: see `cause`.",
     "crashed": "The process ends because of a defect; the traceback says where. Please report it.",
     "dead_letter": "A record cannot be judged, for the `reason` given; it is kept in the dead-letter topic.",
+    "dead_letters_saved": "Somebody saved the bytes of dead letters, which no policy has judged.",
     "decision_ignored": "A record of the decisions topic is no decision.",
     "decisions_unreadable": "Decisions cannot be read for now; the exporter tries again after a pause.",
     "decisions_watched": "The exporter of decisions serves its metrics.",

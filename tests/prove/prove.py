@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from tests.support.archiving import kill_and_count, send_embeddings
 from tests.support.audits import SCENARIOS, covers
 from tests.support.calibration import scenarios
 from tests.support.chaos import Chaos, Plan
+from tests.support.letters import Killer, letter, send_letters
 from tests.support.odd_images import write_odd_images
 from tests.support.publishing import publish_edits, published_stream, two_policies
 from tests.support.recounting import archive_all, recount_all
@@ -45,6 +47,7 @@ def main() -> None:
         "reload": prove_reload,
         "archive": prove_archive,
         "recount": prove_recount,
+        "letters": prove_letters,
         "samples": prove_samples,
         "certificates": prove_certificates,
         "audits": prove_audits,
@@ -122,6 +125,35 @@ def prove_recount(stack: Stack, folder: Path, _: list[bytes]) -> bool:
     for line in found.unproved[:5]:
         say(f"recount: {line}")
     return found.different == 0 and found.explained == min(500, found.flags) and not found.unproved
+
+
+def prove_letters(stack: Stack, folder: Path, images: list[bytes]) -> bool:
+    """1,000 dead letters requeued while the command is killed fifteen times: each judged once, none twice."""
+    with Stream(stack, folder) as stream:
+        sent = stream.send(stream.image(f"l{n}", images[n % len(images)]) for n in range(1000))
+        broken = stream.worker(WATCHWORD_MAX_IMAGE_BYTES="1", WATCHWORD_ALLOW_DEAD_LETTERS="true")
+        stream.wait_until_committed(sent, 180)
+        broken.kill()
+        stream.worker()
+        toll = Killer(stream, rate=60, seed=int(time.time()), say=say).run(kills=15)
+        wait_until(lambda: len(stream.verdicts()) >= sent, 180, "the requeued records judged", 2.0)
+        counted, judged = stream.audit(), Counter(each["event"]["id"] for each in stream.verdicts())
+    say(f"letters: {toll.line(sent)}")
+    say(f"letters: {counted.summary()}; {len(judged)} events judged, at most {max(judged.values())} time each")
+    killed = toll.kills >= 10 and toll.open_kills >= 4 and toll.left < sent
+    once = len(toll.requeued) == len(judged) == sent and not toll.doubled and max(judged.values()) == 1
+    whole = counted.adds_up and counted.verdicts == counted.dead_letters == sent and counted.records == 2 * sent
+    return killed and once and whole and _harness_sees_doubles(stack, folder)
+
+
+def _harness_sees_doubles(stack: Stack, folder: Path) -> bool:
+    """A requeue made to commit records and handling apart must be reported."""
+    command = (sys.executable, "-m", "tests.support.broken_requeue")
+    with Stream(stack, folder) as stream:
+        send_letters(stream, [letter(stream, n) for n in range(300)])
+        toll = Killer(stream, rate=80, seed=1, say=say, command=command).run(kills=5)
+    say(f"letters: in two transactions: {toll.line(300)}")
+    return toll.doubled > 0
 
 
 def prove_samples(_: Stack, folder: Path, __: list[bytes]) -> bool:

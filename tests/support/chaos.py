@@ -8,13 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from kafka import KafkaAdminClient
-from kafka.errors import KafkaError
-
 from pipeline.broker.producer import transactional_id
 from pipeline.evaluation.delivery.delivery_check import DeliveryCheck
 from pipeline.stack.worker_process import COMMAND, WorkerProcess
 from tests.support.stream import Stream
+from tests.support.transactions import transactions
 from tests.support.waiting import wait_until
 
 Say = Callable[[str], None]
@@ -124,12 +122,13 @@ class Chaos:
 
     def _kill(self, worker: WorkerProcess) -> None:
         """SIGKILL, at a moment when the worker's transaction is open if one comes soon, and start it again."""
-        with _transactions(self._stream) as state:
+        name = transactional_id(self._stream.settings.group_id, worker.instance_id)
+        with transactions(self._stream.stack.bootstrap_servers) as last:
             deadline = time.monotonic() + 5
-            while time.monotonic() < deadline and state(worker.instance_id) != "Ongoing":
+            while time.monotonic() < deadline and not last(name).open:
                 pass
             worker.kill()
-            was_open = state(worker.instance_id) == "Ongoing"
+            was_open = last(name).open
         self._toll.kills += 1
         self._toll.open_kills += was_open
         self._say(f"killed {worker.instance_id}{' with an open transaction' if was_open else ''}")
@@ -173,22 +172,3 @@ class Chaos:
             self._clock.wait(1.0)
         # Transactions of killed workers that nobody restarted must have timed out before readers see everything.
         self._clock.wait(2.0)
-
-
-@contextmanager
-def _transactions(stream: Stream) -> Iterator[Callable[[str], str]]:
-    admin = KafkaAdminClient(bootstrap_servers=stream.stack.bootstrap_servers)
-
-    def state(instance_id: str) -> str:
-        name = transactional_id(stream.settings.group_id, instance_id)
-        try:
-            described = admin.describe_transactions([name])
-        except KafkaError:
-            return "unknown"
-        found = described[name] if isinstance(described, dict) else described[0]
-        return str(getattr(found, "state", found)).rsplit(".", 1)[-1].title()
-
-    try:
-        yield state
-    finally:
-        admin.close()

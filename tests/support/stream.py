@@ -63,7 +63,7 @@ class Stream:
         self.name = f"t{uuid.uuid4().hex[:10]}"
         self.stack = stack
         self.folder = folder
-        kinds = ("images", "flags", "verdicts", "embeddings", "dead_letters", "decisions")
+        kinds = ("images", "flags", "verdicts", "embeddings", "dead_letters", "dead_letter_handling", "decisions")
         self.environment = {
             **{f"WATCHWORD_TOPIC_{kind.upper()}": f"{self.name}.{kind}" for kind in kinds},
             "WATCHWORD_BOOTSTRAP_SERVERS": stack.bootstrap_servers,

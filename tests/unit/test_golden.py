@@ -24,7 +24,10 @@ from tests.support.golden.metrics import metrics
 from tests.support.golden.surface import commands, exit_codes, settings
 from tests.support.golden.written import written
 
-KINDS = ("verdicts", "flags", "embeddings", "dead-letters", "decisions", "policies")
+KINDS = (
+    *("verdicts", "flags", "embeddings", "dead-letters", "decisions", "policies"),
+    *("dead-letter-handling", "requeued"),
+)
 
 
 def fields(name: str) -> list[dict[str, Any]]:

@@ -11,8 +11,10 @@ from pipeline.events.schemas.json_schema import DESCRIBED, shared_schemas
 from pipeline.events.wire.dead_letter import DeadLetterHeaders
 from pipeline.events.wire.embedding import CONTENT_TYPE, EmbeddingHeaders
 from pipeline.events.wire.flag import FlagRecord
+from pipeline.events.wire.handling import Handling
 from pipeline.events.wire.headers import EventHeaders
 from pipeline.events.wire.input import IMAGE_MESSAGE, REFERENCE_MESSAGE
+from pipeline.events.wire.requeue import RequeueHeaders
 from pipeline.events.wire.verdict import VerdictRecord
 
 _SCHEMAS = "#/components/schemas/{model}"
@@ -41,7 +43,12 @@ class _Channel:
 
 
 _CHANNELS = (
-    _Channel("images", "receive", ("image", "reference")),
+    _Channel(
+        "images",
+        "receive",
+        ("image", "reference", "requeued"),
+        "`watchword dead-letters requeue` puts records back here, in transactions.",
+    ),
     _Channel("flags", "send", ("flag",)),
     _Channel("verdicts", "send", ("verdict",)),
     _Channel("embeddings", "send", ("embedding",)),
@@ -58,6 +65,13 @@ _CHANNELS = (
         "receive",
         ("decision",),
         "Compacted, one partition. The key names the policy, the source and the event id, a line each.",
+    ),
+    _Channel(
+        "deadLetterHandling",
+        "send",
+        ("deadLetterHandling",),
+        "One partition; every record is kept. The key names the input record: its position, its timestamp and the "
+        "SHA-256 of its value, a line each.",
     ),
 )
 CHANNELS = tuple(channel.name for channel in _CHANNELS)
@@ -109,6 +123,13 @@ def _messages(refs: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
             "headers": refs[DeadLetterHeaders.__name__],
             "payload": {"description": "The input record's value."},
         },
+        "requeued": {
+            "summary": "An image or a reference that was requeued from its dead letter: the record as it was, with "
+            "these headers after its own.",
+            "headers": refs[RequeueHeaders.__name__],
+            "payload": {"description": "The record's value as it was."},
+        },
+        "deadLetterHandling": _json("What was done with a dead letter.", refs[Handling.__name__], headers),
         "policySet": _json("A policy set in full, under its digest.", refs[PolicySet.__name__]),
         "release": _json(
             "A policy set made the active one; the release under `current` is the last.", refs[Release.__name__]

@@ -15,8 +15,10 @@ from pipeline.events.releases import Release
 from pipeline.events.wire.dead_letter import DeadLetterHeaders, DeadLetterRecord
 from pipeline.events.wire.embedding import EmbeddingHeaders, EmbeddingRecord
 from pipeline.events.wire.flag import FlagRecord
+from pipeline.events.wire.handling import Handling
 from pipeline.events.wire.headers import EventHeaders, HeaderFields
 from pipeline.events.wire.model import WireRecord
+from pipeline.events.wire.requeue import RequeueHeaders
 from pipeline.events.wire.verdict import VerdictRecord
 
 # The part of each record that a schema describes: the value, or the headers of one whose value is bytes.
@@ -28,6 +30,7 @@ DESCRIBED: Mapping[type[WireRecord], type[Any]] = MappingProxyType(
         DeadLetterRecord: DeadLetterHeaders,
         Decision: Decision,
         Release: Release,
+        Handling: Handling,
     }
 )
 KINDS = tuple(record.KIND for record in DESCRIBED)
@@ -72,7 +75,7 @@ def record_schema(kind: str) -> dict[str, Any]:
 
 def shared_schemas(ref_template: str = DEFAULT_REF_TEMPLATE) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """Return a reference to the schema of each model, by the name of its class, and all schemas by their names."""
-    models = (*DESCRIBED.values(), EventHeaders, PolicySet)
+    models = (*DESCRIBED.values(), EventHeaders, RequeueHeaders, PolicySet)
     inputs: list[tuple[str, _Side, TypeAdapter[Any]]] = [
         (model.__name__, _mode(model), TypeAdapter(model)) for model in models
     ]

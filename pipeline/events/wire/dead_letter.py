@@ -1,5 +1,6 @@
 """Dead-letter record: an input record that cannot be judged, with the reason and its position in the headers."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Self
 
@@ -7,9 +8,11 @@ from pydantic import Field
 
 from pipeline.errors import DeadLetterReason
 from pipeline.events.records import Headers, Origin, Record
+from pipeline.events.wire.handling import LetterId
 from pipeline.events.wire.headers import HeaderFields, Nothing, header_model
 from pipeline.events.wire.model import WireRecord
 from pipeline.events.wire.parts import Digest, Number, Time
+from pipeline.events.wire.requeue import attempt_of
 from pipeline.events.wire.versions import header_text
 
 Parts = Annotated[str, Field(pattern="^(key|headers|value)(,(headers|value))*$")]
@@ -41,6 +44,9 @@ class DeadLetterHeaders(HeaderFields):
     value_sha256: Annotated[
         Digest | Nothing, Field(description="SHA-256 of the whole value, where the letter is truncated.")
     ] = None
+    timestamp: Annotated[
+        Number | Nothing, Field(description="Timestamp of the input record, in Unix milliseconds.")
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,32 @@ class DeadLetterRecord(WireRecord):
     def origin(self) -> Origin:
         """Position of the input record."""
         return Origin(self.own.topic, int(self.own.partition), int(self.own.offset))
+
+    @property
+    def id(self) -> LetterId:
+        """The input record that the letter keeps, whichever letter keeps it."""
+        digest = self.own.value_sha256 or hashlib.sha256(self.value).hexdigest()
+        return LetterId(self.origin, self.timestamp_ms, digest)
+
+    @property
+    def timestamp_ms(self) -> int | None:
+        """Timestamp of the input record, in Unix milliseconds; None in letters of versions that did not keep it."""
+        return None if self.own.timestamp is None else int(self.own.timestamp)
+
+    @property
+    def absent(self) -> frozenset[str]:
+        """Those of `key` and `value` that were null in the input record, and are empty here."""
+        return frozenset(self.own.absent.split(",")) & {"key", "value"}
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the whole value of the input record."""
+        return len(self.value) if self.own.value_bytes is None else int(self.own.value_bytes)
+
+    @property
+    def attempt(self) -> int:
+        """Number of times that the record was on the input topic: 1, and one more for each time it was requeued."""
+        return attempt_of(self.event_headers)
 
     @property
     def event_id(self) -> str:

@@ -12,6 +12,7 @@ from pipeline.events.wire.model import ModelT, adapter_of, first_problem
 from pipeline.events.wire.parts import Time, listed
 from pipeline.events.wire.versions import SOURCE, event_type
 
+_KINDS = ("flag", "verdict", "embedding", "decision", "dead_letter_handling")
 # In the type of a header that a record may lack.
 Nothing = SkipJsonSchema[None]
 
@@ -64,11 +65,13 @@ class EventHeaders(HeaderFields):
     ce_type: Annotated[
         str,
         Field(
-            json_schema_extra=listed(*(event_type(kind, 1) for kind in ("flag", "verdict", "embedding", "decision"))),
+            json_schema_extra=listed(*(event_type(kind, 1) for kind in _KINDS)),
             description="The kind of record and its version. A reader refuses versions that it does not know.",
         ),
     ]
-    ce_time: Annotated[Time, Field(description="When the image was judged or the decision made, RFC 3339 in UTC.")]
+    ce_time: Annotated[
+        Time, Field(description="When the image was judged, or the decision made or carried out, RFC 3339 in UTC.")
+    ]
     content_type: str = "application/json"
     traceparent: Annotated[
         str | Nothing, Field(description="The producer's W3C trace context, from the image's own record.")

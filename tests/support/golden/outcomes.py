@@ -23,6 +23,7 @@ from pipeline.events.policies import (
 )
 from pipeline.events.records import ImageEvent, Origin, Record, Reference
 from pipeline.events.scope import Scope
+from pipeline.events.wire.handling import Action, Handling
 from pipeline.policies.compile import compose, with_digest
 
 MODEL = "0d" * 32
@@ -176,6 +177,21 @@ def decisions() -> list[Decision]:
             picture="0123456789abcdef",
         ),
     ]
+
+
+def handlings() -> list[Handling]:
+    """Return the drop of a letter, and the requeue of one whose timestamp is not known."""
+    dropped = Handling(
+        origin=Origin("images", 3, 7),
+        timestamp_ms=1_747_744_215_123,
+        value_sha256="c0" * 32,
+        reason=DeadLetterReason.CORRUPT_IMAGE,
+        action=Action.DROPPED,
+        time=TIME,
+        by="ana",
+        note="order 12/2031 – naïve",
+    )
+    return [dropped, replace(dropped, timestamp_ms=None, action=Action.REQUEUED, note="", attempt=2)]
 
 
 def _flag(event_id: str, policy: Policy, score: float, raised_by: tuple[Raise, ...] = ()) -> FlagEvent:

@@ -6,15 +6,19 @@ from typing import Any
 from unittest import mock
 
 from pipeline.broker.producer import Message
+from pipeline.emit.dead_letters import dead_letter_record
 from pipeline.emit.decisions import decision_record
+from pipeline.emit.handling import handling_record, requeued_message
 from pipeline.emit.kafka import KafkaSink, OutputTopics
 from pipeline.events.chunks import Chunk
+from pipeline.events.records import Origin, Record
 from pipeline.events.releases import Release
+from pipeline.events.wire.dead_letter import DeadLetterRecord
 from pipeline.policies.compile import compose
 from pipeline.releases import control_topic as control
 from pipeline.releases.control_topic import ControlTopic, ReleaseRequest, publish
 from tests.support.golden.files import content_fields
-from tests.support.golden.outcomes import FIREARMS, POLICY_SET, TIME, dead_letters, decisions, verdicts
+from tests.support.golden.outcomes import FIREARMS, POLICY_SET, TIME, dead_letters, decisions, handlings, verdicts
 
 TOPICS = OutputTopics("flags", "verdicts", "embeddings", "dead-letters")
 # Small, so that one of the dead letters is too large for its topic.
@@ -22,9 +26,9 @@ ADMITTED_BYTES = 8 << 10
 
 
 def written() -> dict[str, list[str]]:
-    """Return the lines of each kind of record: what the sink, decisions and two releases send."""
+    """Return the lines of each kind of record: what the sink, decisions, two releases and a requeue send."""
     lines: dict[str, list[str]] = {}
-    for message in [*_outcomes(), *_decisions(), *_releases()]:
+    for message in [*_outcomes(), *_decisions(), *_releases(), *_handlings(), *_requeued()]:
         content = content_fields(message.key, message.headers, message.value)
         lines.setdefault(f"written-{message.topic}", []).append(json.dumps(content, ensure_ascii=False))
     return lines
@@ -68,6 +72,19 @@ def _outcomes() -> list[Message]:
 def _decisions() -> list[Message]:
     records = [decision_record(each) for each in decisions()]
     return [Message("decisions", record.key, record.value, record.headers) for record in records]
+
+
+def _handlings() -> list[Message]:
+    records = [handling_record(each) for each in handlings()]
+    return [Message("dead-letter-handling", record.key, record.value, record.headers) for record in records]
+
+
+def _requeued() -> list[Message]:
+    """Return the records of the dead letters, put back on the input topic."""
+    encoded = [dead_letter_record(letter, ADMITTED_BYTES) for letter in dead_letters()]
+    origin = Origin("dead-letters", 0, 0)
+    letters = [DeadLetterRecord.parse(Record(origin, each.key, each.value, each.headers)) for each in encoded]
+    return [requeued_message(letter, "requeued", None) for letter in letters]
 
 
 def _releases() -> list[Message]:

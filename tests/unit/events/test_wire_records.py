@@ -11,21 +11,26 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from pydantic import ValidationError
 
+from pipeline.emit.dead_letters import dead_letter_record
 from pipeline.emit.decisions import decision_record
 from pipeline.emit.formats import embedding_record, flag_content, flag_record, verdict_content, verdict_record
-from pipeline.errors import UnreadableRecord
+from pipeline.emit.handling import handling_record
+from pipeline.errors import DeadLetterReason, UnreadableRecord
 from pipeline.events.decisions import Decision
-from pipeline.events.records import Origin, Record
+from pipeline.events.outcomes import DeadLetter
+from pipeline.events.records import Headers, Origin, Record
 from pipeline.events.releases import Release
 from pipeline.events.schemas.json_schema import KINDS, record_schema
 from pipeline.events.wire.dead_letter import DeadLetterRecord
 from pipeline.events.wire.embedding import EmbeddingRecord
 from pipeline.events.wire.flag import FlagRecord
+from pipeline.events.wire.handling import Handling, LetterId
 from pipeline.events.wire.model import JsonRecord
+from pipeline.events.wire.requeue import attempt_of
 from pipeline.events.wire.verdict import VerdictRecord
 from tests.support import wire
 from tests.support.golden.files import read_records
-from tests.support.golden.outcomes import decisions, verdicts
+from tests.support.golden.outcomes import decisions, handlings, verdicts
 
 PLACE = Origin("moderation.verdicts", 1, 7)
 VERDICT, *_ = verdicts()
@@ -50,6 +55,8 @@ def test_a_written_record_is_read_back_unchanged() -> None:
     assert FlagRecord.parse(wire.read_back(flag_record(VERDICT, flag))) == flag_content(VERDICT, flag)
     for decision in decisions():
         assert Decision.parse(wire.read_back(decision_record(decision))) == decision
+    for handling in handlings():
+        assert Handling.parse(wire.read_back(handling_record(handling))) == handling
 
 
 @pytest.mark.parametrize(
@@ -152,6 +159,34 @@ def test_a_dead_letter_separates_its_headers_from_the_records() -> None:
     assert found.event_headers == brought
 
 
+@pytest.mark.parametrize(
+    ("headers", "attempt"),
+    [
+        ((), 1),
+        ((("watchword-attempt", b"2"),), 2),
+        ((("watchword-attempt", b"9"), ("watchword-attempt", b"4")), 4),
+        ((("watchword-attempt", b"many"),), 1),
+        ((("watchword-attempt", b"-3"),), 1),
+        ((("watchword-attempt", b"1" * 5000),), 1),
+    ],
+)
+def test_a_record_is_at_its_first_attempt_unless_its_last_header_has_a_number(headers: Headers, attempt: int) -> None:
+    assert attempt_of(headers) == attempt
+
+
+def test_a_letter_keeps_the_identity_of_its_record() -> None:
+    """Whole or truncated, the same record is the same letter; another time or value is another one."""
+    record = Record(Origin("images", 0, 7), b"k", b"v" * 3000, (), 1_700_000_000_000)
+
+    def identity(of: Record, limit_bytes: int = 1 << 20) -> LetterId:
+        letter = DeadLetter(of, DeadLetterReason.EMPTY, "", datetime(2031, 5, 20, tzinfo=UTC))
+        return DeadLetterRecord.parse(wire.read_back(dead_letter_record(letter, limit_bytes))).id
+
+    assert identity(record) == identity(record, 1500)
+    others = [replace(record, timestamp_ms=1), replace(record, value=b"w"), replace(record, timestamp_ms=None)]
+    assert len({identity(record), *map(identity, others)}) == 4
+
+
 RECORDS: dict[str, type[VerdictRecord | FlagRecord | EmbeddingRecord | DeadLetterRecord | Decision]] = {
     "verdicts": VerdictRecord,
     "flags": FlagRecord,
@@ -195,6 +230,7 @@ def test_a_schema_is_named_by_its_kind_and_version() -> None:
         "urn:watchword:dead_letter:v1",
         "urn:watchword:decision:v1",
         "urn:watchword:release:v1",
+        "urn:watchword:dead_letter_handling:v1",
     ]
 
 
