@@ -21,7 +21,7 @@ $(WORKER): $(SOURCES) requirements/worker.txt
 
 # The test environment holds the worker's and more: torch alone brings 5 GB.
 $(TESTING): $(WORKER) requirements/test.txt
-	@deploy/setup/debian-packages chromium=chromium chromedriver=chromium-driver
+	@deploy/setup/debian-packages chromium=chromium chromedriver=chromium-driver promtool=prometheus prometheus-alertmanager=prometheus-alertmanager
 	@deploy/setup/venv requirements/test.txt
 	@touch $@
 
