@@ -25,7 +25,7 @@ def open_regular(path: Path, limit: int) -> Iterator[BufferedReader]:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
-        _require_room(found.st_size, limit)
+        _require_size(found.st_size, limit)
         yield file
 
 
@@ -36,7 +36,7 @@ def read_regular(path: Path, limit: int) -> bytes:
         # A file of `/proc` reports size 0 and may be endless.
         while block := file.read(_BLOCK_BYTES):
             size += len(block)
-            _require_room(size, limit)
+            _require_size(size, limit)
             blocks.append(block)
     return b"".join(blocks)
 
@@ -67,6 +67,6 @@ def _opened(path: Path) -> int:
         raise OSError(errno.EINVAL, f"no file name: {error}") from error
 
 
-def _require_room(size: int, limit: int) -> None:
+def _require_size(size: int, limit: int) -> None:
     if size > limit:
         raise OSError(errno.EFBIG, f"larger than {limit:,} bytes")

@@ -71,9 +71,9 @@ def _fields(record: EmbeddingRecord) -> dict[str, Any]:
         "reference": headers.event_reference,
     }
     for name, text in names.items():
-        _require_room(f"its {name}", len(text.encode()), MOST_NAME_BYTES)
-    _require_room("its attributes", len(headers.event_attributes), MOST_ATTRIBUTE_BYTES)
-    _require_room("its thumbnail", len(record.thumbnail), MOST_THUMBNAIL_BYTES)
+        _require_size(f"its {name}", len(text.encode()), MOST_NAME_BYTES)
+    _require_size("its attributes", len(headers.event_attributes), MOST_ATTRIBUTE_BYTES)
+    _require_size("its thumbnail", len(record.thumbnail), MOST_THUMBNAIL_BYTES)
     return {
         **names,
         "model": headers.model_digest,
@@ -86,6 +86,6 @@ def _fields(record: EmbeddingRecord) -> dict[str, Any]:
     }
 
 
-def _require_room(name: str, size: int, limit: int) -> None:
+def _require_size(name: str, size: int, limit: int) -> None:
     if size > limit:
         raise ValueError(f"{name} has more than {limit:,} bytes")

@@ -86,7 +86,7 @@ def admitted_by(connection: Connection, topics: Sequence[str]) -> dict[str, int]
             admin.close()
 
 
-def require_room(connection: Connection, *, source: str, target: str, envelope_bytes: int) -> int:
+def require_capacity(connection: Connection, *, source: str, target: str, envelope_bytes: int) -> int:
     """
     Check that `target` admits any record of `source` in an envelope, and return the largest record it admits.
 

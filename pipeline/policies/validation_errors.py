@@ -35,7 +35,7 @@ def add_all(error: ValidationError, resolved: Resolved, model: type[BaseModel], 
         diagnostics.error(resolved, at, partial(_message, detail, model), kind=topic, key=key)
 
 
-def told(error: ValidationError) -> str:
+def first_error(error: ValidationError) -> str:
     """Return the message of the first error in a JSON file, with the name of the value."""
     detail = error.errors(include_url=False, include_input=False)[0]
     name = ".".join(str(step) for step in detail["loc"])

@@ -10,7 +10,7 @@ import structlog
 from pipeline.broker.consumer import GroupConsumer
 from pipeline.broker.lag import TopicWatch
 from pipeline.broker.producer import TransactionalProducer, transactional_id
-from pipeline.broker.topics import admitted_by, ensure_topics, require_room
+from pipeline.broker.topics import admitted_by, ensure_topics, require_capacity
 from pipeline.broker.topology import connection_of, policy_topic, topics_of
 from pipeline.emit.kafka import KafkaSink, OutputTopics
 from pipeline.encode.bundle import Bundle
@@ -45,7 +45,7 @@ def prepare_topics(settings: Settings) -> None:
     """Create missing topics. Raises `UsageError` when dead letters do not fit into their topic."""
     connection = connection_of(settings)
     ensure_topics(connection, topics_of(settings))
-    require_room(
+    require_capacity(
         connection,
         source=settings.topic_images,
         target=settings.topic_dead_letters,

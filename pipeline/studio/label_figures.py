@@ -103,8 +103,8 @@ def _change(change: FlipEstimate, what: str) -> str:
     if not change.labelled:
         return f"{counted(change.images, 'image')}, none labelled yet"
     right = change.right
-    told = f"about {right.value:.0f} ({math.floor(right.lower)} to {math.ceil(right.upper)})"
-    return f"{counted(change.images, 'image')}, {told} {what}; {change.labelled} labelled"
+    number = f"about {right.value:.0f} ({math.floor(right.lower)} to {math.ceil(right.upper)})"
+    return f"{counted(change.images, 'image')}, {number} {what}; {change.labelled} labelled"
 
 
 def _share(value: Interval) -> str:

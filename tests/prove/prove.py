@@ -116,11 +116,11 @@ def prove_recount(stack: Stack, folder: Path, _: list[bytes]) -> bool:
         found = recount_all(stream, archive, model, outcome.published, encoder, sample=500)
     say(
         f"recount: {archive.count(model)} verdicts of {len(outcome.judged_by)} sets, {found.flags} flags, "
-        f"{found.different} different; {found.explained} explained, {len(found.unproved)} not proved"
+        f"{found.different} different; {found.explained} explained, {len(found.unconfirmed)} not confirmed"
     )
-    for line in found.unproved[:5]:
+    for line in found.unconfirmed[:5]:
         say(f"recount: {line}")
-    return found.different == 0 and found.explained == min(500, found.flags) and not found.unproved
+    return found.different == 0 and found.explained == min(500, found.flags) and not found.unconfirmed
 
 
 def prove_samples(_: Stack, folder: Path, __: list[bytes]) -> bool:

@@ -21,7 +21,9 @@ def search(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(help="Start of the period in the archive: `7d`, `12h`, `2w` ago, or a day.  [default: all]"),
+        typer.Option(
+            help="In the archive: start of the period, an age (`7d`, `12h`, `2w`) or a date (`2026-11-14`).  [default: all]"
+        ),
     ] = None,
     model: Annotated[
         Path | None, typer.Option(help="Model bundle, with `--images`.  [default: WATCHWORD_MODEL]")

@@ -21,7 +21,9 @@ def label(
     before: Annotated[
         str | None, typer.Option(help="Policy set to compare the edit with.  [default: the active one, if any]")
     ] = None,
-    since: Annotated[str, typer.Option(help="Start of the period: `7d`, `12h`, `2w` ago, or a day.")] = "7d",
+    since: Annotated[
+        str, typer.Option(help="Start of the period: an age (`7d`, `12h`, `2w`) or a date (`2026-11-14`).")
+    ] = "7d",
     count: Annotated[int, typer.Option(min=1, help="Number of new images to draw. You may stop at any time.")] = 300,
     out: Annotated[Path | None, typer.Option(help="File for the decisions.  [default: a new one here]")] = None,
     reviewer: Annotated[str | None, typer.Option(help="Name of the person who decides.  [default: you]")] = None,

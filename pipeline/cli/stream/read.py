@@ -17,7 +17,7 @@ def read(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new outcomes until Ctrl-C.")] = False,
     since: Annotated[
         str | None,
-        typer.Option(help="Start of the period: `1h`, `2d` ago, a day or a time; `0h` is now."),
+        typer.Option(help="Start of the period: an age (`1h`, `2d`; `0h` is now), a date or a time."),
     ] = None,
     policy: Annotated[
         str | None, typer.Option(help="Policy, by id: only its flags, or verdicts in which it flags.")

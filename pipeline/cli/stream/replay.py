@@ -18,11 +18,13 @@ def replay(
     through: Annotated[
         Literal["process", "kafka"], typer.Option(help="Place to judge in: this process, or the broker and Triton.")
     ] = "process",
-    labels: Annotated[Path | None, typer.Option(help="CSV with event `id` and `policies`, for a topic.")] = None,
-    since: Annotated[
-        str | None, typer.Option(help="Start of the period, for a topic, for example `2026-11-14`.")
+    labels: Annotated[
+        Path | None, typer.Option(help="For a topic: CSV with the columns `id` (of the event) and `policies`.")
     ] = None,
-    until: Annotated[str | None, typer.Option(help="End of the period, for a topic.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="For a topic: start of the period, a date or a time such as `2026-11-14T06:00`.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="For a topic: end of the period.")] = None,
     split: Annotated[
         str | None, typer.Option(help="Split of the labels to use; keep `test` for final figures.  [default: all]")
     ] = None,
