@@ -22,7 +22,7 @@ def search(
     since: Annotated[
         str | None,
         typer.Option(
-            help="In the archive: start of the period, an age (`7d`, `12h`, `2w`) or a date (`2026-11-14`).  [default: all]"
+            help="Start of the archive's period: an age (`7d`, `12h`, `2w`) or a date (`2026-11-14`).  [default: all]"
         ),
     ] = None,
     model: Annotated[
