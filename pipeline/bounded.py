@@ -42,18 +42,18 @@ def read_regular(path: Path, limit: int) -> bytes:
 
 
 def json_values(data: bytes) -> int:
-    """Return an upper bound of the number of values in JSON, without parsing it."""
+    """Return an upper bound on the number of values in a JSON text, without parsing it."""
     return 1 + data.count(b",") + data.count(b"[") + data.count(b"{")
 
 
 def brief(text: object, limit: int = SHOWN_CHARACTERS) -> str:
-    """Return text on one line, without hidden characters, and cut to about `limit` characters."""
+    """Return a text on one line, without hidden characters, cut to about `limit` characters."""
     whole = str(text)
     return one_line(whole) if len(whole) <= limit else f"{one_line(whole[:limit])}…"
 
 
 def why(error: OSError) -> str:
-    """Return the operating system's reason, without the path, which the message has already."""
+    """Return the operating system's reason for an error, without the path, which the caller's message has already."""
     return brief(error.strerror or error)
 
 
@@ -64,7 +64,7 @@ def _opened(path: Path) -> int:
             raise OSError(errno.EINVAL, "not a regular file")
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except ValueError as error:  # a null byte or a lone surrogate in the name
-        raise OSError(errno.EINVAL, f"no file name: {error}") from error
+        raise OSError(errno.EINVAL, f"not a valid file name: {error}") from error
 
 
 def _require_size(size: int, limit: int) -> None:

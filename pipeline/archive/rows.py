@@ -1,4 +1,4 @@
-"""Archived rows, made from embedding records."""
+"""Rows of the archive, made from embedding records."""
 
 import json
 import re
@@ -55,11 +55,11 @@ class ArchivedEmbedding:
         try:
             return cls(**_fields(EmbeddingRecord.parse(record)))
         except UnreadableRecord as error:
-            raise ArchiveError(f"{record.origin} is no embedding: {error.problem}") from error
+            raise ArchiveError(f"{record.origin} is not a valid embedding: {error.problem}") from error
         except Exception as error:  # a record may hold anything, and no record may end the archiver
             plain = isinstance(error, ValueError)
             reason = brief(error) if plain else f"{type(error).__name__}: {brief(error)}"
-            raise ArchiveError(f"{record.origin} is no embedding: {reason}") from error
+            raise ArchiveError(f"{record.origin} is not a valid embedding: {reason}") from error
 
 
 def _fields(record: EmbeddingRecord) -> dict[str, Any]:

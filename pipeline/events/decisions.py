@@ -47,14 +47,18 @@ class Ruling(Enum):
 
     @classmethod
     def of(cls, *, flagged: bool, right: bool) -> "Ruling":
-        """Return the ruling for the policy's answer and the right answer."""
+        """
+        Return the ruling on a policy's answer.
+
+        `flagged`: whether the policy flagged the image; `right`: whether it should flag the image.
+        """
         if flagged:
             return cls.UPHELD if right else cls.OVERTURNED
         return cls.MISSED if right else cls.PASSED
 
     @property
     def right(self) -> bool:
-        """Whether the policy should flag the image."""
+        """Whether the policy should flag the image, according to the person."""
         return self in (Ruling.UPHELD, Ruling.MISSED)
 
     @property
@@ -65,7 +69,7 @@ class Ruling(Enum):
 
 class Decision(WireRecord, BaseModel):
     """
-    A person's decision about one policy and one event. If there are several for both, the latest counts.
+    A person's decision about one policy and one event. If there are several about both, the latest counts.
 
     The record's key is the policy, the source and the event id, each on one line.
     """
@@ -113,7 +117,7 @@ class Decision(WireRecord, BaseModel):
 
     @property
     def weight(self) -> float:
-        """Number of images that the decision represents: one over its probability, or 1 without a probability."""
+        """Number of images that the decision represents: 1 ÷ its probability, or 1 without a probability."""
         return 1 / (self.probability or 1.0)
 
     @property

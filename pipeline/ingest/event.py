@@ -36,7 +36,7 @@ def parse_event(record: Record) -> ImageEvent:
     """
     Read a record as an image event.
 
-    Without `ce_` headers the value is an image whose id is topic/partition/offset. Raises `RecordFault` with
+    If it has no `ce_` headers, its value is an image, and the id is topic/partition/offset. Raises `RecordFault` with
     `unreadable`, `bad_event`, `bad_reference` or `empty`.
     """
     if record.unreadable is not None:

@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class AccessLog:
-    """Access log of one user. Without a `file`, accesses are only logged as events."""
+    """Access log of one user. Without a `file`, accesses are only written to the program's log."""
 
     user: str
     file: Path | None = None

@@ -150,7 +150,7 @@ class WatchedGrid(_Strict):
             return read_json(cls, path)
         except (OSError, ValidationError) as error:
             reason = first_error(error) if isinstance(error, ValidationError) else why(error)
-            message = f"{one_line(path)}:1:1: not a grid of sequential thresholds: {reason}; remove it to begin again"
+            message = f"{one_line(path)}:1:1: not a grid of sequential thresholds: {reason}; remove it to start again"
             raise PolicyError(message) from error
 
     def save(self, folder: Path, policy_id: str) -> None:

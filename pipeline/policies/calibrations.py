@@ -88,7 +88,7 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _no_calibration(path: Path, reason: str) -> str:
-    return f"{one_line(path)}:1:1: no calibration: {reason}; fit it again, or remove it"
+    return f"{one_line(path)}:1:1: not a valid calibration: {reason}; fit it again, or remove it"
 
 
 def _other_data(labels: Path, digest: str) -> bool:

@@ -47,7 +47,7 @@ def _head(resolved: Resolved, file: PolicyFile, diagnostics: Diagnostics) -> Hea
         advice = f"`watchword policies fit-head {file.id} --labels FILE` writes it"
         message = f"`{brief(path)}` cannot be read{reason}; {advice}"
     except ValidationError as error:
-        message = f"`{brief(path)}` is no head: {first_error(error)}"
+        message = f"`{brief(path)}` is not a valid head: {first_error(error)}"
     except RuntimeError:
         message = f"`{brief(str(file.head))}` is a link in a circle"
     except ValueError as error:

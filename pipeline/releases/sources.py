@@ -75,7 +75,7 @@ class FolderPolicies:
         return iter(())
 
     def close(self) -> None:
-        """Do nothing: no resource is held."""
+        """Do nothing: a folder needs no open resource."""
 
 
 class PublishedPolicies:

@@ -46,7 +46,7 @@ class KafkaPart:
             [maven, "-q", "-B", "-f", str(pom), *goal], capture_output=True, text=True, check=False
         )
         if run.returncode:
-            raise StackError(f"Maven could not bring Kafka's jars:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
+            raise StackError(f"Maven could not download Kafka's jars:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
         (self._folder / "installed").write_text(_digest(pom))
 
     def start(self) -> None:

@@ -26,8 +26,8 @@ class AuditSampler:
     Samples, for every policy with an `audit`, about that many images a day among those under its threshold.
 
     The strata of a policy get equal parts, so that near misses are sampled more often than distant images. An image is
-    drawn at most once, with the largest of its policies' probabilities, which the verdict keeps: an audited image
-    stands for one over it. `sample` is called by one thread; `set_share` by any.
+    drawn at most once, with the largest of its policies' probabilities, which the verdict keeps. An audited image
+    represents 1 ÷ this probability images. `sample` is called by one thread; `set_share` by any.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:

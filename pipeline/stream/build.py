@@ -67,7 +67,7 @@ def build_source(settings: Settings, metrics: Metrics) -> GroupConsumer:
 
 
 def build_policy_source(settings: Settings) -> PolicySource:
-    """Return the source of policy sets: a folder or the control topic. Raises `BrokerFault`."""
+    """Return the source of policy sets that is set: a folder or the control topic. Raises `BrokerFault`."""
     if settings.policy_source == "folder":
         return FolderPolicies(settings.policies)
     connection = connection_of(settings)
@@ -194,7 +194,7 @@ def build_flow(
     backoff: Backoff,
     metrics: Metrics,
 ) -> Flow:
-    """Return the stages from records to committed outcomes."""
+    """Return the flow: the stages from records to committed outcomes."""
     return Flow(
         decoder=decoder,
         encoder=encoder,

@@ -1,4 +1,4 @@
-"""Health and readiness of a worker, from its first moment on."""
+"""Health and readiness of a worker, from its start on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ READY_S = 10.0
 
 
 class Encoder(Protocol):
-    """An encoder that reports the result of its last request, and the problem if it failed."""
+    """An encoder that reports whether its last request succeeded and, if not, the problem."""
 
     answering: bool
     problem: str
@@ -21,7 +21,7 @@ class Encoder(Protocol):
 
 @dataclass
 class Status:
-    """The parts of a worker as they come to be. A part that is missing is not ready, and counts as alive."""
+    """The parts of a worker, set as they are created. A part that does not exist yet is alive, but not ready."""
 
     encoder: Encoder | None = None
     policies: PolicyWatcher | None = None
@@ -29,7 +29,7 @@ class Status:
     broker: BrokerWatch | None = None
 
     def alive(self) -> Mapping[str, object]:
-        """Return the checks of `/healthz`: false where only a restart can help."""
+        """Return the checks of `/healthz`, false if only a restart can help."""
         worker, policies = self.worker, self.policies
         return {
             "loop": worker is None or worker.ticking(),
@@ -38,7 +38,7 @@ class Status:
         }
 
     def ready(self) -> Mapping[str, object]:
-        """Return the checks of `/readyz`: false where records are not being judged, and why."""
+        """Return the checks of `/readyz`, false if they keep records from being judged, and the reason."""
         worker, encoder, broker = self.worker, self.encoder, self.broker
         checks: dict[str, object] = {
             "assigned": worker is not None and worker.assigned,

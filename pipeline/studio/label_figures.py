@@ -58,7 +58,7 @@ def _range(found: Findings) -> str:
 
 
 def _progress(found: Findings) -> float | None:
-    """Return the share that is given of the labels that a threshold needs; None where the sample cannot give one."""
+    """Return the share of the labels needed for a threshold that exist so far; None if the sample cannot give one."""
     if isinstance(found.threshold, Certified) or found.reach is not Reach.POSSIBLE:
         return None
     return found.labels / (found.labels + max(1, labels_missing(found, found.threshold)))

@@ -70,7 +70,7 @@ def _search_files(
     output_format: str,
     html: Path | None,
 ) -> int:
-    """Search, print, and return the exit code."""
+    """Search files for a sentence, print the ranking, and return the exit code."""
     from pipeline.cli.images.ranking_output import print_ranking, write_ranking
     from pipeline.operations.images.ranking import search_files
     from pipeline.reports.page import THUMBNAIL_SIDE

@@ -30,7 +30,7 @@ def sweep(
     ),
     description: Annotated[
         str | None,
-        typer.Option("--description", "--words", help="Description of the images, for people."),
+        typer.Option("--description", "--words", help="Description of the images for people."),
     ] = None,
     output_format: Format = "table",
     html: PicturesPage = None,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def backtest(
     context: typer.Context,
     after: Annotated[
-        str, typer.Argument(help="Edited set: a folder, a version, a set's digest, or `current`.")
+        str, typer.Argument(help="Edited set: a folder, a version, the digest of a set, or `current`.")
     ] = "policies",
     before: Annotated[str, typer.Option(help="Set to compare with, in the same form.")] = "current",
     since: Annotated[

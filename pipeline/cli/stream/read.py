@@ -20,7 +20,7 @@ def read(
         typer.Option(help="Start of the period: an age (`1h`, `2d`; `0h` is now), a date or a time."),
     ] = None,
     policy: Annotated[
-        str | None, typer.Option(help="Policy, by id: only its flags, or verdicts in which it flags.")
+        str | None, typer.Option(help="Id of a policy: only its flags, or verdicts in which it flags.")
     ] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", "-n", min=1, help="Maximum number of outcomes to print.")

@@ -16,7 +16,7 @@ def replay(
     ],
     policies: Annotated[Path | None, typer.Option(help="Folder of policy files.  [default: policies]")] = None,
     through: Annotated[
-        Literal["process", "kafka"], typer.Option(help="Place to judge in: this process, or the broker and Triton.")
+        Literal["process", "kafka"], typer.Option(help="Where to judge: this process, or broker and Triton.")
     ] = "process",
     labels: Annotated[
         Path | None, typer.Option(help="For a topic: CSV with the columns `id` (of the event) and `policies`.")
@@ -44,12 +44,12 @@ def replay(
     """
     Measure policies on a labelled stream, with intervals, and report policies that got worse.
 
-    A row has an `image` and `policies`, the ids of the policies that should flag it; other columns are the event's
-    attributes. A policy is worse than its baseline when noise does not explain the change: misses and false alarms are
-    compared by McNemar's test, precision by a paired bootstrap. `--through kafka` sends the stream through the broker
-    and Triton of the settings, on temporary topics.
+    A row has an `image` and `policies`, the ids of the policies that should flag it; other columns are attributes of
+    the event. A policy is worse than its baseline if chance does not explain the change: misses and false alarms are
+    compared with McNemar's test, precision with a paired bootstrap. `--through kafka` sends the stream through the
+    broker and Triton named in the settings, on temporary topics.
 
-    Exit codes: 0 done, 1 a policy is worse than the baseline, 2 error.
+    Exit codes: 0 done, 1 a policy is worse than the baseline, 2 an error.
 
     Examples: `watchword replay samples --split val --save before.json` ·
     `watchword replay samples --split val --baseline before.json` ·

@@ -15,7 +15,7 @@ LEAST_MISSES = 10
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Recall, with the numbers of hits and misses; `interval` is None with fewer than `LEAST_MISSES` misses found."""
+    """Recall and the numbers of hits and misses; `interval` is None if fewer than `LEAST_MISSES` misses were found."""
 
     interval: Interval | None
     hits: float
@@ -27,9 +27,9 @@ def estimate_recall(hits: float, missed: NDArray[np.float64], audited: NDArray[n
     Estimate recall with a 95 % interval, from an audit whose images have individual sampling probabilities.
 
     `hits`: the number of true positives, all of them known. `audited`: float64 [N], the probabilities of the audited
-    images; `missed`: float64 [M], of those that should have been flagged. Each image counts as 1 / probability (Horvitz
-    and Thompson 1952). The total has the gamma interval of weighted counts (Fay and Feuer 1997), whose coverage is at
-    least 95 %.
+    images; `missed`: float64 [M], of those that should have been flagged. Each image is weighted by 1 ÷ its probability
+    (Horvitz and Thompson 1952). The total has the gamma interval of weighted counts (Fay and Feuer 1997), whose
+    coverage is at least 95 %.
     """
     if len(missed) < LEAST_MISSES:
         return Recall(None, hits, len(missed))

@@ -1,10 +1,10 @@
 """
 Convolutional towers in int8, with fixed scales.
 
-A scale computed from each batch would make an image's embedding, and so its verdict, depend on its neighbours. Nor may
-an operator between two quantisations compute in float32: its results differ in the last bit from one batch size to
-another, rounding turns that into another integer, and embeddings moved by 8e-4. So the whole body of a tower computes
-in integers.
+If a scale were computed from each batch, the embedding of an image, and so its verdict, would depend on the other
+images in the batch. For the same reason, no operator between two quantisations may compute in float32: its results
+differ in the last bit between batch sizes, rounding turns that into a different integer, and embeddings were seen to
+change by 8e-4. So the whole body of a tower computes in integers.
 """
 
 import tempfile
@@ -30,10 +30,10 @@ IN_INTEGERS = ("Conv", "Add", "Mul", "Relu", "Sigmoid", "MaxPool", "AveragePool"
 
 def quantise_convolutions(source: Path, target: Path, images: NDArray[np.uint8]) -> None:
     """
-    Write `source` with int8 weights, a scale for each channel, and uint8 activations with scales fixed from `images`.
+    Write `source` with int8 weights, a scale for each channel, and uint8 activations whose scales come from `images`.
 
-    `images`: uint8 [N, H, W, 3], a sample of the images to expect. A few hundred: every value of every tensor is in
-    memory while the scales are computed.
+    `images`: uint8 [N, H, W, 3], a sample of the expected images. Use a few hundred, because all values of every tensor
+    are in memory while the scales are computed.
     """
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"

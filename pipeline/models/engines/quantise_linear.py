@@ -1,9 +1,9 @@
 """
 Transformers in int8, with fixed scales of their activations.
 
-Every product with a matrix of weights becomes ONNX Runtime's `MatMulIntegerToFloat`. Its dynamic quantisation uses the
-same operator; here the scale is constant, so that an image's embedding does not depend on its neighbours. Everything
-else stays in float32 and is computed row by row, independent of the batch.
+Each product with a matrix of weights becomes ONNX Runtime's `MatMulIntegerToFloat`. Its dynamic quantisation uses the
+same operator. Here the scale is constant, so that an image's embedding does not depend on the other images in its
+batch. Everything else stays in float32 and is computed row by row, independent of the batch.
 """
 
 from collections import Counter
