@@ -1,4 +1,4 @@
-"""The broker adapter against the real broker: what one transaction does, and what it must not do to the next."""
+"""The broker adapter on the real broker: the effects of a transaction, and none on the next one."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.integration
 
 
 class Bench:
-    """One topic in with records on two partitions, one topic out, one group."""
+    """An input topic with records on two partitions, an output topic, and a group."""
 
     def __init__(self, stack: Stack) -> None:
         self.name = f"c{uuid.uuid4().hex[:10]}"
@@ -327,7 +327,7 @@ def test_going_back_while_others_join_does_not_keep_the_group_going_round(stack:
 
 
 def at_rest(members: list[GroupConsumer]) -> bool:
-    """Tell whether all are in one generation, and stay there for a while."""
+    """Tell whether all members are in one generation, and stay in it for a while."""
     before = [member.group_metadata() for member in members]
     threading.Event().wait(6.0)
     after = [member.group_metadata() for member in members]
@@ -343,7 +343,7 @@ def rewound_or_idle(consumer: GroupConsumer) -> bool:
 
 
 def keep_going(consumer: GroupConsumer, faults: list[BrokerFault] | None = None) -> bool:
-    """One turn of a worker's loop; returns False, and notes a fault."""
+    """Run one turn of a worker's loop; after a fault, note it and return False."""
     try:
         if consumer.needs_rewind:
             consumer.rewind(10)

@@ -1,4 +1,4 @@
-"""Flags recomputed from the archive, each by the set of its verdict, compared with the emitted flags."""
+"""Flags recomputed from the archive, each with the policy set of its verdict, and compared with the emitted flags."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from tests.support.waiting import wait_until
 
 @dataclass(frozen=True)
 class Recount:
-    """Numbers of emitted flags, of flags that only one side has, and of explained flags; those without proof."""
+    """Numbers of emitted flags, of flags that only one side has, and of explained flags; and the unconfirmed ones."""
 
     flags: int
     different: int
