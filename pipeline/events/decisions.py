@@ -16,10 +16,10 @@ from pipeline.events.wire.versions import require_type
 # More than any decision needs.
 MOST_BYTES = 64 << 10
 # No sample uses a lower probability, and the weight of a decision, one over its probability, must stay finite.
-LEAST_PROBABILITY = 1e-12
+MINIMUM_PROBABILITY = 1e-12
 
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
-Probability = Annotated[float, Field(ge=LEAST_PROBABILITY, le=1)]
+Probability = Annotated[float, Field(ge=MINIMUM_PROBABILITY, le=1)]
 Content = Annotated[str, Field(max_length=64)]
 Picture = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 

@@ -15,7 +15,7 @@ from pipeline.settings import StackSettings
 from pipeline.stack.part import local_file
 from pipeline.stack.process import BackgroundProcess, require_free_port
 
-LEAST_JAVA = 17
+MINIMUM_JAVA = 17
 
 
 class KafkaPart:
@@ -85,9 +85,9 @@ def _java() -> str:
     java = _tool("java", "openjdk-17-jre-headless")
     version = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
     found = re.search(r'version "(\d+)', version)
-    if not found or int(found[1]) < LEAST_JAVA:
+    if not found or int(found[1]) < MINIMUM_JAVA:
         raise StackError(
-            f"`{java}` is Java {found[1] if found else 'of an unknown version'}, Kafka needs {LEAST_JAVA} or newer; "
+            f"`{java}` is Java {found[1] if found else 'of an unknown version'}, Kafka needs {MINIMUM_JAVA} or newer; "
             "on Debian: apt-get install openjdk-17-jre-headless"
         )
     return java

@@ -221,7 +221,7 @@ def test_a_producer_given_up_leaves_no_thread_behind(stack: Stack) -> None:
 
 
 def test_one_of_two_members_under_one_instance_id_is_told(stack: Stack) -> None:
-    """Each that is replaced joins anew once, which replaces the other; the one replaced again gives up."""
+    """A replaced member rejoins once, which replaces the other one; the one that is replaced again gives up."""
     bench = Bench(stack)
     members = [bench.consumer(), bench.consumer()]
     poll_all(members[0])
@@ -240,7 +240,7 @@ def test_one_of_two_members_under_one_instance_id_is_told(stack: Stack) -> None:
 
 
 def test_a_commit_of_a_member_that_was_replaced_is_aborted(stack: Stack) -> None:
-    """The producer cannot tell by whom it was replaced, so the worker reads again and its consumer finds out."""
+    """The producer cannot tell which member replaced it, so the worker reads again and its consumer finds out."""
     bench = Bench(stack)
     consumer, again, producer = bench.consumer(), bench.consumer(), bench.producer()
     polled = poll_all(consumer)
@@ -255,7 +255,7 @@ def test_a_commit_of_a_member_that_was_replaced_is_aborted(stack: Stack) -> None
 
 
 def test_a_member_that_replaced_itself_joins_anew(stack: Stack) -> None:
-    """A client that lost its session may join twice; the worker is told by a fault to try again, and goes on."""
+    """A client that lost its session may join twice; a fault tells the worker to try again, and it continues."""
     bench = Bench(stack)
     consumer, again = bench.consumer(), bench.consumer()
     poll_all(consumer)

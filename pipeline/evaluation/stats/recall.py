@@ -10,12 +10,12 @@ from scipy.stats import chi2
 from pipeline.evaluation.stats.intervals import Interval
 
 # Minimum number of misses found: with fewer, an interval tells more about the method than about the policy.
-LEAST_MISSES = 10
+MINIMUM_MISSES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Recall and the numbers of hits and misses; `interval` is None if fewer than `LEAST_MISSES` misses were found."""
+    """Recall, with the numbers of hits and misses; `interval` is None with fewer than `MINIMUM_MISSES` misses."""
 
     interval: Interval | None
     hits: float
@@ -31,7 +31,7 @@ def estimate_recall(hits: float, missed: NDArray[np.float64], audited: NDArray[n
     (Horvitz and Thompson 1952). The total has the gamma interval of weighted counts (Fay and Feuer 1997), whose
     coverage is at least 95 %.
     """
-    if len(missed) < LEAST_MISSES:
+    if len(missed) < MINIMUM_MISSES:
         return Recall(None, hits, len(missed))
     certain, weights = float((missed == 1).sum()), 1 / missed[missed < 1]
     open_weights = 1 / audited[audited < 1]

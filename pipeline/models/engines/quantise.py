@@ -23,7 +23,7 @@ BATCH = 16
 # mean cosine to float32 was 0.9983 with it, and 0.9995 with a scale that covers this share of the values.
 KEPT_PERCENT = 99.99
 # Smaller constants take no space and would lose the most precision.
-LEAST_WEIGHTS = 4096
+MINIMUM_WEIGHTS = 4096
 # Operators that ONNX Runtime computes in integers.
 IN_INTEGERS = ("Conv", "Add", "Mul", "Relu", "Sigmoid", "MaxPool", "AveragePool", "GlobalAveragePool")
 
@@ -63,7 +63,7 @@ def quantise_weights(source: Path, target: Path) -> None:
     axes = {name: axis for node in graph.node for name, axis in _weight_axes(node)}
     for tensor in [each for each in graph.initializer if each.name in axes]:
         values = numpy_helper.to_array(tensor)
-        if values.ndim != 2 or values.size < LEAST_WEIGHTS or values.dtype != np.float32:  # noqa: PLR2004 -- a matrix
+        if values.ndim != 2 or values.size < MINIMUM_WEIGHTS or values.dtype != np.float32:  # noqa: PLR2004 -- a matrix
             continue
         graph.initializer.remove(tensor)
         _replace(graph, tensor.name, values, axes[tensor.name])
