@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help demo quick test check lint types structure unit bench prove attack docs pictures training stack-down lock clean
 
-# Without it every process of the tests compiles what it imports anew.
+# Without it every process of the tests recompiles the modules that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 SOURCES := pyproject.toml requirements/uv.txt
@@ -19,7 +19,7 @@ $(WORKER): $(SOURCES) requirements/worker.txt
 	@deploy/setup/venv requirements/worker.txt
 	@touch $@
 
-# The test environment holds the worker's and more: torch alone brings 5 GB.
+# The test environment contains the worker's packages and more: torch alone brings 5 GB.
 $(TESTING): $(WORKER) requirements/test.txt
 	@deploy/setup/debian-packages chromium=chromium chromedriver=chromium-driver promtool=prometheus prometheus-alertmanager=prometheus-alertmanager
 	@deploy/setup/venv requirements/test.txt
@@ -55,7 +55,7 @@ unit: $(TESTING)
 bench: $(TESTING) ## Ratios against this machine's own roofline, in one run
 	@.venv/bin/python -m tests.bench.bench
 
-prove: $(TESTING) ## The long proofs: kills by the dozen, outages, 50,000 images
+prove: $(TESTING) ## The long tests: dozens of kills, outages, 50,000 images
 	@.venv/bin/python -m tests.prove.prove
 
 attack: $(TESTING) ## Hostile records, images, servers, answers and moments, against a scan; loopback only
@@ -86,7 +86,7 @@ pictures: $(TESTING) ## Draw the pictures of README and docs again, from a real 
 	@.venv/bin/watchword stack install
 	@.venv/bin/python -m tests.support.pictures
 
-lock: $(WORKER) ## Resolve the lock files anew
+lock: $(WORKER) ## Resolve the lock files again
 	@deploy/setup/lock
 
 clean: ## Remove environments and the stack's state

@@ -25,7 +25,7 @@ def open_regular(path: Path, limit: int) -> Iterator[BufferedReader]:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
-        _require_room(found.st_size, limit)
+        _require_size(found.st_size, limit)
         yield file
 
 
@@ -36,24 +36,24 @@ def read_regular(path: Path, limit: int) -> bytes:
         # A file of `/proc` reports size 0 and may be endless.
         while block := file.read(_BLOCK_BYTES):
             size += len(block)
-            _require_room(size, limit)
+            _require_size(size, limit)
             blocks.append(block)
     return b"".join(blocks)
 
 
 def json_values(data: bytes) -> int:
-    """Return an upper bound of the number of values in JSON, without parsing it."""
+    """Return an upper bound on the number of values in a JSON text, without parsing it."""
     return 1 + data.count(b",") + data.count(b"[") + data.count(b"{")
 
 
 def brief(text: object, limit: int = SHOWN_CHARACTERS) -> str:
-    """Return text on one line, without hidden characters, and cut to about `limit` characters."""
+    """Return a text on one line, without hidden characters, cut to about `limit` characters."""
     whole = str(text)
     return one_line(whole) if len(whole) <= limit else f"{one_line(whole[:limit])}…"
 
 
 def why(error: OSError) -> str:
-    """Return the operating system's reason, without the path, which the message has already."""
+    """Return the operating system's reason for an error, without the path, which the caller's message has already."""
     return brief(error.strerror or error)
 
 
@@ -64,9 +64,9 @@ def _opened(path: Path) -> int:
             raise OSError(errno.EINVAL, "not a regular file")
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except ValueError as error:  # a null byte or a lone surrogate in the name
-        raise OSError(errno.EINVAL, f"no file name: {error}") from error
+        raise OSError(errno.EINVAL, f"not a valid file name: {error}") from error
 
 
-def _require_room(size: int, limit: int) -> None:
+def _require_size(size: int, limit: int) -> None:
     if size > limit:
         raise OSError(errno.EFBIG, f"larger than {limit:,} bytes")

@@ -49,7 +49,7 @@ class WatchwordError(Exception):
 
 
 class UsageError(WatchwordError):
-    """A command, a setting or a file is wrong; the message says what to change."""
+    """A command, a setting or a file is invalid; the message says what to change."""
 
 
 class PolicyError(UsageError):
@@ -57,7 +57,7 @@ class PolicyError(UsageError):
 
 
 class BundleError(UsageError):
-    """A model bundle cannot be used."""
+    """A model bundle is missing, damaged or different from its manifest."""
 
 
 class ArchiveError(UsageError):
@@ -115,7 +115,7 @@ class StoreFault(DependencyFault):
 
 
 class NothingPublished(DependencyFault):
-    """The control topic holds no policy set that can be used yet."""
+    """The control topic does not contain a usable policy set yet."""
 
 
 class CommitAborted(WatchwordError):

@@ -1,4 +1,4 @@
-"""An HTTP server that no client can hold up: a limit on connections, deadlines, and limits on size."""
+"""An HTTP server that no client can block: it limits connections, waiting times and sizes."""
 
 import contextlib
 import io
@@ -73,9 +73,9 @@ class BoundedServer:
     """
     Answers GET and POST requests in separate threads, until closed.
 
-    Several threads call `respond`. A request that does not arrive within 10 s, or is too long, is dropped. Above 32
-    connections, the oldest connection that is still sending its request is closed; if there is none, the new connection
-    gets 503. Raises `OSError` when the server cannot listen on the address.
+    Several threads call `respond`. A request that does not arrive within 10 s, or is too long, is dropped. If there are
+    32 connections already, the oldest one that is still sending its request is closed; if there is none, the new
+    connection gets 503. Raises `OSError` when the server cannot listen on the address.
     """
 
     def __init__(self, host: str, port: int, respond: Callable[[Request], Reply], *, name: str) -> None:
@@ -128,7 +128,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Close connections without a request in time; the loop calls this."""
+        """Close connections whose request has not arrived in time. The server's loop calls this regularly."""
         now = time.monotonic()
         with self._lock:
             late = [each for each, until in self._open.items() if until is not None and until < now]

@@ -52,7 +52,7 @@ class Retry:
         self._wait(pause_s)
 
     def succeeded(self) -> None:
-        """End the series of failures: the next pause is the first again."""
+        """End the series of failures: the next pause is the shortest again."""
         self._pauses = self._backoff.pauses()
 
     def call(

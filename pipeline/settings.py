@@ -43,7 +43,7 @@ class Settings(BaseSettings):
         default_factory=socket.gethostname,
         min_length=1,
         description="Id of this worker, unique and the same after a restart. `transactional.id` and "
-        "`group.instance.id` are made from it. Two workers on one host need one each.",
+        "`group.instance.id` are made from it. Two workers on one host need different ids.",
     )
     topic_images: str = Field("images", description="Input topic of images.")
     topic_flags: str = Field("moderation.flags", description="Topic of flag events.")
@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     policies: Path = Field(Path("policies"), description="Folder of policy files.")
     topic_decisions: str = Field("moderation.decisions", description="Topic of people's decisions about flags.")
     topic_policies: str = Field("moderation.policies", description="Control topic, to which policy sets are published.")
-    policy_interval_s: float = Field(2.0, gt=0, description="Seconds between two looks for another policy set.")
+    policy_interval_s: float = Field(2.0, gt=0, description="Seconds between two checks for another policy set.")
     text_cache: Path | None = Field(
         None, description="File that keeps the embeddings of prompts between starts; it is created when missing."
     )
@@ -155,7 +155,7 @@ class Settings(BaseSettings):
         60.0, gt=0, description="Length of the time window for the share of dead letters."
     )
     dead_letter_minimum: int = Field(
-        50, ge=0, description="The worker never stops for fewer dead letters in the time window than this."
+        50, ge=0, description="The worker never stops while the time window has fewer dead letters than this."
     )
     allow_dead_letters: bool = Field(
         default=False, description="Accept any share of dead letters. Unset it once the broken records are through."
@@ -277,7 +277,7 @@ def _unknown_variables() -> Iterator[str]:
     for name in sorted(os.environ):
         if name.upper().startswith(PREFIX) and name.upper() not in known and not _SERVICE_LINK.search(name):
             near = difflib.get_close_matches(name.upper(), known, n=1)
-            yield f"{name} is no setting" + (f", did you mean {near[0]}?" if near else "; docs/settings.md lists them")
+            yield f"{name} is not a setting" + (f", did you mean {near[0]}?" if near else "; see docs/settings.md")
 
 
 # Kubernetes sets these variables for every service of a namespace, also for one called `watchword`.

@@ -1,4 +1,4 @@
-"""What every test may ask for. The stack is real and comes up once a session, in a state folder of its own."""
+"""Fixtures for every test. The stack is real; it starts once per session, with a separate state folder."""
 
 import os
 import shutil

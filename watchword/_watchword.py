@@ -1,4 +1,4 @@
-"""Entry point of the public API: one model, one archive and one broker, and what can be done with them."""
+"""Entry point of the public API: operations with one model, one archive and one broker."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -37,7 +37,7 @@ class Watchword:
     """
     Operations on images, an archive and a stream, with the model, the archive and the broker that the settings name.
 
-    Settings are read from the environment (`WATCHWORD_…`) once, and each argument takes the place of one: `model`, the
+    Settings are read from the environment (`WATCHWORD_…`) once, and each argument overrides one of them: `model`, the
     folder of a bundle (by default the one that ships); `archive`, a folder or an address; `policies`, the folder of the
     active policies, by which searches withhold restricted images; `bootstrap_servers`, `host:port` of the broker.
     `progress` observes long work; without one, notices become warnings of the category `watchword.Notice`.
@@ -82,7 +82,7 @@ class Watchword:
         yield from map(ScanResult.of, scan_contents(self._workbench, images, policies))
 
     def embed_files(self, paths: PathLike | Iterable[PathLike]) -> EmbeddedFiles:
-        """Embed files, and folders' files at any depth; an unreadable file is left out, with a notice."""
+        """Embed files, and all files in folders at any depth; an unreadable file is left out, with a notice."""
         return embed_images(self._workbench, _paths(paths), "embedding")
 
     def embed_bytes(self, images: Sequence[bytes]) -> NDArray[np.float32]:
@@ -90,11 +90,11 @@ class Watchword:
         return embed_contents(self._workbench, images)
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return embeddings of N texts as they stand, float32 [N, D], unit length."""
+        """Return embeddings of N texts without any template, float32 [N, D], unit length."""
         return self._workbench.texts.encode_texts(texts)
 
     def search_files(self, paths: PathLike | Iterable[PathLike], text: str, *, top: int = 20) -> Ranking:
-        """Return the files nearest to a sentence, by cosine, the nearest first."""
+        """Return the files nearest to a sentence by cosine, the nearest first."""
         return search_files(self._workbench, _paths(paths), text, top=top)
 
     def search(self, query: str | Path, *, since: datetime | None = None, top: int = 20) -> "ArchiveSearch":
@@ -106,7 +106,7 @@ class Watchword:
     def backtest(
         self, before: PolicySet, after: PolicySet, *, since: datetime, share: float | None = None, seed: int = 1
     ) -> "BacktestResult":
-        """Judge the archived images since a time by both sets; with `share`, over 0 to 1, a random sample of them."""
+        """Judge images archived since a time with both sets; with `share` (0 < share <= 1), a random sample of them."""
         with models_extra("archive"):
             from pipeline.operations.policies.backtest import BacktestRequest, BacktestRun
         run = BacktestRun(self._workbench, BacktestRequest(before, after, since))
@@ -115,7 +115,7 @@ class Watchword:
     def flags(
         self, *, policy: str | None = None, since: datetime | None = None, follow: bool = False
     ) -> Iterator[FlagRecord]:
-        """Yield the stream's flags; with `follow`, go on with flags as they come."""
+        """Yield the stream's flags; with `follow`, continue with new flags as they arrive."""
         query = OutcomeQuery(FLAGS, policy, since, follow)
         yield from map(FlagRecord.parse, read_outcomes(self._workbench, query))
 

@@ -96,7 +96,7 @@ class Archive:
     def hold(self, content: str, reason: str) -> int:
         """Keep every row of one content digest until `release`; return the number of rows."""
         if not reason.strip():
-            raise ArchiveError("a hold needs a reason: who asked, and where that is written")
+            raise ArchiveError("a hold needs a reason: who asked for it, and where the request is documented")
         return self._update(content, reason)
 
     def release(self, content: str) -> int:
@@ -141,8 +141,8 @@ class Archive:
         """
         Compact, and remove every file that is no longer needed, so that no byte of a deleted row remains.
 
-        No other process may write meanwhile: `purge` would remove its unfinished files too. An index is built again,
-        because the old one holds codes of deleted embeddings.
+        No other process may write meanwhile: `purge` would remove its unfinished files too. An index is rebuilt,
+        because the old one contains codes of deleted embeddings.
         """
         indexed = {model: len(self.dataset(model).list_indices()) for model in self.models()}
         for model in (model for model, count in indexed.items() if count):
@@ -189,7 +189,7 @@ class Archive:
             yield from self.scan(model, columns, f"{column} in ({some}){later}")
 
     def fragments(self, model: str) -> list[int]:
-        """Return the ids of the fragments in which a model's rows are stored."""
+        """Return the ids of the dataset's fragments, which together contain a model's rows."""
         return [fragment.fragment_id for fragment in self.dataset(model).get_fragments()]
 
     def scan(
@@ -259,7 +259,7 @@ class Archive:
     def _dataset_address(self, model: str) -> str:
         # The model names a folder, and comes from a record that anyone with access to the topic may have written.
         if not is_digest(model):
-            raise ArchiveError(f"`{brief(model, 80)}` is no model: a digest of 64 hexadecimal digits is expected")
+            raise ArchiveError(f"`{brief(model, 80)}` is not a model digest: 64 hexadecimal digits are expected")
         return f"{self.address}/{model}{SUFFIX}"
 
     def _file_system(self) -> tuple[pafs.FileSystem, str]:

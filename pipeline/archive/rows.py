@@ -1,4 +1,4 @@
-"""Archived rows, made from embedding records."""
+"""Rows of the archive, made from embedding records."""
 
 import json
 import re
@@ -55,11 +55,11 @@ class ArchivedEmbedding:
         try:
             return cls(**_fields(EmbeddingRecord.parse(record)))
         except UnreadableRecord as error:
-            raise ArchiveError(f"{record.origin} is no embedding: {error.problem}") from error
+            raise ArchiveError(f"{record.origin} is not a valid embedding: {error.problem}") from error
         except Exception as error:  # a record may hold anything, and no record may end the archiver
             plain = isinstance(error, ValueError)
             reason = brief(error) if plain else f"{type(error).__name__}: {brief(error)}"
-            raise ArchiveError(f"{record.origin} is no embedding: {reason}") from error
+            raise ArchiveError(f"{record.origin} is not a valid embedding: {reason}") from error
 
 
 def _fields(record: EmbeddingRecord) -> dict[str, Any]:
@@ -71,9 +71,9 @@ def _fields(record: EmbeddingRecord) -> dict[str, Any]:
         "reference": headers.event_reference,
     }
     for name, text in names.items():
-        _require_room(f"its {name}", len(text.encode()), MOST_NAME_BYTES)
-    _require_room("its attributes", len(headers.event_attributes), MOST_ATTRIBUTE_BYTES)
-    _require_room("its thumbnail", len(record.thumbnail), MOST_THUMBNAIL_BYTES)
+        _require_size(f"its {name}", len(text.encode()), MOST_NAME_BYTES)
+    _require_size("its attributes", len(headers.event_attributes), MOST_ATTRIBUTE_BYTES)
+    _require_size("its thumbnail", len(record.thumbnail), MOST_THUMBNAIL_BYTES)
     return {
         **names,
         "model": headers.model_digest,
@@ -86,6 +86,6 @@ def _fields(record: EmbeddingRecord) -> dict[str, Any]:
     }
 
 
-def _require_room(name: str, size: int, limit: int) -> None:
+def _require_size(name: str, size: int, limit: int) -> None:
     if size > limit:
         raise ValueError(f"{name} has more than {limit:,} bytes")

@@ -157,7 +157,7 @@ class GroupConsumer:
             self._consumer.commit(offsets)
 
     def group_metadata(self) -> ConsumerGroupMetadata:
-        """Return the group's metadata as of now."""
+        """Return the current metadata of the group."""
         return self._consumer.group_metadata()
 
     def reached(self) -> dict[int, int]:
@@ -171,7 +171,7 @@ class GroupConsumer:
             }
 
     def close(self, timeout_s: float) -> None:
-        """Leave; a static member's partitions stay its own until the session ends."""
+        """Leave the group. The partitions of a static member stay assigned to it until its session ends."""
         with translated():
             self._consumer.close(autocommit=False, timeout_ms=int(timeout_s * 1000))
 

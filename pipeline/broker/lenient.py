@@ -30,7 +30,7 @@ _XERIAL, _XERIAL_HEADER_BYTES = b"\x82SNAPPY\x00", 16
 
 
 class Unreadable(bytes):
-    """The raw bytes of an unreadable record, as far as they are known, and the problem with them."""
+    """An unreadable record: the bytes of it that are known, and the reason why it cannot be read."""
 
     problem: str
 
@@ -43,7 +43,7 @@ class Unreadable(bytes):
 
 
 def read_leniently(consumer: KafkaConsumer) -> KafkaConsumer:
-    """Make a consumer return records that it cannot read as `Unreadable` values. Returns the consumer."""
+    """Make a consumer return an `Unreadable` value for each record that it cannot read. Returns the consumer."""
     consumer._fetcher.PartitionRecords = LenientRecords  # noqa: SLF001 -- the client has no public hook for it
     return consumer
 

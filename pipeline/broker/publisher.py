@@ -1,4 +1,4 @@
-"""Publisher: sends records to a stream with an idempotent producer. Workers use the transactional producer instead."""
+"""Publisher: sends records with an idempotent producer. Workers use the transactional producer instead."""
 
 from collections import deque
 from typing import Any, Self
@@ -12,7 +12,7 @@ IN_FLIGHT = 2000
 
 
 class Publisher:
-    """Sends messages in the background. A message that was not stored raises later, at the latest on closing."""
+    """Sends messages in the background. If one is not stored, a later call raises, at the latest when it is closed."""
 
     def __init__(self, connection: Connection, *, max_record_bytes: int) -> None:
         with translated():

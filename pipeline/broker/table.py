@@ -31,15 +31,15 @@ class TableReader:
     """
     Reads the committed records of a topic, from its beginning on. Used by one thread at a time.
 
-    A topic that was recreated is read again from its start. `began_again` tells whether the last `read_new` found this;
-    the records read before are then no longer valid.
+    A topic that was recreated is read again from its start. `recreated` tells whether the last `read_new` found that;
+    records read earlier are then no longer valid.
     """
 
     def __init__(self, connection: Connection, topic: str) -> None:
         self._partition = TopicPartition(topic, 0)
         self._read: list[Record] = []
         self._topic_id: object = None
-        self.began_again = False
+        self.recreated = False
         with translated():
             self._consumer = read_leniently(
                 KafkaConsumer(
@@ -74,9 +74,9 @@ class TableReader:
     def _restart_if_recreated(self, end: int) -> None:
         topic_id = self._consumer._manager.cluster.topic_id(self._partition.topic)  # noqa: SLF001 -- there is no public way
         other = self._topic_id is not None and topic_id is not None and topic_id != self._topic_id
-        self.began_again = other or end < (self._consumer.position(self._partition) or 0)
+        self.recreated = other or end < (self._consumer.position(self._partition) or 0)
         self._topic_id = topic_id or self._topic_id
-        if self.began_again:
+        if self.recreated:
             log.warning("topic_made_again", topic=self._partition.topic)
             self._read.clear()
             self._consumer.seek_to_beginning(self._partition)
@@ -132,7 +132,7 @@ class TableWriter:
             self._producer.commit_transaction()
 
     def close(self) -> None:
-        """Close; uncommitted records are dropped."""
+        """Close. Uncommitted records are dropped."""
         self._producer.close(timeout=1)
 
 

@@ -107,7 +107,7 @@ def oldest_timestamp(connection: Connection, topic: str, now_ms: int) -> int:
     return max(0, now_ms - min((limit for limit in limits if limit >= 0), default=now_ms))
 
 
-def require_room(connection: Connection, *, source: str, target: str, envelope_bytes: int) -> int:
+def require_capacity(connection: Connection, *, source: str, target: str, envelope_bytes: int) -> int:
     """
     Check that `target` admits any record of `source` in an envelope, and return the largest record it admits.
 

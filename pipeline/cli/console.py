@@ -91,7 +91,7 @@ def require_format(given: str, known: Collection[str]) -> None:
 def require_new_folder(folder: Path) -> None:
     """Raise `UsageError` when a folder has files that would be overwritten."""
     if folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"`{folder}` is not empty; name a new folder")
+        raise UsageError(f"`{folder}` is not empty; choose a new folder")
 
 
 def share(value: float | None) -> str:

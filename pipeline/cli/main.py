@@ -63,7 +63,7 @@ def prepare(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no notices.")] = False,
 ) -> None:
-    """Moderate images on a stream by policies written as text."""
+    """Moderate images in folders and on streams with policies written as text."""
     from pipeline.telemetry.logs import log_for_people
 
     log_for_people()

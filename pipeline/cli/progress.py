@@ -1,4 +1,4 @@
-"""Progress of operations on a terminal."""
+"""Display of the progress of operations, on stderr."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class TerminalProgress:
-    """Bars, spinners and notices on stderr. Bars and spinners show on a terminal only, until their work is done."""
+    """Bars, spinners and notices on stderr. Bars and spinners appear only on a terminal, while their work lasts."""
 
     def __init__(self) -> None:
         # One console, so that a notice is printed above the bars instead of inside them.

@@ -1,4 +1,4 @@
-"""`watchword reference`: pages made from code, for settings, metrics, log events, records and policy files."""
+"""`watchword reference`: pages generated from code, about settings, metrics, log events and records."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from pipeline.policies.json_schema import Kind
     from pipeline.telemetry.catalogue import Catalogue
+    from pipeline.telemetry.log_events import LogEvent
 
 
 def reference(
@@ -24,7 +25,7 @@ def reference(
     """
     Print a reference page: Markdown, the AsyncAPI document of the topics, or the JSON Schema of a kind of record.
 
-    `make docs` writes all pages into docs/.
+    `make docs` writes every page to docs/.
 
     Example: `watchword reference metrics > docs/metrics.md`
     """
@@ -52,7 +53,7 @@ def settings_page() -> str:
         "# Settings",
         "",
         "Every setting is an environment variable. `watchword settings` prints their values, with secrets masked, and",
-        "a worker logs them as its first line. This page is made from `pipeline/settings.py` by `make docs`.",
+        "a worker logs them in its first line. `make docs` generates this page from `pipeline/settings.py`.",
         "",
         "## Worker and tools",
         "",
@@ -75,9 +76,9 @@ def metrics_page() -> str:
         "",
         "A worker serves `/metrics`, `/healthz` (loop, chunks and policy watch alive) and `/readyz` (partitions",
         "assigned, model answers, policy set loaded, broker answers, topics exist, commits made while there is",
-        "something to commit) at `WATCHWORD_HTTP_HOST:WATCHWORD_HTTP_PORT`, from its start on. It also serves",
-        "the metrics of its process (`process_cpu_seconds_total`, `process_resident_memory_bytes`, …). This page is",
-        "made from `pipeline/telemetry/metrics.py` by `make docs`.",
+        "something to commit) at `WATCHWORD_HTTP_HOST:WATCHWORD_HTTP_PORT` as soon as it starts. `/metrics` also has",
+        "the metrics of its process (`process_cpu_seconds_total`, `process_resident_memory_bytes`, …). `make docs`",
+        "generates this page from `pipeline/telemetry/metrics.py`.",
         "",
         "| metric | type | labels | meaning |",
         "| --- | --- | --- | --- |",
@@ -111,20 +112,24 @@ def logs_page() -> str:
     lines = [
         "# Log events",
         "",
-        "A worker logs one JSON object a line to stderr (`WATCHWORD_LOG_FORMAT`). Its `event` is an identifier from",
-        "this list; it also has `level`, `timestamp` and the fields named here. Alert on the identifier: the text of",
-        "fields may change. This page is made from the code by `make docs`.",
+        "Workers (`watchword run`), the archiver (`watchword archive run`) and `watchword decisions watch` log one",
+        "JSON object per line to stderr; `WATCHWORD_LOG_FORMAT` chooses the format. Other commands log some of these",
+        "events too, as text. The `event` of a line is an identifier from this list. A line also has `level`,",
+        "`timestamp` and the fields listed here; a traceback is in the field `exception`. Write alerts for the",
+        "identifier, because the text in fields may change. `make docs` generates this page from the code.",
         "",
         "| event | level | fields | meaning |",
         "| --- | --- | --- | --- |",
-        *(
-            f"| `{each.name}` | {', '.join(each.levels)} | {', '.join(f'`{name}`' for name in each.fields) or '–'} "
-            f"| {each.meaning} |"
-            for each in logged_events()
-        ),
+        *map(_log_row, logged_events()),
         "",
     ]
     return "\n".join(lines)
+
+
+def _log_row(event: "LogEvent") -> str:
+    level = f"{', '.join(event.levels)}{', with a traceback' if event.traceback else ''}"
+    fields = ", ".join(f"`{name}`" for name in event.fields) or _MANY_FIELDS.get(event.name, "–")
+    return f"| `{event.name}` | {level} | {fields} | {event.meaning} |"
 
 
 def _settings_table(kind: "type[BaseSettings]") -> Iterator[str]:
@@ -135,6 +140,8 @@ def _settings_table(kind: "type[BaseSettings]") -> Iterator[str]:
         yield f"| `{prefix}{name.upper()}` | {_default(name, field.default)} | {field.description} |"
 
 
+# Events whose fields are not written in the call of the logger.
+_MANY_FIELDS = {"settings": "one for each [setting](settings.md)"}
 # Defaults that depend on the machine, in words.
 _DEFAULTS = {
     "model": "the bundled model",

@@ -1,4 +1,4 @@
-"""Times as people write them on a command line."""
+"""Times in the options of a command."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ _UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0}
 
 
 def time_of(text: str | None, option: str) -> datetime | None:
-    """Return the time that an option names, UTC unless it has another zone. Raises `UsageError`."""
+    """Return the time in an option's text, in UTC unless the text has another zone. Raises `UsageError`."""
     if text is None:
         return None
     try:
@@ -19,7 +19,7 @@ def time_of(text: str | None, option: str) -> datetime | None:
 
 
 def since_of(text: str) -> datetime:
-    """Return the time that `--since` names: `7d`, `12h` or `2w` ago, or a date. Raises `UsageError`."""
+    """Return the time that `--since` means: now minus an age (`7d`, `12h`, `2w`), or a date. Raises `UsageError`."""
     found = re.fullmatch(r"([0-9]{1,6})([hdw])", text)
     try:
         if found:

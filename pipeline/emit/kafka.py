@@ -1,4 +1,4 @@
-"""Transactional sink: one transaction holds a chunk's outcomes and its input offsets."""
+"""Transactional sink: the outcomes of a chunk and its input offsets are in one transaction."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -196,5 +196,5 @@ def _read_manifest(path: Path) -> Manifest:
         return Manifest.model_validate_json(data)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)[:_MOST_TOLD]
-        told = "; ".join(f"{'.'.join(map(str, each['loc']))} {each['msg']}".strip() for each in details)
-        raise BundleError(f"`{name}`: {brief(told, 500)}") from error
+        problems = "; ".join(f"{'.'.join(map(str, each['loc']))} {each['msg']}".strip() for each in details)
+        raise BundleError(f"`{name}`: {brief(problems, 500)}") from error

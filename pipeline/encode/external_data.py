@@ -47,7 +47,7 @@ def external_files(path: Path) -> frozenset[str]:
         with open_regular(path, _MOST_BYTES) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return frozenset(_locations(data))
     except (OSError, ValueError) as error:
-        raise BundleError(f"`{one_line(path)}`: no ONNX graph: {brief(error)}") from error
+        raise BundleError(f"`{one_line(path)}`: not an ONNX graph: {brief(error)}") from error
 
 
 def _locations(data: mmap.mmap) -> Iterator[str]:
@@ -60,7 +60,7 @@ def _locations(data: mmap.mmap) -> Iterator[str]:
             continue
         seen += 1
         if seen > _MOST_FIELDS or len(open_messages) > _DEEPEST:
-            raise ValueError("more parts than a graph of this size has")
+            raise ValueError("more parts than a graph of this size can have")
         inner = _HOLDERS[kind].get(field.number) if field.start < field.stop else None
         if inner == "entry":
             yield from _location(data, field)
@@ -70,7 +70,7 @@ def _locations(data: mmap.mmap) -> Iterator[str]:
 
 def _location(data: mmap.mmap, entry: _Field) -> Iterator[str]:
     if entry.stop - entry.start > _MOST_ENTRY_BYTES:
-        raise ValueError("a file name of no length that one has")
+        raise ValueError("a file name of an impossible length")
     parts = {field.number: data[field.start : field.stop] for field in _fields(data, entry.start, entry.stop)}
     if parts.get(_KEY) == b"location":
         yield parts.get(_VALUE, b"").decode()

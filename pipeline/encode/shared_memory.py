@@ -39,7 +39,7 @@ class Region:
         return values.nbytes
 
     def read(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-        """Return a copy of an array at the start of the region."""
+        """Return a copy of the array, of this shape and type, at the start of the region."""
         return np.ndarray(shape, dtype, buffer=self._memory.buf).copy()
 
     def blank(self) -> None:

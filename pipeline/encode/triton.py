@@ -248,6 +248,6 @@ class _Slot:
             try:
                 client.unregister_system_shared_memory(region.name, client_timeout=FREE_S)
             except (InferenceServerException, grpc.RpcError):
-                log.debug("region_not_freed", region=region.name)  # the server is gone, and so is its mapping
+                log.debug("region_not_freed", region=region.name)  # the region is closed here in any case
             region.close()
         self._regions = ()

@@ -20,8 +20,8 @@ class Chunk:
     """
     Records polled together, in order within each partition.
 
-    `group_metadata` is the consumer group's metadata at their own poll, which must fence their commit. Only the broker
-    adapter knows its type.
+    `group_metadata` is the consumer group's metadata at the poll that read these records; their commit must be fenced
+    with it. Only the broker adapter knows its type.
     """
 
     records: tuple[Record, ...]

@@ -16,10 +16,10 @@ from pipeline.events.wire.versions import require_type
 # More than any decision needs.
 MOST_BYTES = 64 << 10
 # No sample uses a lower probability, and the weight of a decision, one over its probability, must stay finite.
-LEAST_PROBABILITY = 1e-12
+MINIMUM_PROBABILITY = 1e-12
 
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
-Probability = Annotated[float, Field(ge=LEAST_PROBABILITY, le=1)]
+Probability = Annotated[float, Field(ge=MINIMUM_PROBABILITY, le=1)]
 Content = Annotated[str, Field(max_length=64)]
 Picture = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 
@@ -47,14 +47,18 @@ class Ruling(Enum):
 
     @classmethod
     def of(cls, *, flagged: bool, right: bool) -> "Ruling":
-        """Return the ruling for the policy's answer and the right answer."""
+        """
+        Return the ruling on a policy's answer.
+
+        `flagged`: whether the policy flagged the image; `right`: whether it should flag the image.
+        """
         if flagged:
             return cls.UPHELD if right else cls.OVERTURNED
         return cls.MISSED if right else cls.PASSED
 
     @property
     def right(self) -> bool:
-        """Whether the policy should flag the image."""
+        """Whether the policy should flag the image, according to the person."""
         return self in (Ruling.UPHELD, Ruling.MISSED)
 
     @property
@@ -65,7 +69,7 @@ class Ruling(Enum):
 
 class Decision(WireRecord, BaseModel):
     """
-    A person's decision about one policy and one event. If there are several for both, the latest counts.
+    A person's decision about one policy and one event. If there are several about both, the latest counts.
 
     The record's key is the policy, the source and the event id, each on one line.
     """
@@ -113,7 +117,7 @@ class Decision(WireRecord, BaseModel):
 
     @property
     def weight(self) -> float:
-        """Number of images that the decision represents: one over its probability, or 1 without a probability."""
+        """Number of images that the decision represents: 1 ÷ its probability, or 1 without a probability."""
         return 1 / (self.probability or 1.0)
 
     @property

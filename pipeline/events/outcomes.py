@@ -39,7 +39,7 @@ class Raise:
 @dataclass(frozen=True, slots=True)
 class FlagEvent:
     """
-    The flag of an enforced policy for one image, with everything needed to explain it and to compute it again.
+    The flag of an enforced policy for one image, with everything needed to explain and recompute it.
 
     Its severity is the policy's, or the highest among the children that raised it.
     """
@@ -95,6 +95,6 @@ class DeadLetter:
 
 
 def flag_id(source: str, event_id: str, policy_id: str, policy_digest: str, model_digest: str) -> UUID:
-    """Return the id of a flag, the same each time it is computed, so that at-least-once readers can drop repeats."""
+    """Return the id of a flag. Recomputing it gives the same id, so at-least-once readers can drop repeats."""
     name = f"{source}\n{event_id}\n{policy_id}\n{policy_digest}\n{model_digest}"
     return uuid5(FLAG_NAMESPACE, name)

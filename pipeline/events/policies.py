@@ -13,7 +13,7 @@ from pipeline.events.scope import Scope
 
 
 class Mode(StrEnum):
-    """Mode of a policy: `enforce` flags, `shadow` is scored and counted but flags nothing, `off` does nothing."""
+    """Mode of a policy: it flags images (`enforce`), is only scored and counted (`shadow`), or does nothing (`off`)."""
 
     ENFORCE = "enforce"
     SHADOW = "shadow"
@@ -51,7 +51,7 @@ class Severity(StrEnum):
 
 
 class OnModelChange(StrEnum):
-    """Behaviour of a policy when the model is not the one its threshold was fitted for."""
+    """Behaviour of a policy under a model other than the one its threshold was fitted for."""
 
     SHADOW = "shadow"
     REFUSE = "refuse"
@@ -71,17 +71,17 @@ class Policy:
     """
     One rule. Its `digest` covers everything that affects scores, flags, or the content of a flag event.
 
-    `prompts` and `contrast` are phrases. Each is written into every one of `templates`, in place of `{}`. With a `head`
-    they only explain a flag and do not affect the score.
+    `prompts` and `contrast` are phrases. Each is inserted into all `templates`, in place of `{}`. With a `head`, they
+    only explain a flag and do not affect the score.
 
-    `threshold` is the raw score from which the policy says yes. It is `provisional` if its evidence does not support it
-    yet. `model` is the digest of the model it was fitted for, None if not stated. `calibration` is its evidence, None
-    for a threshold that was written by hand.
+    `threshold` is the raw score at or above which the policy says yes. It is `provisional` if evidence does not support
+    it yet. `model` is the digest of the model it was fitted for, None if not stated. `calibration` is its evidence,
+    None for a threshold that was written by hand.
 
-    The policy judges images within `scope` (None: all). After the day `expires` it flags nothing. A child, which has a
-    `parent`, says yes only where the parent does, and then raises the severity of the parent's flag. About
-    `audit_per_day` of the images that the policy does not flag are drawn for review, None for none. Images that a
-    `restricted` policy flags are never shown, sampled or exported.
+    The policy judges images within `scope` (None: all). After the day `expires`, it flags nothing. A child, which has a
+    `parent`, says yes only if the parent does, and then raises the severity of the parent's flag. About `audit_per_day`
+    of the images that the policy does not flag are sampled for review (None: no audit). Images that a `restricted`
+    policy flags are never shown, sampled or exported.
     """
 
     id: str
@@ -111,7 +111,7 @@ class Policy:
     restricted: bool = False
 
     def enforced(self, today: date) -> bool:
-        """Tell whether a yes causes a flag event on this day, in UTC. A child never causes one by itself."""
+        """Tell whether a yes on this day (UTC) causes a flag event. A child never causes one by itself."""
         return self.mode is Mode.ENFORCE and self.parent is None and not self.expired(today)
 
     def expired(self, today: date) -> bool:
@@ -121,7 +121,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """The list of ordinary things and scenes that every `contrast` score of a set is measured against."""
+    """A list of ordinary things and scenes; it counts against every policy with a `contrast` score."""
 
     prompts: Many[str]
     templates: Many[str]
@@ -139,10 +139,10 @@ class PolicySet:
 @dataclass(frozen=True, slots=True)
 class PromptBank:
     """
-    A policy set encoded by one model's text tower.
+    A policy set whose prompts were encoded with the text tower of one model.
 
-    `vectors`: float32 [K, D], unit length, one row per prompt: first the background, then for each policy its prompts
-    and its contrast. `prompt_rows[p]` and `contrast_rows[p]` are the (start, stop) rows of policy p.
+    `vectors`: float32 [K, D], unit length, one row per prompt: first the background, then the prompts and the contrast
+    of each policy. `prompt_rows[p]` and `contrast_rows[p]` are the ranges (start, stop) of the rows of policy p.
     """
 
     policy_set: PolicySet

@@ -107,7 +107,7 @@ def checked(host: str, port: int, answers: Iterable[str], ports: tuple[int, ...]
             detail = f"`{host}` leads to {address}, which is not a public address"
             raise fault(DeadLetterReason.REFERENCE_FORBIDDEN, detail)
     if port not in ports and not (allow_loopback and all(map(is_loopback, addresses))):
-        detail = f"port {port} of `{host}` is none of the allowed ones (WATCHWORD_FETCH_PORTS)"
+        detail = f"port {port} of `{host}` is not allowed (WATCHWORD_FETCH_PORTS)"
         raise fault(DeadLetterReason.REFERENCE_FORBIDDEN, detail)
     return [str(address) for address in addresses]
 
@@ -116,5 +116,5 @@ def _address(host: str, text: str) -> Address:
     try:
         return ipaddress.ip_address(text)
     except ValueError as error:
-        detail = f"`{host}` leads to `{text}`, which is no address"
+        detail = f"`{host}` leads to `{text}`, which is not an address"
         raise fault(DeadLetterReason.REFERENCE_FORBIDDEN, detail) from error

@@ -14,7 +14,7 @@ HOSTS = 1000
 
 
 class HostLeftAlone(Exception):
-    """A host failed several times in a row, so no request is sent to it for a while."""
+    """No request is sent to a host for a while, because it failed several times in a row."""
 
 
 @dataclass(slots=True)
@@ -26,10 +26,10 @@ class _Record:
 
 class HostBreaker:
     """
-    Counts the consecutive failures of each host. Several threads may call it.
+    Circuit breaker that counts the consecutive failures of each host. Several threads may call it.
 
-    After `failures` failures, no request goes to the host for `open_s`. Then one thread at a time may try it, until it
-    answers. The breaker remembers the last `hosts` hosts that failed.
+    After `failures` failures in a row, no request is sent to the host for `open_s`. Then one thread at a time may try
+    it, until it answers. The breaker remembers the last `hosts` hosts that failed.
     """
 
     def __init__(self, clock: Clock, *, failures: int = FAILURES, open_s: float = OPEN_S, hosts: int = HOSTS) -> None:
@@ -44,7 +44,11 @@ class HostBreaker:
         return len(self._records)
 
     def enter(self, host: str) -> None:
-        """Begin a call to a host; end it by `succeeded`, `failed` or `left`. Raises `HostLeftAlone`."""
+        """
+        Note the start of a call to a host. Raises `HostLeftAlone` if no request may be sent to it now.
+
+        The caller must report the end of the call with `succeeded`, `failed` or `left`.
+        """
         with self._lock:
             record = self._records.get(host)
             if record is None or record.failures < self._failures:
@@ -54,12 +58,12 @@ class HostBreaker:
             record.on_trial = True
 
     def succeeded(self, host: str) -> None:
-        """Forget a host's failures."""
+        """Note a successful call, which clears the failures of the host."""
         with self._lock:
             self._records.pop(host, None)
 
     def failed(self, host: str) -> None:
-        """Count a failure."""
+        """Note a failed call."""
         with self._lock:
             record = self._records.setdefault(host, _Record())
             self._records.move_to_end(host)
@@ -70,7 +74,7 @@ class HostBreaker:
                 self._records.popitem(last=False)
 
     def left(self, host: str) -> None:
-        """End a call that showed neither success nor failure of the host."""
+        """Note the end of a call that is evidence neither of success nor of failure of the host."""
         with self._lock:
             if record := self._records.get(host):
                 record.on_trial = False
@@ -85,10 +89,10 @@ class _Visit:
 @dataclass(slots=True)
 class Trail:
     """
-    The hosts that one reference led to, and the host to blame if it fails.
+    The hosts contacted for one reference, and the host to blame if the fetch fails.
 
-    If a failure took `slow_s` or more, the slowest host is to blame for any kind of failure, because a slow redirect
-    must not count against its target. Otherwise a host that could not be reached is to blame.
+    If the fetch took `slow_s` or more, the slowest host is to blame for any kind of failure, because a slow redirect
+    must not count against its target. Otherwise, only a host that could not be reached is to blame.
     """
 
     breaker: HostBreaker
@@ -100,7 +104,7 @@ class Trail:
 
     @contextmanager
     def at(self, host: str) -> Iterator[None]:
-        """Count the duration of the context as time spent on a host. Raises `HostLeftAlone`."""
+        """Count the duration of the context as time spent with a host. Raises `HostLeftAlone`."""
         if host not in self._visits:
             self.breaker.enter(host)
         self._here = host
@@ -123,7 +127,7 @@ class Trail:
 
     @contextmanager
     def settled(self) -> Iterator["Trail"]:
-        """Report every host to the breaker at the end of the context."""
+        """At the end of the context, report to the breaker how each host did."""
         blamed = None
         try:
             yield self

@@ -97,7 +97,7 @@ class DecodeProcesses:
             return tuple(child.process.pid for child in self._children)
 
     def close(self) -> None:
-        """End the children. Threads that are decoding get a `DecoderFault`."""
+        """End the children. Threads that are decoding at that time get a `DecoderFault`."""
         self._closed = True
         with self._lock:
             children = list(self._children)
@@ -147,7 +147,7 @@ class _Slot:
 
 
 class _Child:
-    """One process and its socket. Used by one thread at a time, except for `kill`."""
+    """A child process and its socket. Used by one thread at a time, except for `kill`."""
 
     def __init__(self, order: Order) -> None:
         self._limits, self._side = order.limits, order.thumbnail_side
@@ -172,7 +172,7 @@ class _Child:
         assert bytes(ready) == READY
 
     def ask(self, data: bytes) -> Decoded | None:
-        """Return the child's answer for `data`, None if the child died or does not answer. Raises `RecordFault`."""
+        """Return the child's answer to `data`; None if the child died or does not answer. Raises `RecordFault`."""
         try:
             send_parts(self._socket, REQUEST.pack(len(data)), data)
             return self._answer()
@@ -246,7 +246,7 @@ def _most_thumbnail_bytes(side: int) -> int:
 
 
 def _fault_of(code: int, limits: ImageLimits, *, sure: bool) -> RecordFault | None:
-    """Return the fault of an image whose decoding ended a child with `code`; None if the cause is not `sure`."""
+    """Return the fault of an image whose decoding made a child exit with `code`; None if the cause is not `sure`."""
     if code == -signal.SIGPROF:
         detail = f"decoding took more than {limits.max_cpu_s:g} s of CPU"
         return RecordFault(DeadLetterReason.TOO_COSTLY, detail)

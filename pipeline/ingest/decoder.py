@@ -25,7 +25,7 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class Decoder:
     """
-    Turns records into pixels for one encoder. Several threads may call it.
+    Decodes records to pixels for one encoder. Several threads may call it.
 
     `decode` maps an image's bytes to pixels and raises `RecordFault`. Any other exception in reading, fetching or
     decoding a record makes it a dead letter too: its reason names the step, and the traceback is logged. The only
@@ -36,7 +36,7 @@ class Decoder:
     fetcher: Fetcher
 
     def __call__(self, record: Record) -> DecodedImage | DeadLetter:
-        """Decode one record, or return it as a dead letter."""
+        """Return the decoded image of a record, or the record as a dead letter."""
         step = DeadLetterReason.BAD_EVENT
         try:
             event = parse_event(record)

@@ -38,7 +38,7 @@ def parse_event(record: Record) -> ImageEvent:
     """
     Read a record as an image event.
 
-    Without `ce_` headers the value is an image whose id is topic/partition/offset. Raises `RecordFault` with
+    If it has no `ce_` headers, its value is an image, and the id is topic/partition/offset. Raises `RecordFault` with
     `unreadable`, `bad_event`, `bad_reference` or `empty`.
     """
     if record.unreadable is not None:
@@ -83,21 +83,21 @@ def event_headers(
 
 def _attributes(headers: Mapping[str, bytes]) -> dict[str, str]:
     found = {name[3:]: value for name, value in headers.items() if name.startswith("ce_")}
-    _require_room("ce_id", len(found.get("id", b"")), MAX_ID_BYTES)
-    _require_room("ce_source", len(found.get("source", b"")), MAX_SOURCE_BYTES)
+    _require_size("ce_id", len(found.get("id", b"")), MAX_ID_BYTES)
+    _require_size("ce_source", len(found.get("source", b"")), MAX_SOURCE_BYTES)
     extensions = {name: value for name, value in found.items() if name not in _CORE}
     if len(extensions) > MAX_ATTRIBUTES:
         detail = f"{len(extensions)} attributes, the limit is {MAX_ATTRIBUTES}"
         raise RecordFault(DeadLetterReason.BAD_EVENT, detail)
     size = sum(len(name) + len(value) for name, value in extensions.items())
-    _require_room("the attributes together", size, MAX_ATTRIBUTES_BYTES)
+    _require_size("the attributes together", size, MAX_ATTRIBUTES_BYTES)
     try:
         return {name: value.decode() for name, value in found.items()}
     except UnicodeDecodeError as error:
         raise RecordFault(DeadLetterReason.BAD_EVENT, f"a `ce_` header is not UTF-8: {error.reason}") from error
 
 
-def _require_room(name: str, size: int, limit: int) -> None:
+def _require_size(name: str, size: int, limit: int) -> None:
     if size > limit:
         raise RecordFault(DeadLetterReason.BAD_EVENT, f"{name}: {size} bytes, the limit is {limit}")
 

@@ -94,7 +94,7 @@ class Fetcher:
         if len(uri) > MAX_CHARACTERS:
             raise fault(DeadLetterReason.BAD_REFERENCE, f"longer than {MAX_CHARACTERS} characters")
         if _NOT_TEXT.search(uri):  # parsers drop some of these, so two parsers could read two different references
-            raise fault(DeadLetterReason.BAD_REFERENCE, "a reference holds no control characters and lone surrogates")
+            raise fault(DeadLetterReason.BAD_REFERENCE, "control characters and lone surrogates are not allowed")
         scheme = uri.partition(":")[0].lower()
         if scheme == "file":
             return read_file(uri, self._rules.file_roots, self._rules.max_bytes, self._current.left)

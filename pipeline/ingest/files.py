@@ -1,4 +1,4 @@
-"""`file:` references: regular files under allowed roots, opened safely against files and links swapped meanwhile."""
+"""`file:` references: regular files under allowed roots, opened so that swapped files or links are harmless."""
 
 import io
 import os
@@ -19,10 +19,10 @@ _KERNEL = (Path("/proc"), Path("/sys"))
 
 def read_file(uri: str, roots: tuple[Path, ...], max_bytes: int, left: Callable[[], float]) -> bytes:
     """
-    Return the content of a `file:` reference.
+    Return the content of the file that a `file:` reference names.
 
-    `left` is called between reads. Raises `RecordFault` with `bad_reference`, `reference_forbidden`, `too_large` or
-    `fetch_failed`, and the errors of `left`.
+    `left` returns the seconds until the deadline, and raises when it has passed; it is called before each read. Raises
+    `RecordFault` with `bad_reference`, `reference_forbidden`, `too_large` or `fetch_failed`, and the errors of `left`.
     """
     path = _path(uri)
     try:
@@ -57,7 +57,7 @@ def _require_root(path: Path, roots: tuple[Path, ...]) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    """Open a resolved path folder by folder. A link that was put into the path meanwhile is refused, not followed."""
+    """Open a resolved path folder by folder. A link that appeared in the path meanwhile is refused, not followed."""
     descriptor = os.open(path.anchor, _FOLDER)
     try:
         for name in path.parts[1:-1]:

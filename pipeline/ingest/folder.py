@@ -120,7 +120,7 @@ def _inside(folder: Path) -> Iterator[Path]:
 
 def _mode(path: Path, *, named: bool) -> int | None:
     """
-    Return the file type of a path, with links followed; None if it cannot be determined.
+    Return the file mode of a path (`st_mode`), with links followed; None if it cannot be determined.
 
     For a broken link inside a folder, return 0. A path that the user `named` and that does not exist raises
     `UsageError`.

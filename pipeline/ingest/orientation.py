@@ -27,7 +27,7 @@ def orientation_of(image: Image.Image) -> Any:
 
 
 def upright(image: Image.Image, orientation: Any) -> Image.Image:
-    """Return the image in upright orientation."""
+    """Return the image rotated and mirrored so that it is upright."""
     return image.transpose(TRANSPOSE[orientation]) if orientation in TRANSPOSE else image
 
 

@@ -37,7 +37,7 @@ class Originals:
         except RecordFault as fault:
             raise OriginalGone(f"`{key}`: {fault.detail}") from fault
         if hashlib.sha256(data).hexdigest() != content:
-            raise OriginalGone(f"`{key}` leads to another image than was judged")
+            raise OriginalGone(f"`{key}` leads to an image other than the judged one")
         return data
 
     def _recorded(self, key: str) -> bytes:
@@ -54,4 +54,4 @@ def _origin(key: str) -> Origin:
         topic, partition, offset = key.rsplit("/", 2)
         return Origin(topic, int(partition), int(offset))
     except ValueError as error:
-        raise OriginalGone(f"`{key}` is not where a record stands") from error
+        raise OriginalGone(f"`{key}` is not the position of a record") from error

@@ -30,9 +30,9 @@ class Answers:
 
 def decide(policies: Sequence[Policy], over: NDArray[np.bool_], events: Sequence[Scoped]) -> Answers:
     """
-    Apply scopes and parents to `over`, bool [N, P]: scores that are at or over their policy's threshold.
+    Apply scopes and parents to `over`, bool [N, P]: whether a score is at or above its policy's threshold.
 
-    A policy says no outside its scope. A child also says no wherever its parent does. A parent is never a child.
+    A policy says no outside its scope, and a child also says no if its parent does. A parent is never a child itself.
     """
     in_scope = np.ones_like(over)
     for index, policy in enumerate(policies):

@@ -1,4 +1,4 @@
-"""Explanation of a flag: its score computed again from the archived embedding, prompt by prompt."""
+"""Explanation of a flag: its score recomputed from the archived embedding, prompt by prompt."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -34,7 +34,7 @@ class Explanation:
     Explanation of one flag.
 
     `score`: the reference score of the archived embedding; `stated`: the score in the flag. `differences`: one line for
-    each value that differs from the flag's. It is empty when the flag is proved.
+    each value that differs from the flag's; empty when recomputation confirms the flag.
     """
 
     policy_id: str
@@ -45,14 +45,14 @@ class Explanation:
     differences: tuple[str, ...]
 
     @property
-    def proved(self) -> bool:
-        """Whether everything in the flag follows from the embedding and the policy set."""
+    def confirmed(self) -> bool:
+        """Whether recomputing the flag from the embedding and the policy set gives the same flag."""
         return not self.differences
 
 
 def explain(flag: FlagRecord, embedding: NDArray[np.float16], content: str, judge: Judge) -> Explanation:
     """
-    Compute a flag again and compare the two.
+    Recompute a flag and compare the result with it.
 
     `embedding`: the archived embedding, float16 [D], of the image with the digest `content`. `judge` must have the
     policy set and the model that the flag names.
@@ -85,9 +85,9 @@ def _other_values(flag: FlagRecord, policy: Policy, content: str, judge: Judge) 
 def _other_scores(flag: FlagRecord, policy: Policy, score: float) -> list[str]:
     found = []
     if abs(score - flag.score) > REFERENCE_MARGIN:
-        found.append(f"the score: the flag says {flag.score:.4f}, computed again it is {score:.4f}")
+        found.append(f"the score: the flag says {flag.score:.4f}, recomputed it is {score:.4f}")
     if score < policy.threshold:
-        found.append(f"the score computed again, {score:.4f}, is under the threshold, {policy.threshold:.4f}")
+        found.append(f"the recomputed score, {score:.4f}, is under the threshold, {policy.threshold:.4f}")
     return found
 
 
@@ -114,7 +114,7 @@ def _contributions(judge: Judge, index: int, embedding: NDArray[np.float16]) -> 
 
 
 def _shares(logits: NDArray[np.float64], aggregate: Aggregate) -> NDArray[np.float64]:
-    """Return the share of each logit in the pool, float64 [N]: the derivative of the pooled value by that logit."""
+    """Return each logit's share of the pool, float64 [N]: the derivative of the pooled value with respect to it."""
     if aggregate is Aggregate.MEAN:
         return np.full(len(logits), 1 / len(logits))
     weights = np.exp(logits - logits.max()) if aggregate is Aggregate.LOG_MEAN_EXP else logits == logits.max()

@@ -120,7 +120,7 @@ class Judge:
 
     def _linear_vector(self, policy: int) -> NDArray[np.float64]:
         """
-        Return the vector, float64 [D], whose logit with an embedding is the score, before the bias of a head.
+        Return the vector, float64 [D], whose logit with an embedding is the score (without the bias of a head).
 
         It is the head's weights over the logit scale, or the mean prompt vector minus the mean vector of the contrast
         prompts and the background.

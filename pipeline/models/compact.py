@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.digests import file_digest
 from pipeline.encode.bundle import MANIFEST, Manifest
-from pipeline.models.engines.quantise import LEAST_WEIGHTS, quantise_weights
+from pipeline.models.engines.quantise import MINIMUM_WEIGHTS, quantise_weights
 from pipeline.models.onnx_files import save_graph
 
 
@@ -33,7 +33,7 @@ def store_half(source: Path, target: Path) -> None:
     graph = model.graph
     for tensor in list(graph.initializer):
         values = numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < LEAST_WEIGHTS:
+        if values.dtype != np.float32 or values.size < MINIMUM_WEIGHTS:
             continue
         graph.initializer.remove(tensor)
         graph.initializer.append(numpy_helper.from_array(values.astype(np.float16), f"{tensor.name}_half"))

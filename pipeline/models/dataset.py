@@ -15,7 +15,7 @@ from pipeline.progress import NO_PROGRESS, Progress
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Decoded photographs. `pixels`: uint8 [N, S, S, 3], RGB; `labels`: int64 [N], indices into `categories`."""
+    """Decoded photographs. `pixels`: uint8 [N, S, S, 3], RGB; `labels`: int64 [N], indices of `categories`."""
 
     categories: tuple[str, ...]
     pixels: NDArray[np.uint8]
@@ -28,7 +28,7 @@ def load_split(
     """
     Decode one split with the worker's own decoder.
 
-    Raises `RecordFault` for a photograph that a worker would refuse and `UsageError` for a category that is not among
+    Raises `RecordFault` for a photograph that a worker would refuse, and `UsageError` for a category that is not in
     `categories`.
     """
     rows = read_labels(folder / "labels.csv", split)
@@ -36,7 +36,7 @@ def load_split(
     if unknown := {row.category for row in rows} - index.keys():
         raise UsageError(
             f"`{folder / 'labels.csv'}`: the caption table has no {', '.join(sorted(unknown))}; "
-            "name a table with all categories by `--captions`"
+            "pass a table with all categories with `--captions`"
         )
     pixels = np.empty((len(rows), spec.size, spec.size, 3), dtype=np.uint8)
     for i, row in enumerate(progress.track(rows, f"reading {split}", len(rows))):

@@ -21,7 +21,7 @@ def save_graph(model: onnx.ModelProto, path: Path) -> list[Path]:
 
 
 def strip_notes(model: onnx.ModelProto) -> None:
-    """Drop the exporter's notes in the graph: stack traces with the paths of the machine it ran on."""
+    """Remove metadata that the exporter left in the graph: stack traces with paths of the exporting machine."""
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         del part.metadata_props[:]

@@ -15,7 +15,7 @@ MOST_CATEGORIES = 40_000
 
 
 def read_table(path: Path) -> Keys:
-    """Read the keys and values of a YAML file, none of an empty one. Raises `UsageError` with the mistake's place."""
+    """Return the mapping in a YAML file; an empty file has none. Raises `UsageError` with the position of a mistake."""
     text = _read(path)
     try:
         tree = parse_tree(text, MOST_CATEGORIES)
@@ -38,9 +38,9 @@ def texts_by_key(path: Path, table: Any) -> dict[str, tuple[str, ...]]:
 
 
 def texts_of(path: Path, key: str, value: Any) -> tuple[str, ...]:
-    """Return the texts of one list. Raises `UsageError` when it is none, is empty, or holds anything but texts."""
+    """Return the texts in a list. Raises `UsageError` unless the value is a non-empty list that contains only texts."""
     if not isinstance(value, Entries) or not value or not all(isinstance(each, str) for each in value):
-        raise UsageError(f"`{one_line(path)}`: expected a list of texts for `{one_line(key)}`; numbers want quotes")
+        raise UsageError(f"`{one_line(path)}`: expected a list of texts for `{one_line(key)}`; numbers need quotes")
     return tuple(value)
 
 

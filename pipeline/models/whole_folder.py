@@ -11,7 +11,7 @@ from pipeline.errors import UsageError
 def require_new_folder(folder: Path) -> None:
     """Raise `UsageError` when files would be overwritten."""
     if folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"`{folder}` is not empty; name a new folder")
+        raise UsageError(f"`{folder}` is not empty; choose a new folder")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class AccessLog:
-    """Access log of one user. Without a `file`, accesses are only logged as events."""
+    """Access log of one user. Without a `file`, accesses are only written to the program's log."""
 
     user: str
     file: Path | None = None
@@ -29,13 +29,12 @@ class AccessLog:
 
         Raises `UsageError` when the file cannot be written: then nothing may be shown.
         """
-        restricted = frozenset(policy.id for policy in policies if policy.restricted)
+        restricted = sorted({policy.id for policy in policies if policy.restricted})
         if restricted:
-            fields = {"command": command, "policies": sorted(restricted), "user": self.user}
             if self.file is not None:
-                self._append(self.file, fields)
-            log.warning("restricted_policy_viewed", **fields)
-        return restricted
+                self._append(self.file, {"command": command, "policies": restricted, "user": self.user})
+            log.warning("restricted_policy_viewed", command=command, policies=restricted, user=self.user)
+        return frozenset(restricted)
 
     def note_letters(self, origins: Sequence[str], command: str) -> None:
         """

@@ -23,7 +23,7 @@ class Shown:
 
 class RestrictedImages:
     """
-    The restricted images of the archive, by the active policy set of the settings.
+    The archived images that a restricted policy of the active policy set flags.
 
     Records the access under `command`. Raises `UsageError` when there is no active policy set, and `BrokerFault`.
     """

@@ -34,7 +34,7 @@ class Workbench:
     """
     The parts that operations work with, from one `Settings`: model, encoders, judges, archive, broker and access log.
 
-    `user` is the person who runs the operation. `model` is a bundle's folder that replaces the one of the settings.
+    `user` is the person who runs the operation. `model` is the folder of a bundle to use instead of the settings' one.
     Used by one thread.
     """
 

@@ -15,7 +15,7 @@ from pipeline.events.calibration import Calibration, Isotonic, Platt
 from pipeline.events.policies import Background, Policy
 from pipeline.policies.compile import digest_of
 from pipeline.policies.json_files import read_json
-from pipeline.policies.validation_errors import told
+from pipeline.policies.validation_errors import first_error
 from pipeline.visible import one_line
 
 FOLDER = "calibrations"
@@ -149,8 +149,8 @@ class WatchedGrid(_Strict):
         try:
             return read_json(cls, path)
         except (OSError, ValidationError) as error:
-            reason = told(error) if isinstance(error, ValidationError) else why(error)
-            message = f"{one_line(path)}:1:1: not a grid of sequential thresholds: {reason}; remove it to begin again"
+            reason = first_error(error) if isinstance(error, ValidationError) else why(error)
+            message = f"{one_line(path)}:1:1: not a grid of sequential thresholds: {reason}; remove it to start again"
             raise PolicyError(message) from error
 
     def save(self, folder: Path, policy_id: str) -> None:

@@ -17,7 +17,7 @@ from pipeline.policies.calibration_file import FOLDER, CalibrationFile, prompts_
 from pipeline.policies.diagnostics import Diagnostics
 from pipeline.policies.json_files import read_json
 from pipeline.policies.schema import Target
-from pipeline.policies.validation_errors import told
+from pipeline.policies.validation_errors import first_error
 from pipeline.visible import one_line
 
 MOST_FILES = 10_000
@@ -40,7 +40,7 @@ class Calibrations:
             try:
                 file = read_json(CalibrationFile, path)
             except (OSError, ValidationError) as error:
-                reason = told(error) if isinstance(error, ValidationError) else why(error)
+                reason = first_error(error) if isinstance(error, ValidationError) else why(error)
                 diagnostics.file_error(path, partial(_no_calibration, path, reason))
                 continue
             if file.policy != path.stem:
@@ -88,7 +88,7 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _no_calibration(path: Path, reason: str) -> str:
-    return f"{one_line(path)}:1:1: no calibration: {reason}; fit it again, or remove it"
+    return f"{one_line(path)}:1:1: not a valid calibration: {reason}; fit it again, or remove it"
 
 
 def _other_data(labels: Path, digest: str) -> bool:

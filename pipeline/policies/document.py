@@ -28,7 +28,7 @@ class Document:
         return lines_of(self.text)
 
     def written_at(self, node_path: NodePath) -> tuple["Document", NodePath]:
-        """Return this document and the path itself."""
+        """Return this document and the same path: a document contains its own nodes."""
         return self, node_path
 
     def position(self, node_path: NodePath, *, key: bool = False) -> Position:

@@ -52,7 +52,7 @@ class PolicyFolder:
         return compose(self.policies(), background_of(self.background))
 
     def with_unfitted_at_zero(self) -> PolicySet:
-        """Return every policy, on or off. One that is not fitted gets the threshold 0, where both sides balance."""
+        """Return every policy, on or off. An unfitted one gets the threshold 0, where prompts and contrast balance."""
         return self._on_or_off(self._fitted(Diagnostics()))
 
     def on_or_off(self) -> PolicySet:
@@ -60,7 +60,11 @@ class PolicyFolder:
         return self._on_or_off(self.policies())
 
     def scores_only(self) -> PolicySet:
-        """Return the policy set for its scores: every policy, on or off, fitted or not."""
+        """
+        Return a policy set that is used only to compute scores, not flags.
+
+        It contains every policy, on or off, in shadow, whether or not its threshold is fitted.
+        """
         policies = [policy for each in self.written for policy in policies_of(each.file, as_written, each.head)]
         shadows = [replace(policy, mode=Mode.SHADOW) for policy in policies]
         return compose(shadows, background_of(self.background))

@@ -15,7 +15,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 def read_json(model: type[ModelT], path: Path) -> ModelT:
-    """Return a file's content. Raises `OSError`, also for too large a file, and pydantic's `ValidationError`."""
+    """Return the content of a file. Raises `OSError` (also if it is too large) and pydantic's `ValidationError`."""
     data = read_regular(path, MOST_BYTES)
     if json_values(data) > MOST_VALUES:
         raise OSError(errno.EFBIG, f"more than {MOST_VALUES:,} values")

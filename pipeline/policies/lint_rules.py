@@ -34,7 +34,7 @@ Level = Literal["error", "warning", "note"]
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Level of a rule, the reason for it, and the remedy for a finding."""
+    """Level of a rule, the reason for the rule, and the remedy for a finding."""
 
     level: Level
     why: str
@@ -60,12 +60,12 @@ RULES: dict[Rule, About] = {
     Rule.JOINED_PHRASES: About(
         "warning",
         "two list entries on one line are one phrase to YAML, and one prompt to the model",
-        "begin each phrase on a line of its own with `- `; write a dash that is meant without spaces around it",
+        "begin each phrase with `- ` on a separate line; write an intended dash without spaces around it",
     ),
     Rule.IDENTITY_TARGET: About(
         "error",
-        "people are no violation, and a CLIP model's judgement of who someone is repeats the biases of its training "
-        "data (Radford et al. 2021, section 7.1)",
+        "showing a person is not a violation, and a CLIP model's judgement of who someone is repeats the biases of its "
+        "training data (Radford et al. 2021, section 7.1)",
         "name what is done or shown, not who someone is",
     ),
     Rule.NO_CONTRAST: About(
@@ -119,7 +119,7 @@ RULES: dict[Rule, About] = {
 
 
 def selected_rules(select: Iterable[str], ignore: Iterable[str]) -> frozenset[Rule]:
-    """Return the rules named by `select`, all where it is empty, without those of `ignore`. Raises `UsageError`."""
+    """Return the rules in `select`, or all if it is empty, without those in `ignore`. Raises `UsageError`."""
     chosen = frozenset(map(rule_named, select)) or frozenset(Rule)
     return chosen - frozenset(map(rule_named, ignore))
 

@@ -25,7 +25,7 @@ def list_policy_files(folder: Path, diagnostics: Diagnostics) -> list[Path]:
     names = _names(folder)
     found = sorted(name for name in names if name.endswith(SUFFIX))
     if len(found) > MOST_FILES:
-        raise PolicyError(f"`{one_line(folder)}`: more than {MOST_FILES:,} policy files; make several sets of them")
+        raise PolicyError(f"`{one_line(folder)}`: more than {MOST_FILES:,} policy files; split them into several sets")
     for name in sorted(names):
         if not name.endswith(SUFFIX) and name.lower().endswith(_ALIKE):
             diagnostics.file_error(folder / name, partial(_not_read, folder / name))
@@ -39,19 +39,19 @@ def _names(folder: Path) -> list[str]:
             for entry in entries:
                 names.append(entry.name)
                 if len(names) > _MOST_ENTRIES:
-                    raise PolicyError(f"`{one_line(folder)}`: more than {_MOST_ENTRIES:,} files; is this the folder?")
+                    raise PolicyError(f"`{one_line(folder)}`: more than {_MOST_ENTRIES:,} files; is it the right one?")
     except OSError as error:
-        advice = "name a folder of policy files"
+        advice = "give a folder of policy files"
         if isinstance(error, FileNotFoundError | NotADirectoryError):
-            begin = "begin one with `watchword policies new ID`"
+            begin = "start one with `watchword policies new ID`"
             raise PolicyError(f"`{brief(folder)}`: not a folder; {advice}, or {begin}") from error
         raise PolicyError(f"`{brief(folder)}`: cannot be listed: {why(error)}; {advice}") from error
     except ValueError as error:  # a null byte in the name
-        raise PolicyError(f"`{brief(folder)}`: not a folder; name a folder of policy files") from error
+        raise PolicyError(f"`{brief(folder)}`: not a folder; give a folder of policy files") from error
     return names
 
 
 def _not_read(path: Path) -> str:
     suffix = max((each for each in _ALIKE if path.name.lower().endswith(each)), key=len)
     better = brief(path.name[: -len(suffix)] + SUFFIX)
-    return f"{one_line(path)}:1:1: not read, since its name does not end in `{SUFFIX}`; rename it to `{better}`"
+    return f"{one_line(path)}:1:1: ignored, because its name does not end in `{SUFFIX}`; rename it to `{better}`"

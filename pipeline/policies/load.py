@@ -68,7 +68,7 @@ def _read(folder: Path, diagnostics: Diagnostics) -> Iterator[Document]:
             continue
         values += document.content.size
         if values > MOST_VALUES:
-            message = f"with this file the folder holds more than {MOST_VALUES:,} values; make several sets of it"
+            message = f"with this file the folder has more than {MOST_VALUES:,} values; split it into several sets"
             diagnostics.error(document, (), message, kind="too much")
             return
         yield document

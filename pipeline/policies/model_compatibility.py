@@ -21,10 +21,10 @@ def for_model(policy_set: PolicySet, models: Collection[str]) -> PolicySet:
     """
     Return the policy set for a model, with stale policies as their `on_model_change` says.
 
-    A threshold is meaningless for the scores of another model. `models` are the digests of the model, and of its parent
-    if it is an engine. With `shadow`, a stale policy becomes a shadow with a separate digest. It is removed if its head
-    was fitted for another model, because it cannot be scored. Raises `PolicyError` with the ids of the stale policies
-    with `refuse`.
+    A threshold is meaningless for the scores of another model. `models` has the digests of the model and, if it is an
+    engine, of its parent. With `shadow`, a stale policy becomes a shadow with a separate digest. It is removed if its
+    head was fitted for another model, because it cannot be scored. Raises `PolicyError` with the ids of the stale
+    policies with `refuse`.
     """
     stale = stale_policies(policy_set, models)
     refusing = [policy.id for policy in stale if policy.on_model_change is OnModelChange.REFUSE]

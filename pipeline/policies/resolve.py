@@ -65,7 +65,7 @@ def resolve_documents(
 
 
 class _TooMuch(Exception):
-    """The folder holds more values than allowed."""
+    """The folder contains more values than allowed."""
 
 
 class _Resolver:
@@ -83,7 +83,7 @@ class _Resolver:
         try:
             return self._resolved(document, chain)
         except _TooMuch:
-            message = f"with this file the folder's policies hold more than {MOST_VALUES:,} values; make several sets"
+            message = f"with this file the folder has more than {MOST_VALUES:,} values; split it into several sets"
             self._diagnostics.error(document, (), message, kind="too much")
             return None
 
@@ -122,7 +122,7 @@ class _Resolver:
         return f"nothing here is called `{shown}`{hint}"
 
     def _take(self, resolved: Resolved, document: Document, key: str, value: Any) -> bool:
-        """Put the value of a key into the content, with its shared lists; return whether all of those exist."""
+        """Add the value of a key, with shared lists inserted, to the content; return whether all the lists exist."""
         resolved.origins[key,] = (document, (key,))
         if key == "children" and isinstance(value, Entries):
             children = [self._child(resolved, document, i, child) for i, child in enumerate(value)]
@@ -141,7 +141,7 @@ class _Resolver:
         return content, complete
 
     def _used(self, resolved: Resolved, document: Document, node_path: NodePath, value: Any) -> tuple[Any, bool]:
-        """Return a value with every `{ use: NAME }` in it replaced by the shared list of that name."""
+        """Return a value in which each `{ use: NAME }` is replaced with the shared list of that name."""
         self._count(size_of(value) * (_CONDITION_WEIGHT if node_path[-1] == "scope" else 1))
         kind = _SHARED.get(str(node_path[-1]))
         entries = value if isinstance(value, Entries) else [value]

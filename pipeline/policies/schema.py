@@ -68,7 +68,7 @@ Queue = Annotated[str, StringConstraints(pattern=r"^[0-9]+/(hour|day|week)$"), A
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The target of a fitted threshold: a precision with a confidence, or a review queue of a given size."""
+    """Target of a fitted threshold: a precision with a confidence, or a number of flags per hour, day or week."""
 
     precision: float | None
     confidence: float
@@ -76,7 +76,7 @@ class Target:
 
     @property
     def per_day(self) -> float:
-        """The number of images per day in the queue."""
+        """Number of images per day in the queue."""
         assert self.queue is not None
         count, unit = self.queue.split("/")
         return int(count) / _DAYS[unit]
@@ -89,7 +89,7 @@ class Target:
 
 class Threshold(_Strict):
     """
-    The raw score from which a policy flags: a `value`, or a target to fit one to.
+    The raw score at or above which a policy flags: a `value`, or a target that the value is fitted to.
 
     `provisional`: the evidence does not support the value yet. `model`: the digest of the model that the value was
     fitted for. With the target `precision`, the labels must show this precision with `confidence`. With the target
@@ -113,7 +113,7 @@ class Threshold(_Strict):
 
     @property
     def target(self) -> Target | None:
-        """The target to fit the threshold to, None for a value."""
+        """The target that the threshold is fitted to; None if it has a value."""
         return Target(self.precision, self.confidence, self.queue) if self.value is None else None
 
 
@@ -165,13 +165,13 @@ def _not_too_many(per_day: int) -> int:
 
 
 class AuditFile(_Strict):
-    """Audit: about `per_day` random images that the policy did not flag, over all workers, for people to review."""
+    """Audit: a random sample, for review, of about `per_day` images that the policy did not flag, over all workers."""
 
     per_day: Annotated[int, BeforeValidator(_no_truth), AfterValidator(_not_too_many)] = Field(gt=0)
 
 
 class ExampleFile(_Strict):
-    """An image file, by its path from the policy's file, and the answer that the policy must give for it."""
+    """An image file, as a path relative to the policy's file, and the answer that the policy must give for it."""
 
     image: Text
     flag: bool
@@ -181,7 +181,7 @@ class ExampleFile(_Strict):
 
 
 class PolicyFile(_Strict):
-    """One policy: the images it looks for, described in words, and the consequences of a flag."""
+    """One policy: a description in words of the images it looks for, and the consequences of a flag."""
 
     id: PolicyId
     title: Text

@@ -13,7 +13,7 @@ MOST_CONDITIONS = 1_000
 def _one_or_more(value: Any) -> Any:
     values = value if isinstance(value, list) else [value]
     if not values or not all(isinstance(each, str) and each for each in values):
-        raise ValueError("expected text or a list of texts; `*` stands for anything, and numbers want quotes")
+        raise ValueError("expected text or a list of texts; `*` stands for anything, and numbers need quotes")
     for each in values:
         plain_text(each)
     return values

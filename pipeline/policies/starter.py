@@ -54,18 +54,18 @@ prompts:
 # `contrast` compares the prompts with the contrast and the background. `similarity` uses the prompts alone.
 score: contrast
 
-# Raw score from which the policy flags. This value is a guess: `watchword policies measure` suggests one from labelled
-# images, and `watchword policies calibrate` fits one that labels support.
+# Raw score at or above which the policy flags. This value is a guess: `watchword policies measure` suggests one from
+# labelled images, and `watchword policies calibrate` fits one that labels support.
 threshold: {{ value: {THRESHOLD}, provisional: true }}
 
 severity: {draft.severity.value}    # low, medium, high or critical
 action: {_scalar(draft.action)}
 owner: {_scalar(draft.owner)}
 
-# `shadow` counts without flagging, `enforce` flags, `off` does nothing.
+# `shadow`: the policy is scored and counted, but flags nothing. `enforce`: it flags images. `off`: it does nothing.
 mode: shadow
 
-# Images, by their paths from this file, with the answer that the policy must give for each. `watchword policies test`
+# Images, as paths relative to this file, with the answer that the policy must give for each. `watchword policies test`
 # checks them.
 # examples:
 #   - {{ image: examples/yes.jpg, flag: true }}

@@ -50,7 +50,7 @@ def size_of(value: Any) -> int:
 
 
 class NotYaml(Exception):
-    """A text is not YAML, exceeds a limit, or uses YAML that a policy file must not contain."""
+    """A text that is not valid YAML, exceeds a limit, or uses a YAML feature that policy files must not use."""
 
     def __init__(self, position: Position, message: str) -> None:
         super().__init__(message)
@@ -122,12 +122,12 @@ class _Builder:
         elif isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
-                raise NotYaml(_start(event), "a second document begins here; a file holds one")
+                raise NotYaml(_start(event), "a second document begins here; a file may contain only one")
 
     def _scalar(self, event: Any) -> None:
         position = Position(event.start_mark.line + 1, event.start_mark.column + 1, max(1, len(event.value)))
         if event.tag is not None and event.tag not in _STRING_TAGS:
-            raise NotYaml(position, f"tags have no place in a policy file: `{event.tag}`")
+            raise NotYaml(position, f"tags are not allowed in a policy file: `{event.tag}`")
         plain = not event.style and event.tag is None
         if plain and event.end_mark.line > event.start_mark.line:
             self._joined(event)
@@ -143,7 +143,7 @@ class _Builder:
     def _begin(self, event: Any) -> None:
         position = _start(event)
         if event.tag is not None and event.tag not in _COLLECTION_TAGS:
-            raise NotYaml(position, f"tags have no place in a policy file: `{event.tag}`")
+            raise NotYaml(position, f"tags are not allowed in a policy file: `{event.tag}`")
         if len(self._open) >= DEEPEST:
             raise NotYaml(position, f"nested deeper than {DEEPEST} levels")
         self._require_key(position)

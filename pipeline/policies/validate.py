@@ -12,7 +12,7 @@ from pipeline.policies.folder import ParsedPolicy
 from pipeline.policies.json_files import read_json
 from pipeline.policies.resolve import Resolved
 from pipeline.policies.schema import HeadFile, PolicyFile, head_path
-from pipeline.policies.validation_errors import add_all, told
+from pipeline.policies.validation_errors import add_all, first_error
 
 FileT = TypeVar("FileT", bound=BaseModel)
 
@@ -47,7 +47,7 @@ def _head(resolved: Resolved, file: PolicyFile, diagnostics: Diagnostics) -> Hea
         advice = f"`watchword policies fit-head {file.id} --labels FILE` writes it"
         message = f"`{brief(path)}` cannot be read{reason}; {advice}"
     except ValidationError as error:
-        message = f"`{brief(path)}` is no head: {told(error)}"
+        message = f"`{brief(path)}` is not a valid head: {first_error(error)}"
     except RuntimeError:
         message = f"`{brief(str(file.head))}` is a link in a circle"
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Messages for validation errors: the key, the problem and the remedy."""
+"""Messages for validation errors: each names the key, the problem and the remedy."""
 
 import itertools
 from collections.abc import Iterator
@@ -35,8 +35,8 @@ def add_all(error: ValidationError, resolved: Resolved, model: type[BaseModel], 
         diagnostics.error(resolved, at, partial(_message, detail, model), kind=topic, key=key)
 
 
-def told(error: ValidationError) -> str:
-    """Return the message of the first error in a JSON file, with the name of the value."""
+def first_error(error: ValidationError) -> str:
+    """Return the message of the first error in a JSON file, with the path of the invalid value."""
     detail = error.errors(include_url=False, include_input=False)[0]
     name = ".".join(str(step) for step in detail["loc"])
     message = detail["msg"].removeprefix("Value error, ")

@@ -6,7 +6,7 @@ from pipeline.bounded import brief, json_values
 from pipeline.errors import PolicyError
 from pipeline.events.policies import Policy, PolicySet
 from pipeline.policies.compile import compose, with_digest
-from pipeline.policies.validation_errors import told
+from pipeline.policies.validation_errors import first_error
 from pipeline.releases.stored import require_sound
 
 # Larger than any record that the control topic admits.
@@ -33,7 +33,7 @@ def decode_set(value: bytes, digest: str) -> PolicySet:
     except PolicyError as error:
         raise PolicyError(f"policy set {name} {error}") from error
     except ValidationError as error:
-        raise PolicyError(f"policy set {name} cannot be read: {told(error)}") from error
+        raise PolicyError(f"policy set {name} cannot be read: {first_error(error)}") from error
     except Exception as error:  # a record may hold anything, and must not crash its reader
         raise PolicyError(f"policy set {name} cannot be read: {type(error).__name__}: {brief(error)}") from error
 

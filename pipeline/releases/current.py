@@ -14,7 +14,7 @@ from pipeline.settings import Settings
 
 
 class CurrentRelease:
-    """The control topic of the settings, with its content at the time it was opened. Raises `BrokerFault`."""
+    """The control topic named in the settings, with its content when it was opened. Raises `BrokerFault`."""
 
     def __init__(self, settings: Settings, progress: Progress = NO_PROGRESS) -> None:
         self._settings, self._progress = settings, progress

@@ -29,7 +29,7 @@ def with_shadow(live: PolicySet, shadow: PolicySet) -> PolicySet:
 
 
 def merge_as_shadows(live: PolicySet, shadow: PolicySet) -> PolicySet:
-    """Add the policies of `shadow` that differ as shadows, and score them against the background of `live`."""
+    """Add the policies of `shadow` that differ from `live` as shadows, scored against the background of `live`."""
     kept = without_shadows(live)
     known = {policy.digest for policy in kept.policies}
     families = {policy.id for policy in shadow.policies if policy.parent is None and policy.digest not in known}
@@ -38,7 +38,7 @@ def merge_as_shadows(live: PolicySet, shadow: PolicySet) -> PolicySet:
 
 
 def without_shadows(policy_set: PolicySet) -> PolicySet:
-    """Remove the shadows that `with_shadow` added."""
+    """Return the set without the shadows that `with_shadow` added."""
     return compose([policy for policy in policy_set.policies if not policy.id.endswith(SUFFIX)], policy_set.background)
 
 

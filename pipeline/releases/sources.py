@@ -75,7 +75,7 @@ class FolderPolicies:
         return iter(())
 
     def close(self) -> None:
-        """Do nothing: no resource is held."""
+        """Do nothing: a folder needs no open resource."""
 
 
 class PublishedPolicies:
@@ -89,7 +89,7 @@ class PublishedPolicies:
     def poll(self) -> PolicySetUpdate | None:
         """Return the current release when it changed. Raises `NothingPublished` before the first."""
         records = self._reader.read_new()
-        if self._reader.began_again:
+        if self._reader.recreated:
             self._published = ControlTopic()
         self._published.take(records)
         current = self._published.current

@@ -17,7 +17,7 @@ from pipeline.policies.schema import MOST_A_DAY, MOST_WEIGHTS, Weight
 from pipeline.policies.scope_file import MOST_CONDITIONS
 from pipeline.policies.texts import Name, Phrases, Prompts, Remark, Templates, Text, plain_text
 from pipeline.policies.tree import DEEPEST
-from pipeline.policies.validation_errors import told
+from pipeline.policies.validation_errors import first_error
 from pipeline.releases.shadow import SUFFIX
 
 MOST_POLICIES = 20_000
@@ -99,7 +99,7 @@ def _require_valid(name: str, model: type[BaseModel], given: Any) -> None:
     try:
         model.model_validate(given)
     except ValidationError as error:
-        raise PolicyError(f"cannot be used: {name}: {told(error)}") from error
+        raise PolicyError(f"cannot be used: {name}: {first_error(error)}") from error
 
 
 def _contradiction(policy: Policy, by_id: dict[str, Policy]) -> str | None:

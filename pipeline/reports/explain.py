@@ -1,4 +1,4 @@
-"""An explained flag as one self-contained HTML page: the picture, and each text's part in the score."""
+"""Explanation of a flag as one self-contained HTML page: the picture, and the share of each text in the score."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ class FlagPage:
     Values of the page.
 
     `picture`: a data address, None where it is `missing` for the reason given. `texts`: in the order shown; `more`:
-    number of texts that are not shown. `differences`: empty where the flag is proved.
+    number of texts that are not shown. `differences`: empty where recomputation confirms the flag.
     """
 
     title: str
@@ -43,5 +43,5 @@ class FlagPage:
 
 
 def write_flag_page(path: Path, page: FlagPage) -> None:
-    """Write the page, for its owner alone. Raises `UsageError`."""
+    """Write the page, readable by its owner only. Raises `UsageError`."""
     write_page(path, TEMPLATE, page=page)

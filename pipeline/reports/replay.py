@@ -34,10 +34,10 @@ class Share:
 @dataclass(frozen=True, slots=True)
 class Section:
     """
-    One policy.
+    Section of the report about one policy.
 
-    `rows`: names and values of its figures; `curve`: (recall, precision) of every threshold, the strictest first.
-    `measured`: the current threshold has a point in the plot, because it flags an image and an image should be flagged.
+    `rows`: names and values of its figures; `curve`: (recall, precision) at every threshold, the strictest first.
+    `measured`: whether the current threshold has a point in the plot, which takes at least one flag and one positive.
     """
 
     policy_id: str
@@ -61,12 +61,12 @@ class Section:
 
     @property
     def point(self) -> tuple[float, float] | None:
-        """The point of the current threshold in the plot."""
+        """The point in the plot for the current threshold."""
         return _place(self.recall.value, self.precision.value) if self.measured else None
 
     @property
     def interval(self) -> str:
-        """The 95 % intervals of the current threshold as an SVG path: recall across, precision upright."""
+        """The 95 % intervals at the current threshold as an SVG path: recall is horizontal, precision vertical."""
         if not self.measured:
             return ""
         left, height = _place(self.recall.lower, self.precision.value)

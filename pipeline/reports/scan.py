@@ -63,7 +63,7 @@ class Card:
 
 
 def verdict_card(verdict: Verdict, thumbnail: bytes | None) -> Card:
-    """Return the card of a judged image; `thumbnail` is a JPEG, None where the picture is not shown."""
+    """Return the card of a judged image; `thumbnail` is a JPEG, None if the picture must not be shown."""
     bars = (Bar(policy.id, policy.title, score, policy.threshold, yes) for policy, score, yes in verdict.answers())
     flags = tuple(Flag(flag.policy.id, flag.policy.title, _reason(flag)) for flag in verdict.flags)
     picture = jpeg_address(thumbnail) if thumbnail else None
@@ -130,7 +130,7 @@ def write_report(path: Path, cards: list[Card], about: About) -> None:
 
 
 def by_interest(card: Card) -> tuple[int, float]:
-    """Sort key: flagged, not judged, not flagged; among flagged and not flagged, the least distance to a threshold."""
+    """Return a sort key: flagged, then not judged, then not flagged; within these, by the distance to a threshold."""
     rank = 0 if card.flags else 1 if card.error else 2
     flagging = {flag.policy_id for flag in card.flags}
     bars = [bar for bar in card.bars if bar.policy_id in flagging] or card.bars

@@ -15,7 +15,7 @@ from pipeline.stack.part import local_file
 from pipeline.stack.process import BackgroundProcess, require_free_port
 from pipeline.stack_settings import StackSettings
 
-LEAST_JAVA = 17
+MINIMUM_JAVA = 17
 
 
 class KafkaPart:
@@ -46,7 +46,7 @@ class KafkaPart:
             [maven, "-q", "-B", "-f", str(pom), *goal], capture_output=True, text=True, check=False
         )
         if run.returncode:
-            raise StackError(f"Maven could not bring Kafka's jars:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
+            raise StackError(f"Maven could not download Kafka's jars:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
         (self._folder / "installed").write_text(_digest(pom))
 
     def start(self) -> None:
@@ -85,9 +85,9 @@ def _java() -> str:
     java = _tool("java", "openjdk-17-jre-headless")
     version = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
     found = re.search(r'version "(\d+)', version)
-    if not found or int(found[1]) < LEAST_JAVA:
+    if not found or int(found[1]) < MINIMUM_JAVA:
         raise StackError(
-            f"`{java}` is Java {found[1] if found else 'of an unknown version'}, Kafka needs {LEAST_JAVA} or newer; "
+            f"`{java}` is Java {found[1] if found else 'of an unknown version'}, Kafka needs {MINIMUM_JAVA} or newer; "
             "on Debian: apt-get install openjdk-17-jre-headless"
         )
     return java

@@ -32,7 +32,7 @@ class ActiveJudges:
     def judge_images(
         self, images: Sequence[DecodedImage], embeddings: NDArray[np.float32], time: datetime
     ) -> list[Verdict]:
-        """Return one verdict an image, in order; `embeddings`: float32 [N, D]."""
+        """Return one verdict for each image, in order; `embeddings`: float32 [N, D]."""
         if self.canary is None:
             return judge_images(images, embeddings, self.judge, time)
         chosen = np.array([self._for_canary(image) for image in images], dtype=bool)

@@ -94,7 +94,7 @@ class Archiver:
         self._retry = Retry(backoff, self._stopping.wait, _report)
 
     def stop(self) -> None:
-        """Ask `run` to store the rows it holds and return. Safe in a signal handler."""
+        """Ask `run` to store its pending rows and return. Safe in a signal handler."""
         self._stopping.set()
 
     def run(self) -> None:

@@ -17,7 +17,7 @@ BOUNDS = (1.0, 2.0, 4.0, 8.0)
 # Time constant of the exponential average of the image rate, so that the sample follows the hours of a day.
 MEMORY_S = 6 * 3600.0
 # The shortest time over which the image rate is estimated.
-LEAST_S = 60.0
+MINIMUM_S = 60.0
 PURPOSE = "audit"
 
 
@@ -26,8 +26,8 @@ class AuditSampler:
     Samples, for every policy with an `audit`, about that many images a day among those under its threshold.
 
     The strata of a policy get equal parts, so that near misses are sampled more often than distant images. An image is
-    drawn at most once, with the largest of its policies' probabilities, which the verdict keeps: an audited image
-    stands for one over it. `sample` is called by one thread; `set_share` by any.
+    drawn at most once, with the largest of its policies' probabilities, which the verdict keeps. An audited image
+    represents 1 ÷ this probability images. `sample` is called by one thread; `set_share` by any.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -76,7 +76,7 @@ class AuditSampler:
 
     def _chances(self, per_day: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probability of each policy's strata, float64 [P, S]."""
-        watched_s = max(LEAST_S, MEMORY_S * (1 - math.exp(-(self._seen_at - self._started) / MEMORY_S)))
+        watched_s = max(MINIMUM_S, MEMORY_S * (1 - math.exp(-(self._seen_at - self._started) / MEMORY_S)))
         a_day = self._counts / watched_s * DAY_S
         wanted = per_day * self._share
         strata = np.maximum(1, (a_day > 0).sum(axis=1))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.broker.consumer import GroupConsumer
 from pipeline.broker.lag import TopicWatch
 from pipeline.broker.producer import TransactionalProducer, transactional_id
-from pipeline.broker.topics import admitted_by, ensure_topics, require_room
+from pipeline.broker.topics import admitted_by, ensure_topics, require_capacity
 from pipeline.broker.topology import connection_of, policy_topic, topics_of
 from pipeline.emit.kafka import KafkaSink, OutputTopics
 from pipeline.encode.bundle import Bundle
@@ -54,7 +54,7 @@ def prepare_topics(settings: Settings) -> None:
     """Create missing topics. Raises `UsageError` when dead letters do not fit into their topic."""
     connection = connection_of(settings)
     ensure_topics(connection, topics_of(settings))
-    require_room(
+    require_capacity(
         connection,
         source=settings.topic_images,
         target=settings.topic_dead_letters,
@@ -77,7 +77,7 @@ def build_source(settings: Settings, metrics: Metrics) -> GroupConsumer:
 
 
 def build_policy_source(settings: Settings) -> PolicySource:
-    """Return the source of policy sets: a folder or the control topic. Raises `BrokerFault`."""
+    """Return the source of policy sets that is set: a folder or the control topic. Raises `BrokerFault`."""
     if settings.policy_source == "folder":
         return FolderPolicies(settings.policies)
     connection = connection_of(settings)
@@ -218,7 +218,7 @@ def build_flow(
     outcomes: OutcomeMetrics,
     require_probes: Callable[[], None],
 ) -> Flow:
-    """Return the stages from records to committed outcomes. A request leaves room for a golden image."""
+    """Return the flow: the stages from records to committed outcomes. A request leaves room for a golden image."""
     limits = FlowLimits(
         settings.chunks_in_work,
         settings.decode_threads,

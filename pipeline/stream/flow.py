@@ -52,7 +52,7 @@ def batched(items: Sequence[ItemT], size: int) -> Iterator[Sequence[ItemT]]:
 
 @dataclass(frozen=True, slots=True)
 class FlowLimits:
-    """Limits of the work in flight: chunks, threads, images a request and requests."""
+    """Limits on the work in flight: chunks, threads, images per request, and requests."""
 
     chunks_in_flight: int
     decode_threads: int
@@ -148,7 +148,7 @@ class Flow:
         self._stages.invalidate()
 
     def restart(self, positions: Mapping[int, int]) -> None:
-        """Accept chunks again, the first of each partition from these offsets on. No chunk may be in flight."""
+        """Accept chunks again; `positions` has the start offset of each partition. No chunk may be in flight."""
         self._ledger.begin(positions)
         self._stages.begin()
 
@@ -157,7 +157,7 @@ class Flow:
         return self._ledger.next_offsets()
 
     def set_share(self, share: float) -> None:
-        """Set the share of the input topic's partitions, 0 to 1, that this worker reads."""
+        """Set the share, 0 to 1, of the input topic's partitions that this worker reads."""
         self._audit.set_share(share)
 
     def waiting(self) -> dict[str, int]:
@@ -165,7 +165,7 @@ class Flow:
         return self._stages.waiting()
 
     def stuck(self, timeout_s: float) -> bool:
-        """Tell whether a chunk has been in flight for longer than `timeout_s`, through no dependency's fault."""
+        """Tell whether a chunk has been in flight for more than `timeout_s` while no dependency was at fault."""
         return self._stages.oldest_s() > timeout_s and not self._stages.waits_for_dependency
 
     def raise_failure(self) -> None:
@@ -173,7 +173,7 @@ class Flow:
         self._stages.raise_failure()
 
     def wait_until_empty(self, timeout_s: float) -> bool:
-        """Wait until no chunk is in flight; return whether that came true in time."""
+        """Wait until no chunk is in flight; return whether this happened in time."""
         return self._stages.wait_until_empty(timeout_s)
 
     def close(self) -> None:
@@ -214,7 +214,7 @@ class Flow:
             return Judged(encoding.chunk, self._audited(verdicts, roles), roles, encoding.dead_letters)
 
     def _audited(self, verdicts: Sequence[Verdict], roles: Sequence[str]) -> list[Verdict]:
-        """Return the verdicts, those by the current set that are sampled for an audit with their probability."""
+        """Return the verdicts; those from the current set that are sampled for an audit get their probability."""
         pairs = list(zip(verdicts, roles, strict=True))
         sampled = iter(self._audit.sample([each for each, role in pairs if role == CURRENT]))
         return [next(sampled) if role == CURRENT else each for each, role in pairs]

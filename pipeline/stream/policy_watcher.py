@@ -72,7 +72,7 @@ class PolicyWatcher:
         return self._thread is None or self._thread.is_alive()
 
     def current(self) -> ActiveJudges:
-        """Return the active judges. A chunk is judged by the same ones as a whole."""
+        """Return the active judges. All images of a chunk are judged with the same ones."""
         assert self._active is not None
         return self._active
 

@@ -32,7 +32,7 @@ class Shutdown:
         on_stop(self._on_signal)
 
     def begin_work(self) -> None:
-        """Note that from now on a stop begins with a drain."""
+        """Note that from now on a stop must drain the chunks in flight first."""
         self._working = True
         if self.asked.is_set():
             self._end()

@@ -1,4 +1,4 @@
-"""Stages of work on chunks, a thread each, that keep the order and drop what has become stale."""
+"""Stages of work on chunks. Each has one thread; the chain keeps the order of chunks and drops stale ones."""
 
 import threading
 import time
@@ -22,7 +22,7 @@ AnswerT = TypeVar("AnswerT")
 @dataclass(frozen=True, slots=True)
 class Stage:
     """
-    One step of the chain: `work` maps the item of the stage before to the item of the next one.
+    One step of the chain: `work` maps an item from the previous stage to the item for the next one.
 
     `work` raises `Abandoned` for a chunk that is stale. Only the last stage may return None.
     """
@@ -122,7 +122,7 @@ class StageChain:
             return self._in_flight < self._capacity
 
     def wait_until_empty(self, timeout_s: float) -> bool:
-        """Wait until no chunk is in flight; return whether that came true in time."""
+        """Wait until no chunk is in flight; return whether this happened in time."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._in_flight or self._failure is not None, timeout_s)
 
@@ -159,7 +159,7 @@ class StageChain:
 
     @contextmanager
     def _counted(self) -> Iterator[Callable[[], None]]:
-        """Give a function that counts this call among those that retry, until the call ends."""
+        """Yield a function that counts this call as retrying, until the context ends."""
         counted = False
 
         def count() -> None:
@@ -188,7 +188,7 @@ class StageChain:
                 return
 
     def _pass_on(self, index: int, epoch: int, item: Any) -> None:
-        """Work on one item, and hand its result to the next stage."""
+        """Run the stage on one item, and pass the result to the next stage."""
         try:
             abandoned, made = self._stale(epoch), None
             if not abandoned:

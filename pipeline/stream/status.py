@@ -1,4 +1,4 @@
-"""Health and readiness of a worker, from its first moment on."""
+"""Health and readiness of a worker, from its start on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ READY_S = 10.0
 
 
 class Encoder(Protocol):
-    """An encoder that reports the result of its last request, and the problem if it failed."""
+    """An encoder that reports whether its last request succeeded and, if not, the problem."""
 
     answering: bool
     problem: str
@@ -22,7 +22,7 @@ class Encoder(Protocol):
 
 @dataclass
 class Status:
-    """The parts of a worker as they come to be. A part that is missing is not ready, and counts as alive."""
+    """The parts of a worker, set as they are created. A part that does not exist yet is alive, but not ready."""
 
     encoder: Encoder | None = None
     policies: PolicyWatcher | None = None
@@ -31,7 +31,7 @@ class Status:
     gate: ProbeGate | None = None
 
     def alive(self) -> Mapping[str, object]:
-        """Return the checks of `/healthz`: false where only a restart can help."""
+        """Return the checks of `/healthz`, false if only a restart can help."""
         worker, policies = self.worker, self.policies
         return {
             "loop": worker is None or worker.ticking(),
@@ -40,7 +40,7 @@ class Status:
         }
 
     def ready(self) -> Mapping[str, object]:
-        """Return the checks of `/readyz`: false where records are not being judged, and why."""
+        """Return the checks of `/readyz`, false if they keep records from being judged, and the reason."""
         worker, encoder, broker = self.worker, self.encoder, self.broker
         checks: dict[str, object] = {
             "assigned": worker is not None and worker.assigned,

@@ -44,7 +44,7 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask it to end; a call that hangs is not waited for."""
+        """Ask the watch to end, without waiting for a call that hangs."""
         self._stopping.set()
 
     def _run(self) -> None:

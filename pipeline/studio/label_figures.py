@@ -58,7 +58,7 @@ def _range(found: Findings) -> str:
 
 
 def _progress(found: Findings) -> float | None:
-    """Return the share that is given of the labels that a threshold needs; None where the sample cannot give one."""
+    """Return the share of the labels needed for a threshold that exist so far; None if the sample cannot give one."""
     if isinstance(found.threshold, Certified) or found.reach is not Reach.POSSIBLE:
         return None
     return found.labels / (found.labels + max(1, labels_missing(found, found.threshold)))
@@ -103,8 +103,8 @@ def _change(change: FlipEstimate, what: str) -> str:
     if not change.labelled:
         return f"{counted(change.images, 'image')}, none labelled yet"
     right = change.right
-    told = f"about {right.value:.0f} ({math.floor(right.lower)} to {math.ceil(right.upper)})"
-    return f"{counted(change.images, 'image')}, {told} {what}; {change.labelled} labelled"
+    number = f"about {right.value:.0f} ({math.floor(right.lower)} to {math.ceil(right.upper)})"
+    return f"{counted(change.images, 'image')}, {number} {what}; {change.labelled} labelled"
 
 
 def _share(value: Interval) -> str:

@@ -80,7 +80,7 @@ class LabelServer:
         }
 
     def _asked(self, request: Request) -> list[str] | None:
-        """Return the path below the secret address; None where the address or the host is another one."""
+        """Return the path below the secret address; None if the request is for another address or host."""
         parts = request.path.strip("/").split("/")
         known = secrets.compare_digest(parts[0].encode(), self._token.encode())
         return parts[1:] if known and request.host == self._server.address else None
@@ -151,7 +151,7 @@ _ANSWERS = {answer.value: answer for answer in Answer}
 
 
 def _object(body: bytes) -> Mapping[str, Any] | None:
-    """Return a JSON object, an empty one where nothing was sent; None for anything else."""
+    """Return the JSON object in a request's body; an empty one for an empty body, None for anything else."""
     try:
         found = json.loads(body or b"{}")
     except (ValueError, RecursionError):

@@ -86,11 +86,11 @@ class Metrics(Catalogue):
         self.scores = self._bulk_histogram("score", "Raw scores in committed verdicts.", SCORE_BUCKETS, "policy")
         self.info = self._gauge(
             "build_info",
-            "Always 1; the labels name the version, the model and the active policy set, and its canary.",
+            "Always 1; the labels name the version, the model, and the active policy set or its canary.",
             ("version", "model", "policy_set", "set"),
         )
         self.policy_version = self._gauge(
-            "policy_version", "Release of the active policy set; 0 where policies come from a folder."
+            "policy_version", "Version of the current release; 0 if policies come from a folder."
         )
         self.policy_set_active = self._gauge(
             "policy_set_active_timestamp_seconds", "Time at which the active policy set became active, Unix seconds."
@@ -145,12 +145,12 @@ class Metrics(Catalogue):
 
 
 class DecisionMetrics(Catalogue):
-    """Metrics of policies by people's decisions, as `watchword decisions watch` serves them."""
+    """Metrics of policies estimated from people's decisions, as `watchword decisions watch` serves them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.decisions = self._gauge(
-            "decisions", "Decisions by policy and ruling; the last one of each event counts.", ("policy", "ruling")
+            "decisions", "Decisions by policy and ruling; the last one about each event counts.", ("policy", "ruling")
         )
         self.precision = self._gauge(
             "decided_precision",

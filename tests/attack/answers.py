@@ -1,4 +1,4 @@
-"""Answers that must not be believed: another model, nothing, noise, half of it, and other workers' memory."""
+"""Model answers that must be refused: from another model, empty, noise, incomplete, or in another worker's memory."""
 
 import signal
 import threading
@@ -17,7 +17,7 @@ QUICK = ("another model in its place",)
 
 
 def attack_answers(stack: Stack, folder: Path, images: list[bytes], say: Say, *, quick: bool = False) -> bool:
-    """A server that comes back spoiled is waited for, over both transports; no image is judged by its answers."""
+    """The worker waits while a server that came back gives bad answers, over both transports, and judges no image."""
     held = True
     for shared in ("off",) if quick else ("on", "off"):
         place = folder / shared
@@ -54,7 +54,7 @@ def _spoiled(stack: Stack, folder: Path, images: list[bytes], say: Say, shared: 
 
 
 def attack_same_id(stack: Stack, folder: Path, images: list[bytes], say: Say) -> bool:
-    """Two workers under one id, in one group and in two, one killed: nobody judges by another's memory."""
+    """Two workers with one id, in one group and in two, one of them killed: neither reads the other's shared memory."""
     return _one_group(stack, folder, images, say) & _two_groups(stack, folder, images, say)
 
 

@@ -1,4 +1,4 @@
-"""The attacks, on a stack of their own. `make attack` runs them all; name some to run only those."""
+"""The attacks, on a separate stack. `make attack` runs all of them; give names to run only some."""
 
 import argparse
 import sys

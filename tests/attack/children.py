@@ -1,4 +1,4 @@
-"""One attack after another, each in a child process of its own with limits of memory, processor and time."""
+"""Attacks run one after another, each in a separate child process with limits on memory, CPU time and wall time."""
 
 import json
 import os
@@ -38,7 +38,7 @@ class Attack:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an attack came to. `ending`: refused, taken, or what went wrong."""
+    """Result of an attack. `ending`: `refused`, `taken`, or a description of the failure."""
 
     attack: Attack
     ending: str
@@ -47,7 +47,7 @@ class Outcome:
     megabytes: float
 
     def failure(self, right: Callable[[str], bool]) -> str | None:
-        """Return what of the bar it fails; `right` tells whether a message is one as it should be."""
+        """Return the requirement that the result fails; `right` tells whether an error message is as required."""
         if self.ending not in {"refused", "taken"}:
             return self.ending
         if self.attack.refused is not None and self.attack.refused != (self.ending == "refused"):
@@ -60,7 +60,7 @@ class Outcome:
 
 
 def run_attack(attack: Attack, refusal: type[Exception]) -> Outcome:
-    """Run one attack in a child of this process; `refusal` is the only exception that it may end in."""
+    """Run one attack in a child process; `refusal` is the only exception that it may raise."""
     with TemporaryDirectory(prefix="attack-") as folder:
         place = Path(folder) / "given"
         place.mkdir()
@@ -85,7 +85,7 @@ def run_attacks(
     say: Callable[[str], None],
     right: Callable[[str], bool] = lambda _: True,
 ) -> bool:
-    """Run attacks, print a line for all and one for each that fails its bar, and tell whether none did."""
+    """Run attacks, print one line for all of them and one for each failure, and tell whether there was none."""
     outcomes = [run_attack(attack, refusal) for attack in attacks]
     failures = [(each, failure) for each in outcomes if (failure := each.failure(right))]
     endings = [each.ending for each in outcomes]
@@ -101,7 +101,7 @@ def run_attacks(
 
 
 def _suffer(act: Callable[[], object], refusal: type[Exception], writing: int) -> NoReturn:
-    """Do what is attacked, tell what came of it, and end this child."""
+    """Run the attack in this child, report its result to the parent, and exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is logged on the way
     size = _resident_bytes("VmSize")
     resource.setrlimit(resource.RLIMIT_AS, (size + (_KILLED_AT_MEGABYTES << 20),) * 2)
@@ -127,7 +127,7 @@ def _suffer(act: Callable[[], object], refusal: type[Exception], writing: int) -
 
 
 def _listen(reading: int, child: int) -> dict[str, Any] | None:
-    """Return what a child tells; None when it ends without a word, or is killed because it takes too long."""
+    """Return a child's report; None when it exits without one, or is killed because it takes too long."""
     told, deadline = b"", time.monotonic() + _KILLED_AT_WALL_S
     with os.fdopen(reading, "rb", buffering=0) as pipe:
         while True:

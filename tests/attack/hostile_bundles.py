@@ -1,4 +1,4 @@
-"""Model bundles that nobody should hand over."""
+"""Hostile and damaged model bundles."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ D = "d" * 64
 
 
 def hostile_bundles() -> list[Attack]:
-    """Return attacks by folders of model bundles."""
+    """Return attacks with folders of model bundles."""
     manifest = json.loads((BUNDLED_MODEL / "manifest.json").read_bytes())
     files = manifest["files"]
     without = {name: digest for name, digest in files.items() if name != "image.onnx"}

@@ -1,4 +1,4 @@
-"""Policy folders that nobody should write, and some that look like it and are fine."""
+"""Hostile policy folders, and valid ones that look hostile."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,7 +49,7 @@ def _names() -> Iterator[Attack]:
 
 
 def _odd_files() -> Iterator[Attack]:
-    """What is no regular file."""
+    """Files that are not regular files."""
     for name in ("x.yaml", "shared.yaml", "background.yaml"):
         yield folder_attack(f"a fifo {name}", {"a.yaml": GOOD, name: Odd.FIFO})
     yield folder_attack("a fifo for the folder of heads", {"x.yaml": _headed("heads/h.json"), "heads": Odd.FIFO})
@@ -91,7 +91,7 @@ def _headed(head: str) -> str:
 
 
 def _beside() -> Iterator[Attack]:
-    """Heads and calibrations that are none."""
+    """Invalid heads and calibrations."""
     whole = f'"bias": 0, "model": "{_DIGEST}", "data": "d", "average_precision": null'
     for name, text in {
         "no json": "{",

@@ -1,4 +1,4 @@
-"""Archive rows, labels and decisions that nobody should write."""
+"""Hostile archive rows, labels and decisions."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ D = "d" * 64
 
 
 def hostile_rows() -> list[Attack]:
-    """Return attacks by records of the embeddings' topic."""
+    """Return attacks with records of the embeddings' topic."""
     changes: dict[str, dict[str, str]] = {
         "a path for a model": {"model-digest": "../outside"},
         "a model in capitals": {"model-digest": "A" * 64},
@@ -76,7 +76,7 @@ def _row(name: str, value: bytes | None, change: dict[str, str], missing: str = 
 
 
 def hostile_labels() -> list[Attack]:
-    """Return attacks by files of labels."""
+    """Return attacks with files of labels."""
     tables: dict[str, str | bytes] = {
         "a field of 200000": "image,policies\na.jpg," + "x" * 200_000 + "\n",
         "an open quote": 'image,policies\na.jpg,"x\n' * 3,
@@ -144,7 +144,7 @@ def _kinds(name: str, text: str) -> Attack:
 
 
 def hostile_decisions() -> list[Attack]:
-    """Return attacks by records of the decisions' topic: each is left out, and the others are read."""
+    """Return attacks with records of the decisions' topic: each is left out, and the others are read."""
     good = {"ruling": "upheld", "policy": "p", "source": "s", "event_id": "e", "time": "2031-05-01T10:00:00Z"}
     changes: dict[str, dict[str, Any]] = {
         "an unknown ruling": {"ruling": "maybe"},

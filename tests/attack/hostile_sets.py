@@ -1,4 +1,4 @@
-"""Policy sets on the control topic that nobody should publish."""
+"""Hostile policy sets on the control topic."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ D = "d" * 64
 
 
 def hostile_sets() -> list[Attack]:
-    """Return attacks by records of the control topic."""
+    """Return attacks with records of the control topic."""
     shipped = load_policy_set(POLICIES)
     attacks = [_stored(name, changed) for name, changed in _wrong_sets(shipped)]
     attacks += [_value(name, value) for name, value in _wrong_values(shipped)]
@@ -30,7 +30,7 @@ def hostile_sets() -> list[Attack]:
 
 
 def _stored(name: str, policy_set: PolicySet, *, refused: bool = True) -> Attack:
-    """Attack with a set under its own, right digest."""
+    """Return an attack with a set stored under its correct digest."""
 
     def make(_: Path) -> Callable[[], object]:
         value = encode_set(policy_set)

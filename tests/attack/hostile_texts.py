@@ -1,4 +1,4 @@
-"""Policy files that nobody should write."""
+"""Hostile policy files."""
 
 import itertools
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from tests.attack.policy_layouts import GOOD, folder_attack, text_attack, with_k
 
 
 def hostile_texts() -> list[Attack]:
-    """Return attacks by what policy files say."""
+    """Return attacks with the content of policy files."""
     return [*_values(), *_documents(), *_bombs(), *_floods(), *_folders()]
 
 
 def _values() -> Iterator[Attack]:
-    """Single values that are none, or end what reads them."""
+    """Single values that are invalid, or that crash a careless reader."""
     days = ("2026-02-30", "0000-01-01", "10000-01-01", "2026-13-01", "'2026-02-30T25:00:00'", "20270131", "soon", "0")
     numbers = ("1e999", "-.inf", ".nan", "9" * 5000, "0x" + "f" * 5000, "true", "'2.5 '", "1e-999999999999")
     for value in (*days, "9" * 5000, "1e999"):
@@ -52,7 +52,7 @@ def _values() -> Iterator[Attack]:
 
 
 def _documents() -> Iterator[Attack]:
-    """Texts that are no document of keys and values."""
+    """Texts that are not a document of keys and values."""
     for name, text in {
         "empty": "",
         "only a comment": "# nothing\n",

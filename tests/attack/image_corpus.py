@@ -51,7 +51,7 @@ def seeds() -> list[bytes]:
 
 
 def mutations(count: int, seed: int = 7) -> Iterator[bytes]:
-    """Yield `count` damaged images: bits flipped, bytes set, pieces cut, doubled, moved or taken from another image."""
+    """Yield `count` damaged images: bits flipped, bytes set, pieces cut, repeated, moved or copied from another."""
     rng = random.Random(seed)
     originals = seeds()
     for i in range(count):

@@ -49,7 +49,7 @@ def page(width: int, height: int, compression: int, samples: int = 3, bits: int 
 def strips(
     size: tuple[int, int], compression: int, strip: bytes, rows: int, *, shared: bool, samples: int = 3
 ) -> bytes:
-    """Return a picture of strips with the same bytes: those of one place, or copies of their own."""
+    """Return a picture of strips with the same bytes: all at one offset, or each with a separate copy."""
     width, height = size
     count = -(-height // rows)
     offsets = [8] * count if shared else [8 + i * len(strip) for i in range(count)]

@@ -1,4 +1,4 @@
-"""Folders from what is in them: files, and what is no file."""
+"""Folders made from a description of their entries: files, links and other objects."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class Odd(Enum):
-    """What stands in a file's place."""
+    """Kind of an object that is not a regular file."""
 
     FIFO = "fifo"
     FOLDER = "folder"
@@ -27,7 +27,7 @@ Layout = Mapping[str | bytes, str | bytes | Odd | Link]
 
 
 def lay(folder: Path, layout: Layout) -> None:
-    """Put into a folder what a layout says, in its order, instead of what is there under those names."""
+    """Create the entries of a layout in a folder, in order, replacing entries of the same names."""
     for name, content in layout.items():
         path = Path(os.fsdecode(os.fsencode(folder) + b"/" + os.fsencode(name)))
         if os.path.lexists(path) and content is not Odd.FOLDER:

@@ -1,4 +1,4 @@
-"""Records that no reader should choke on: one of each kind, and as many as wanted at random."""
+"""Malformed records that every reader must survive: one of each kind, and any number at random."""
 
 import gzip
 import io
@@ -18,7 +18,7 @@ MIB = 1 << 20
 
 
 class RawName(str):
-    """A header name whose bytes are no UTF-8: the broker takes them."""
+    """A header name whose bytes are not UTF-8. The broker accepts it."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Positions that the log does not have: before its start, past its end, and in topics that were made again."""
+"""Positions that the log does not have: before its start, past its end, and in recreated topics."""
 
 import signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What an operator's probes see of a worker."""
+"""A worker's health, readiness and metrics, as an operator's probes see them."""
 
 import json
 import re
@@ -52,7 +52,7 @@ class Probes:
 
 
 def holds_for(condition: Callable[[], bool], seconds: float) -> bool:
-    """Tell whether a condition is true for some time on end."""
+    """Tell whether a condition stays true for some time."""
     try:
         wait_until(lambda: not condition(), seconds, "its end", 0.3)
     except TimeoutError:

@@ -26,7 +26,7 @@ SETTINGS = {
 
 
 def attack_records(stack: Stack, folder: Path, images: list[bytes], say: Say, *, quick: bool = False) -> bool:
-    """Every record ends as a verdict or a dead letter, the worker ends by itself never, and what is good is judged."""
+    """Every record gets a verdict or a dead letter, the worker never exits on its own, and good images are judged."""
     with _hostile_answers() as server, Stream(stack, folder, partitions=1, **SETTINGS) as stream:
         kinds = poison(server)
         # A good record on both sides of each: what comes after must be judged, and judged right.
@@ -49,7 +49,7 @@ _KINDS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
 
 
 def _send(stream: Stream, given: list[tuple[bytes | None, Headers]]) -> int:
-    """Store records as no careful producer would: compressed, and of any size that the broker takes."""
+    """Store records as a careless producer would: compressed, and of any size that the broker accepts."""
     producer = KafkaProducer(
         bootstrap_servers=stream.stack.bootstrap_servers,
         max_request_size=WHOLE_BYTES,
@@ -65,7 +65,7 @@ def _send(stream: Stream, given: list[tuple[bytes | None, Headers]]) -> int:
 
 
 class _Answers(BaseHTTPRequestHandler):
-    """A server that answers what images never are."""
+    """A server whose answers are never images."""
 
     def do_GET(self) -> None:
         answers = {

@@ -53,7 +53,7 @@ class Range:
         self.timeout_s = timeout_s
 
     def fetch(self, behaviour: Behaviour, limit: int = LIMIT) -> Outcome:
-        """Fetch once, or as often as the behaviour asks for, with a fetcher of its own."""
+        """Fetch with a separate fetcher, once or as often as the behaviour requires."""
         tls = server_tls(self._certificate, tickets=behaviour.tickets) if behaviour.tls else None
         with Server(behaviour.script, tls=tls, silent=behaviour.silent, accepts=behaviour.accepts) as server:
             scheme = "https" if behaviour.tls or behaviour.asks_tls else "http"

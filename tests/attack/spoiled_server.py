@@ -1,4 +1,4 @@
-"""A Triton of its own whose model can be spoiled, and made whole again."""
+"""A separate Triton server whose model can be damaged and restored."""
 
 import re
 import shutil
@@ -46,7 +46,7 @@ class SpoiledServer:
         self.address = self.part.address
 
     def serve(self, spoil: str | None = None) -> None:
-        """Kill what runs and serve the shipped models, the image model spoiled if so asked."""
+        """Kill the running server, and serve the shipped models, with the image model damaged if requested."""
         self.kill()
         self._write(spoil)
         up([self.part], lambda _: None, self._settings.ready_timeout_s)

@@ -1,4 +1,4 @@
-"""Ten ways for a stream to stand still: readiness says so, and says when it is over."""
+"""Ten ways for a stream to stall: readiness reports each stall, and its end."""
 
 import signal
 import time
@@ -188,7 +188,7 @@ def _stage(scene: Scene, name: str, images: list[bytes], sent: int, say: Say) ->
 
 
 def _lag_is_true(scene: Scene) -> bool:
-    """Tell whether the gauge comes to say what the broker says, within one of its polls."""
+    """Tell whether the lag gauge equals the broker's figure within one polling interval."""
     settings, deadline = scene.stream.settings, time.monotonic() + POLL_S
 
     def true() -> bool:

@@ -21,7 +21,7 @@ LOT = 25
 
 
 def attack_stops(stack: Stack, folder: Path, images: list[bytes], say: Say, *, quick: bool = False) -> bool:
-    """SIGTERM in every phase ends a worker within its drain deadline with exit code 0, and nothing is lost for it."""
+    """SIGTERM in every phase ends a worker within its drain deadline with exit code 0, and loses nothing."""
     held = True
     with Stream(stack, folder, WATCHWORD_DRAIN_TIMEOUT_S=str(DRAIN_S), WATCHWORD_CHUNK_MAX_RECORDS="16") as stream:
         sent = 0

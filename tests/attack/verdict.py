@@ -1,4 +1,4 @@
-"""The judgement of an attack: every record its outcome once, and the one that its bytes give."""
+"""The check after an attack: every record has exactly one outcome, which matches its bytes."""
 
 from collections.abc import Callable
 

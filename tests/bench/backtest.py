@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def _peak_alone(folder: str) -> float:
-    """Return the peak memory, in MB, of a back-test in a process of its own."""
+    """Return the peak memory, in MB, of a back-test in a separate process."""
     program = f"from tests.bench.backtest import peak_mb; print(peak_mb({folder!r}))"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return float(run.stdout)

@@ -29,7 +29,7 @@ def bench_judging() -> None:
 
 
 def random_bank(rng: np.random.Generator, prompts: int, policies: int, dimension: int) -> PromptBank:
-    """A bank of so many prompts in all: half of each policy's are its own, half its contrast."""
+    """A bank with this total number of prompts: for each policy, half are prompts and half are contrast."""
     each = prompts // policies
     own = max(1, each // 2)
     vectors = rng.standard_normal((prompts, dimension)).astype(np.float32)

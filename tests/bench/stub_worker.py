@@ -1,4 +1,4 @@
-"""A worker whose image encoder costs nothing: what is left is the worker's own CPU, all outputs on."""
+"""A worker whose image encoder costs nothing: only its own CPU time is measured, with all outputs on."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Two things timed in turn, so that what else the machine does falls on both."""
+"""Two functions timed alternately, so that other work on the machine affects both."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def paired(ours: Callable[[], object], bare: Callable[[], object], rounds: int = 41) -> tuple[float, float]:
-    """Return the median ratio of two functions timed in turn, and the median time of the first, in seconds."""
+    """Return the median ratio of two functions timed alternately, and the median time of the first, in seconds."""
     ratios, times = [], []
     for _ in range(rounds):
         started = time.perf_counter()

@@ -16,7 +16,7 @@ FLAGS = (
 
 @pytest.fixture(params=[390, 1280], ids=["phone", "desktop"])
 def chromium(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Chrome]:
-    """A browser with a profile of its own."""
+    """A browser with a separate profile."""
     options = ChromeOptions()
     options.binary_location = "/usr/bin/chromium"
     for flag in (*FLAGS, f"--user-data-dir={tmp_path}/profile", f"--window-size={request.param},1000"):
@@ -43,7 +43,7 @@ def visit(chromium: Chrome) -> Callable[[Path], Chrome]:
 
 @pytest.fixture
 def audited(chromium: Chrome) -> Callable[[], None]:
-    """Asserts that axe finds no serious fault in the page that is open, in light and in dark, contrast included."""
+    """Asserts that axe finds no serious fault in the open page, in light and dark mode, including contrast."""
 
     def audit() -> None:
         chromium.execute_script((resources.files("axe_core_python") / "axe.min.js").read_text())

@@ -1,4 +1,4 @@
-"""The broker adapter against the real broker: what one transaction does, and what it must not do to the next."""
+"""The broker adapter on the real broker: the effects of a transaction, and none on the next one."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.integration
 
 
 class Bench:
-    """One topic in with records on two partitions, one topic out, one group."""
+    """An input topic with records on two partitions, an output topic, and a group."""
 
     def __init__(self, stack: Stack) -> None:
         self.name = f"c{uuid.uuid4().hex[:10]}"
@@ -221,7 +221,7 @@ def test_a_producer_given_up_leaves_no_thread_behind(stack: Stack) -> None:
 
 
 def test_one_of_two_members_under_one_instance_id_is_told(stack: Stack) -> None:
-    """Each that is replaced joins anew once, which replaces the other; the one replaced again gives up."""
+    """A replaced member rejoins once, which replaces the other one; the one that is replaced again gives up."""
     bench = Bench(stack)
     members = [bench.consumer(), bench.consumer()]
     poll_all(members[0])
@@ -240,7 +240,7 @@ def test_one_of_two_members_under_one_instance_id_is_told(stack: Stack) -> None:
 
 
 def test_a_commit_of_a_member_that_was_replaced_is_aborted(stack: Stack) -> None:
-    """The producer cannot tell by whom it was replaced, so the worker reads again and its consumer finds out."""
+    """The producer cannot tell which member replaced it, so the worker reads again and its consumer finds out."""
     bench = Bench(stack)
     consumer, again, producer = bench.consumer(), bench.consumer(), bench.producer()
     polled = poll_all(consumer)
@@ -255,7 +255,7 @@ def test_a_commit_of_a_member_that_was_replaced_is_aborted(stack: Stack) -> None
 
 
 def test_a_member_that_replaced_itself_joins_anew(stack: Stack) -> None:
-    """A client that lost its session may join twice; the worker is told by a fault to try again, and goes on."""
+    """A client that lost its session may join twice; a fault tells the worker to try again, and it continues."""
     bench = Bench(stack)
     consumer, again = bench.consumer(), bench.consumer()
     poll_all(consumer)
@@ -327,7 +327,7 @@ def test_going_back_while_others_join_does_not_keep_the_group_going_round(stack:
 
 
 def at_rest(members: list[GroupConsumer]) -> bool:
-    """Tell whether all are in one generation, and stay there for a while."""
+    """Tell whether all members are in one generation, and stay in it for a while."""
     before = [member.group_metadata() for member in members]
     threading.Event().wait(6.0)
     after = [member.group_metadata() for member in members]
@@ -343,7 +343,7 @@ def rewound_or_idle(consumer: GroupConsumer) -> bool:
 
 
 def keep_going(consumer: GroupConsumer, faults: list[BrokerFault] | None = None) -> bool:
-    """One turn of a worker's loop; returns False, and notes a fault."""
+    """Run one turn of a worker's loop; after a fault, note it and return False."""
     try:
         if consumer.needs_rewind:
             consumer.rewind(10)

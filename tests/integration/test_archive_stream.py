@@ -66,7 +66,7 @@ def test_archived_embeddings_judged_by_their_sets_give_the_same_flags(
         outcome = publish_edits(stream, folder, photographs, images=480, changes=3)
         model = archive_all(stream, archive, 480)
         found = recount_all(stream, archive, model, outcome.published, encoder, sample=40)
-        assert (found.different, found.unproved) == (0, ())
+        assert (found.different, found.unconfirmed) == (0, ())
         assert found.flags > 50
         assert found.explained == 40
         assert len(outcome.judged_by) >= 3

@@ -144,7 +144,7 @@ def dynamic_scales(source: Path, target: Path, _: np.ndarray) -> None:
     [
         (swapped_channels, "verdicts flip"),
         (everything_per_tensor, "lowest hundredth of cosines"),
-        (dynamic_scales, "changes by"),
+        (dynamic_scales, "differs by"),
     ],
 )
 def test_a_damaged_engine_is_refused(

@@ -1,4 +1,4 @@
-"""The long proofs, on a stack of their own. `make prove` runs them all; name some to run only those."""
+"""The long tests, on a separate stack. `make prove` runs all of them; give names to run only some."""
 
 import argparse
 import contextlib
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def prove_chaos(stack: Stack, folder: Path, images: list[bytes]) -> bool:
-    """Two workers, 5,000 images, ten kills, five zombies, ten joins and leaves: nothing lost, nothing doubled."""
+    """Two workers, 5,000 images, ten kills, five zombies, ten joins and leaves: nothing lost, nothing duplicated."""
     plan = Plan(records=5000, kills=10, open_kills=5, stops=5, visits=10, stop_s=9.0, seed=int(time.time()))
     with Stream(stack, folder, WATCHWORD_CHUNK_MAX_RECORDS="64") as stream:
         toll = Chaos(stream, images, plan, say).run()
@@ -120,11 +120,11 @@ def prove_recount(stack: Stack, folder: Path, _: list[bytes]) -> bool:
         found = recount_all(stream, archive, model, outcome.published, encoder, sample=500)
     say(
         f"recount: {archive.count(model)} verdicts of {len(outcome.judged_by)} sets, {found.flags} flags, "
-        f"{found.different} different; {found.explained} explained, {len(found.unproved)} not proved"
+        f"{found.different} different; {found.explained} explained, {len(found.unconfirmed)} not confirmed"
     )
-    for line in found.unproved[:5]:
+    for line in found.unconfirmed[:5]:
         say(f"recount: {line}")
-    return found.different == 0 and found.explained == min(500, found.flags) and not found.unproved
+    return found.different == 0 and found.explained == min(500, found.flags) and not found.unconfirmed
 
 
 def prove_letters(stack: Stack, folder: Path, images: list[bytes]) -> bool:
@@ -157,7 +157,7 @@ def _harness_sees_doubles(stack: Stack, folder: Path) -> bool:
 
 
 def prove_samples(_: Stack, folder: Path, __: list[bytes]) -> bool:
-    """500 sampled back-tests of 1 % of 100,000 images: how often does each interval hold what the whole says?"""
+    """500 sampled back-tests of 1 % of 100,000 images: how often does each interval contain the count over all?"""
     encoder = LocalEncoder(Bundle.load(BUNDLED_MODEL), threads=2)
     held = make_sampling(folder, REPOSITORY / "policies", encoder, 100_000).covered(0.01, 500)
     for name, share in held.items():
@@ -166,7 +166,7 @@ def prove_samples(_: Stack, folder: Path, __: list[bytes]) -> bool:
 
 
 def prove_certificates(_: Stack, __: Path, ___: list[bytes]) -> bool:
-    """2,000 draws of each population: how often is a certified precision not there?"""
+    """2,000 draws of each population: how often is a certified precision wrong?"""
     wrong = {name: np.mean([draw(np.random.default_rng(n)) for n in range(2000)]) for name, draw in scenarios().items()}
     for name, share in wrong.items():
         say(f"certificates: {name}: wrong in {share:.2%}")
@@ -174,7 +174,7 @@ def prove_certificates(_: Stack, __: Path, ___: list[bytes]) -> bool:
 
 
 def prove_audits(_: Stack, __: Path, ___: list[bytes]) -> bool:
-    """2,000 audits of each stream: how often does the interval hold the true recall, or say that it is unknown?"""
+    """2,000 audits of each stream: how often does the interval contain the true recall, or is recall unknown?"""
     held = {
         name: np.mean([covers(audited, np.random.default_rng(n)) for n in range(2000)])
         for name, audited in SCENARIOS.items()
@@ -206,7 +206,7 @@ def prove_imports(_: Stack, folder: Path, images: list[bytes]) -> bool:
 
 
 def prove_harness(stack: Stack, folder: Path, images: list[bytes]) -> bool:
-    """The same harness reports doubles for workers made wrong, and none for one that is only slow."""
+    """The same harness reports duplicates from deliberately broken workers, and none from one that is only slow."""
     plan = Plan(records=600, kills=0, open_kills=0, stops=0, visits=5, stop_s=0)
     right = True
     for mode, expected in (("slow", True), ("uncommitted", False), ("generation", False)):
@@ -220,7 +220,7 @@ def prove_harness(stack: Stack, folder: Path, images: list[bytes]) -> bool:
 
 
 def prove_outages(stack: Stack, folder: Path, images: list[bytes]) -> bool:
-    """Triton away for 20 s mid-run, and the broker once: the run ends whole, nothing dead-lettered for it."""
+    """Triton, and then the broker, is down for 20 s in the middle of a run: nothing is lost or dead-lettered."""
     right = True
     for name in ("triton", "kafka"):
         part = stack.part(name)
@@ -269,7 +269,7 @@ def prove_memory(stack: Stack, folder: Path, images: list[bytes]) -> bool:
 
 @contextlib.contextmanager
 def own_stack(folder: Path) -> Iterator[Stack]:
-    """A stack on ports of its own, ended with the proofs."""
+    """A stack on separate ports, stopped at the end of the run."""
     settings = StackSettings(
         parts=REPOSITORY / ".watchword/parts",
         state=folder / "stack",

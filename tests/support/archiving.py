@@ -1,4 +1,4 @@
-"""An archive's writer killed again and again, and what it leaves held against what was sent."""
+"""An archiver that is killed again and again, and a comparison of the archive with the sent embeddings."""
 
 import hashlib
 import random
@@ -26,7 +26,7 @@ COMMAND = (*PYTHON, "archive", "run")
 
 @dataclass(frozen=True)
 class Kept:
-    """What is in the archive: how many rows, how many of them more than once, missing or other than they were sent."""
+    """Content of the archive: the number of rows, and how many are duplicated, missing or altered."""
 
     rows: int
     doubled: int
@@ -36,7 +36,7 @@ class Kept:
 
 
 def send_embeddings(stream: Stream, count: int) -> None:
-    """Put embeddings on the topic as a worker does, of images that never were."""
+    """Put embeddings of images that do not exist on the topic, in the form that a worker writes."""
     topic = stream.settings.topic_embeddings
     with Publisher(stream.connection, max_record_bytes=1 << 20) as publisher:
         for number in range(count):

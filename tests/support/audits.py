@@ -9,7 +9,7 @@ from pipeline.evaluation.stats.recall import estimate_recall
 
 @dataclass(frozen=True)
 class Audited:
-    """A policy's day: what it flagged rightly, and by stratum how many images it passed, missed and looks at."""
+    """A policy's day: its right flags and, by stratum, the numbers of images it passed, missed and audits."""
 
     hits: int
     passed: tuple[int, ...]
@@ -34,7 +34,7 @@ SCENARIOS = {
 
 
 def covers(stream: Audited, rng: np.random.Generator) -> bool:
-    """Audit once: does the stated interval hold the true recall, or is it said to be unknown?"""
+    """Audit once: does the interval contain the true recall, or is recall reported as unknown?"""
     missed, audited = [], []
     for passed, wrong, looked_at in zip(stream.passed, stream.missed, stream.looked_at, strict=True):
         chance = min(1.0, looked_at / passed)

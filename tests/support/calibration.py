@@ -1,4 +1,4 @@
-"""Synthetic populations whose precision is known at every threshold, and how often a certificate of it is wrong."""
+"""Synthetic populations with known precision at every threshold, to count how often a certificate is wrong."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ def labels(population: Population, count: int, rng: np.random.Generator) -> Labe
 
 
 def copied(population: Population, count: int, rng: np.random.Generator) -> Labels:
-    """A sample in which some images are there many times."""
+    """A sample in which some images occur many times."""
     once = labels(population, count, rng)
     copies = rng.geometric(0.3, count)
     places = rng.permutation(np.repeat(np.arange(count), copies))
@@ -72,13 +72,13 @@ def balanced(count: int, rng: np.random.Generator) -> Labels:
 
 
 def is_wrong(population: Population, given: Labels) -> bool:
-    """Fit once: is there a certificate of a precision that is not there?"""
+    """Fit once: is a precision certified that the threshold does not have?"""
     found = certify(given, TARGET, CONFIDENCE)
     return isinstance(found, Certified) and population.precision(found.threshold) < TARGET
 
 
 def is_wrong_any_night(population: Population, rng: np.random.Generator) -> bool:
-    """Fit again every night with what was labelled since: is any night's certificate wrong?"""
+    """Refit every night with the labels added since: is any night's certificate wrong?"""
     given = labels(population, NIGHTS * A_NIGHT, rng)
     grid = np.arange(0.9, -0.01, -0.1).tolist()
     for night in range(1, NIGHTS + 1):

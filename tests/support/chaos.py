@@ -1,4 +1,4 @@
-"""Workers killed, stopped, joined and parted while a stream flows; what readers see is counted at the end."""
+"""Workers that are killed, stopped, added and removed while a stream flows; outcomes are counted at the end."""
 
 import random
 import signal
@@ -41,7 +41,7 @@ class Plan:
 
 @dataclass
 class Toll:
-    """What did happen."""
+    """Numbers of the events that happened."""
 
     kills: int = 0
     open_kills: int = 0
@@ -155,7 +155,7 @@ class Chaos:
         self._say(f"{visitor.instance_id} joined and left")
 
     def _look_after(self, residents: list[WorkerProcess]) -> None:
-        """Start again what ended by itself, as a supervisor would, and remember why."""
+        """Restart workers that exited on their own, as a supervisor would, and remember the reason."""
         for worker in residents:
             if not worker.running():
                 self._toll.ended.append(f"{worker.instance_id} ended with {worker.exit_code()}: {worker.tail(3)}")

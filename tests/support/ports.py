@@ -1,4 +1,4 @@
-"""Ports for what a test starts."""
+"""Free ports for the servers that a test starts."""
 
 import random
 import socket

@@ -1,4 +1,4 @@
-"""Flags recomputed from the archive, each by the set of its verdict, compared with the emitted flags."""
+"""Flags recomputed from the archive, each with the policy set of its verdict, and compared with the emitted flags."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -23,12 +23,12 @@ from tests.support.waiting import wait_until
 
 @dataclass(frozen=True)
 class Recount:
-    """Numbers of emitted flags, of flags that only one side has, and of explained flags; those without proof."""
+    """Numbers of emitted flags, of flags that only one side has, and of explained flags; and the unconfirmed ones."""
 
     flags: int
     different: int
     explained: int
-    unproved: tuple[str, ...]
+    unconfirmed: tuple[str, ...]
 
 
 def archive_all(stream: Stream, archive: Archive, images: int, timeout_s: float = 300) -> str:
@@ -52,15 +52,15 @@ def recount_all(
     emitted = [(flag.event.id, flag.policy.id) for flag in flags]
     assert len(set(emitted)) == len(emitted)
     assert len(set(again)) == len(again)
-    unproved = []
+    unconfirmed = []
     drawn = random.Random(3).sample(flags, min(sample, len(flags)))
     for flag in drawn:
         found = archive.find(model, str(flag.origin))
         assert found is not None
         content, embedding = found
         explained = explain(flag, embedding, content, judges[flag.policy_set_digest])
-        unproved += [f"{flag.flag_id}: {each}" for each in explained.differences]
-    return Recount(len(flags), len(set(again) ^ set(emitted)), len(drawn), tuple(unproved))
+        unconfirmed += [f"{flag.flag_id}: {each}" for each in explained.differences]
+    return Recount(len(flags), len(set(again) ^ set(emitted)), len(drawn), tuple(unconfirmed))
 
 
 def recount(judges: Mapping[str, Judge], part: Part, sets: Sequence[str]) -> list[tuple[str, str]]:

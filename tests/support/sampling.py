@@ -61,7 +61,7 @@ def make_sampling(folder: Path, policies: Path, encoder: LocalEncoder, images: i
     """
     Archive embeddings near the texts of things.
 
-    Every policy flags about 10 % of them. The edit makes that 13 % and 7 % in turn.
+    Every policy flags about 10 % of them. With the edit, policies flag 13 % and 7 % alternately.
     """
     rng = np.random.default_rng(8)
     things = ["a revolver", "a leopard", "a watch", "a tree", "a chair", "a flamingo", "a dollar", "a laptop"]

@@ -1,4 +1,4 @@
-"""A real Triton of its own, serving one model repository."""
+"""A separate, real Triton server for one model repository."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""A stream of its own on the shared stack: topics, workers, records in, and what came out."""
+"""A separate stream on the shared stack: topics, workers, input records and outcomes."""
 
 import itertools
 import json
@@ -118,7 +118,7 @@ class Stream:
         return image_message(topic, event_id, value, content_type, source="tests", extensions=extensions or {})
 
     def committed(self) -> int:
-        """Return how many input records the group has committed."""
+        """Return the number of input records that the group has committed."""
         places = committed_and_end(self.connection, self.settings.group_id, self.settings.topic_images)
         return sum(done for done, _ in places.values())
 
@@ -174,7 +174,7 @@ class Stream:
         return found
 
     def content_audit(self) -> ContentAudit:
-        """Hold every verdict's scores and flags against an in-process scan of the same bytes."""
+        """Compare the scores and flags of every verdict with an in-process scan of the same bytes."""
         names = self.settings
         return audit_content(
             self.records(names.topic_images),

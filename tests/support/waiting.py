@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float, what: str, interval_s: float = 0.1) -> None:
-    """Return once `condition` is true. Raises `TimeoutError` naming `what` when it is not in time."""
+    """Return once `condition` is true. Raises `TimeoutError`, which names `what`, if that takes too long."""
     clock, deadline = threading.Event(), time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Records of a stream's topics with as little in them as a reader needs."""
+"""Records of a stream's topics with the minimum content that a reader needs."""
 
 from collections.abc import Iterable
 

@@ -9,7 +9,7 @@ from pipeline.counted import counted
 
 def delete(context: typer.Context, content: Content) -> None:
     """
-    Delete all embeddings of one image, of every model; no byte of them remains in the archive's files.
+    Delete all embeddings of one image, for every model; no byte of them remains in the archive's files.
 
     Stop `watchword archive run` first: this command would also remove files that it is still writing.
 

@@ -7,7 +7,7 @@ from pipeline.cli.session import session_of
 
 def index(context: typer.Context) -> None:
     """
-    Index the embeddings of each model that has enough of them, for faster search. Repeat this as the archive grows.
+    Build a search index for each model with enough embeddings. Run this again as the archive grows.
 
     Example: `watchword archive index`
     """

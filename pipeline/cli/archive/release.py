@@ -9,7 +9,7 @@ from pipeline.counted import counted
 
 def release(context: typer.Context, content: Content) -> None:
     """
-    End the hold on an image.
+    End the legal hold on an image: `delete` and `expire` apply to its embeddings again.
 
     Example: `watchword archive release 3a7bd3e2…`
     """

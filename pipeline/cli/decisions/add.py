@@ -23,13 +23,13 @@ def add(
     source: Annotated[str | None, typer.Option(help="Source of the events.")] = None,
     policy: Annotated[str | None, typer.Option(help="Id of the policy that the decision is about.")] = None,
     probability: Annotated[
-        float | None, typer.Option(help="Chance (0 < p <= 1) that this image was picked for review.")
+        float | None, typer.Option(help="Probability (0 < p <= 1) with which this image was sampled for review.")
     ] = None,
     reviewer: Annotated[str, typer.Option(envvar="USER", help="Name of the person who decided.")] = "",
     note: Annotated[str, typer.Option(help="Reason for the decision.")] = "",
     file: Annotated[
         Path | None,
-        typer.Option("--from", help="JSON Lines file of decisions with these names as fields, or `-` for stdin."),
+        typer.Option("--from", help="JSON Lines file with the fields of the decisions' topic, or `-` for stdin."),
     ] = None,
 ) -> None:
     """

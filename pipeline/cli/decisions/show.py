@@ -18,7 +18,8 @@ NEVER_FLAGGED = "– (not active when these were judged?)"
 def show(
     context: typer.Context,
     since: Annotated[
-        str | None, typer.Option(help="Start of the period: `7d`, `12h`, `2w` ago, or a day.  [default: all]")
+        str | None,
+        typer.Option(help="Start of the period: an age (`7d`, `12h`, `2w`) or a date (`2026-11-14`).  [default: all]"),
     ] = None,
     format: Annotated[  # noqa: A002 -- the option's name
         str, typer.Option(help="Output format: `table` of policies, or `jsonl` with every decision.")

@@ -8,7 +8,7 @@ from pipeline.extras import models_extra
 
 def watch(context: typer.Context) -> None:
     """
-    Serve the number of decisions, and precision and recall estimated from them, on `/metrics` until SIGTERM.
+    Serve metrics about people's decisions on `/metrics` until SIGTERM: counts, and estimated precision and recall.
 
     Example: `WATCHWORD_HTTP_PORT=8082 watchword decisions watch`
     """

@@ -27,8 +27,8 @@ def scan(
 
     In a folder, files that are not images are skipped. A file that you name is always judged.
 
-    Exit codes: 0 nothing flagged, 1 something flagged, 2 an error, or nothing flagged but a file that could not be
-    judged.
+    Exit codes: 0 nothing was flagged, 1 something was flagged, 2 an error, or nothing was flagged and some file could
+    not be judged.
 
     Examples: `watchword scan samples/images/revolver` · `watchword scan . --format jsonl | jq .flags` ·
     `watchword scan uploads --html report.html`

@@ -21,7 +21,9 @@ def search(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(help="Start of the period in the archive: `7d`, `12h`, `2w` ago, or a day.  [default: all]"),
+        typer.Option(
+            help="Start of the archive's period: an age (`7d`, `12h`, `2w`) or a date (`2026-11-14`).  [default: all]"
+        ),
     ] = None,
     model: Annotated[
         Path | None, typer.Option(help="Model bundle, with `--images`.  [default: WATCHWORD_MODEL]")
@@ -68,7 +70,7 @@ def _search_files(
     output_format: str,
     html: Path | None,
 ) -> int:
-    """Search, print, and return the exit code."""
+    """Search files for a sentence, print the ranking, and return the exit code."""
     from pipeline.cli.images.ranking_output import print_ranking, write_ranking
     from pipeline.operations.images.ranking import search_files
     from pipeline.reports.page import THUMBNAIL_SIDE

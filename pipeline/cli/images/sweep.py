@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def sweep(
     context: typer.Context,
     images: Annotated[list[Path], typer.Argument(help="The incident's worst images: files, and folders of images.")],
-    since: Annotated[str, typer.Option(help="Start of the period: `7d`, `12h`, `2w` ago, or a day.")] = "30d",
+    since: Annotated[
+        str, typer.Option(help="Start of the period: an age (`7d`, `12h`, `2w`) or a date (`2026-11-14`).")
+    ] = "30d",
     min_similarity: Annotated[
         float,
         typer.Option("--min-similarity", "--least", min=0, max=1, help="Minimum cosine similarity to a given image."),
@@ -28,7 +30,7 @@ def sweep(
     ),
     description: Annotated[
         str | None,
-        typer.Option("--description", "--words", help="Description of the images, for people."),
+        typer.Option("--description", "--words", help="Description of the images for people."),
     ] = None,
     output_format: Format = "table",
     html: PicturesPage = None,

@@ -55,7 +55,7 @@ def notices(found: Sweep, request: SweepRequest) -> Iterator[str]:
 
 
 def next_steps(policy: IncidentPolicy, written: WrittenPolicy, policies: Path) -> str:
-    """Return the notice about a written policy; `policies` is the folder of the settings' policies."""
+    """Return the notice about a written policy; `policies` is the policy folder in the settings."""
     folder = shlex.quote(str(policy.folder))
     wrote = f"wrote `{written.file}`, a provisional shadow policy"
     label = f"label its images with `watchword policies label {policy.id} --policies {folder}`"

@@ -31,7 +31,7 @@ def build(
     batch: Annotated[
         str,
         typer.Option(
-            help="Smallest, typical and largest batch; the largest at least the workers' WATCHWORD_BATCH_SIZE."
+            help="Smallest, typical and largest batch. The largest must be at least the workers' WATCHWORD_BATCH_SIZE."
         ),
     ] = "1,32,64",
     instances: Annotated[
@@ -57,10 +57,10 @@ def build(
     """
     Write a Triton model repository whose engine judges like the bundle.
 
-    Use a sample of the stream: half of the images set an int8 engine's scales; bundle and engine judge the other half.
-    An engine that judges differently is refused. Policy texts are always encoded in float32. Set
-    WATCHWORD_MODEL=REPOSITORY/clip_image/bundle for the workers. Needs the extra `engines`, and `tensorrt-rtx` for that
-    target.
+    Use a sample of the stream as images: half of them set the scales of an int8 engine, the other half is judged with
+    both bundle and engine. An engine that judges differently is refused. Policy texts are always encoded in float32.
+    Set WATCHWORD_MODEL=REPOSITORY/clip_image/bundle for the workers. Needs the extra `engines`, and `tensorrt-rtx` for
+    that target.
 
     Exit codes: 0 written, 2 refused or an error.
 

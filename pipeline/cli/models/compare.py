@@ -33,7 +33,7 @@ def compare(
     With labels, the new threshold of a calibrated policy is certified for its target, and the threshold of any other
     policy keeps its precision. Without labels, the new threshold keeps the number of flagged images.
 
-    Exit codes: 0 every policy carries over, 1 some must be tuned again, 2 error.
+    Exit codes: 0 every policy can be kept with its new threshold, 1 some must be tuned again, 2 an error.
 
     Example: `watchword models compare pipeline/bundles/caltech-small out/new --data samples --html flips.html`
     """

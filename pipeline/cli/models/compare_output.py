@@ -15,7 +15,7 @@ MOST_TILES = 300
 
 
 def print_comparison(comparison: ModelComparison, output_format: str) -> None:
-    """Print every policy's change, as a table or as JSON."""
+    """Print the effect of the new model on each policy, as a table or as JSON."""
     if output_format == "json":
         print_json(_fields(comparison))
     else:
@@ -23,7 +23,7 @@ def print_comparison(comparison: ModelComparison, output_format: str) -> None:
 
 
 def write_flips(path: Path, comparison: ModelComparison) -> None:
-    """Write a page with the pictures of the images whose verdict flips."""
+    """Write a page with pictures of the images whose verdict flips."""
     images = flipped_images(comparison, side=THUMBNAIL_SIDE, most=MOST_TILES)
     tiles = [Tile(str(each.file), each.thumbnail, ((f"{each.policy_id}: {each.flip}", None),)) for each in images]
     write_gallery(path, tiles, title="Verdicts that the new model changes", about=_about(comparison))

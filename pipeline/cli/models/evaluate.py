@@ -17,7 +17,7 @@ FORMATS = ("markdown", "json")
 
 def evaluate(
     context: typer.Context,
-    bundles: Annotated[list[Path], typer.Argument(help="Model bundles; several are shown side by side.")],
+    bundles: Annotated[list[Path], typer.Argument(help="Model bundles; if several, shown side by side.")],
     data: Annotated[Path, typer.Option(help="Folder with labels.csv (file, category, split) and the images.")],
     split: Annotated[str, typer.Option(help="Split to measure. Keep `test` for final figures.")] = "val",
     slice: Annotated[  # noqa: A002 -- the option's name

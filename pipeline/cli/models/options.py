@@ -10,5 +10,5 @@ ImageSample = Annotated[
     typer.Option(help="Image, or folder of images (repeatable): `--images A --images B`."),
 ]
 Policies = Annotated[Path, typer.Option(help="Folder of policy files.")]
-FlipRate = Annotated[float, typer.Option(help="Maximum share of images whose verdict by any one policy may change.")]
+FlipRate = Annotated[float, typer.Option(help="For each policy, the maximum share of images whose verdict may change.")]
 NewBundle = Annotated[Path, typer.Option(help="Folder of the new model bundle.")]

@@ -17,7 +17,7 @@ def parity(
     policies: Policies = Path("policies"),
     flip_rate: FlipRate = 0.005,
     cosine: Annotated[
-        float, typer.Option(help="Minimum cosine between the embeddings of both; 99 of 100 images must reach it.")
+        float, typer.Option(help="Minimum cosine of an image's two embeddings; 99 of 100 images must reach it.")
     ] = 0.97,
     triton: Annotated[
         str | None,
@@ -28,7 +28,7 @@ def parity(
     """
     Compare two engines of one model: their embeddings and, above all, their verdicts.
 
-    Exit codes: 0 the candidate may be used, 1 it is refused, 2 error.
+    Exit codes: 0 the candidate may be used, 1 it is refused, 2 an error.
 
     Example: `watchword models parity pipeline/bundles/caltech-small out/int8 --images samples/images`
     """

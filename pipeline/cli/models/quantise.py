@@ -18,10 +18,10 @@ def quantise(
     flip_rate: FlipRate = 0.005,
 ) -> None:
     """
-    Make an int8 engine of a bundle, and check that its verdicts are the same.
+    Make an int8 engine from a bundle, and check that its verdicts are the same.
 
-    Use a sample of the stream: half of the images set the engine's scales; bundle and engine judge the other half. An
-    engine that judges differently is refused and deleted. Needs the extra `engines`.
+    Use a sample of the stream as images: half of them set the scales of the engine, the other half is judged with both
+    bundle and engine. An engine that judges differently is refused and deleted. Needs the extra `engines`.
 
     Exit codes: 0 written, 2 refused or an error.
 

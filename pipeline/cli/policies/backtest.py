@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 def backtest(
     context: typer.Context,
     after: Annotated[
-        str, typer.Argument(help="Edited set: a folder, a version, a set's digest, or `current`.")
+        str, typer.Argument(help="Edited set: a folder, a version, the digest of a set, or `current`.")
     ] = "policies",
     before: Annotated[str, typer.Option(help="Set to compare with, in the same form.")] = "current",
-    since: Annotated[str, typer.Option(help="Start of the period: `7d`, `12h`, `2w` ago, or a day.")] = "7d",
+    since: Annotated[
+        str, typer.Option(help="Start of the period: an age (`7d`, `12h`, `2w`) or a date (`2026-11-14`).")
+    ] = "7d",
     sample: Annotated[
         str | None, typer.Option(help="Share of the images for a first estimate, for example `1%`.")
     ] = None,
@@ -26,7 +28,7 @@ def backtest(
     decisions: Annotated[bool, typer.Option("--decisions", help="Compare both sets with people's decisions.")] = False,
     engine: Annotated[
         str,
-        typer.Option(help="Engine: `threads`, `daft`, `ray`, or a Ray cluster `ray://host:port`."),
+        typer.Option(help="What runs the work: `threads`, `daft`, `ray`, or a Ray cluster `ray://host:port`."),
     ] = "threads",
     format: Annotated[str, typer.Option(help="Output format: `table` or `json`.")] = "table",  # noqa: A002 -- the option's name
     html: Annotated[
@@ -35,12 +37,12 @@ def backtest(
     ] = None,
 ) -> None:
     """
-    Judge archived images by two policy sets, and show newly flagged images, newly cleared images and flags a day.
+    Judge archived images with two policy sets, and show newly flagged and newly cleared images and the flags per day.
 
-    With `--decisions`, each decision counts as 1/probability images. A newly flagged image without a decision counts as
-    undecided, not as wrong.
+    With `--decisions`, each decision is weighted by 1 ÷ the probability with which its image was sampled. A newly
+    flagged image without a decision counts as undecided, not as wrong.
 
-    Exit codes: 0 nothing would have changed, 1 something would, 2 error.
+    Exit codes: 0 no flag would have changed, 1 some would, 2 an error.
 
     Examples: `watchword policies backtest policies --since 7d` ·
     `watchword policies backtest edited --before policies --sample 1%`

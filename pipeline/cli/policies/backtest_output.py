@@ -81,7 +81,7 @@ def _print_examples(change: PolicyChange) -> None:
 
 def _print_agreements(agreements: Sequence[Agreement]) -> None:
     table = plain_table(
-        "policy", "precision before", "after", "newly flagged, right", "unjudged", "newly cleared, right"
+        "policy", "precision before", "after", "newly flagged, right", "undecided", "newly cleared, right"
     )
     for each in agreements:
         flagged, cleared = each.newly_flagged, each.newly_cleared
@@ -90,7 +90,7 @@ def _print_agreements(agreements: Sequence[Agreement]) -> None:
             interval(each.precision_before),
             interval(each.precision_after),
             interval(flagged.right) if flagged.decided else "–",
-            str(flagged.unjudged),
+            str(flagged.undecided),
             interval(cleared.right) if cleared.decided else "–",
         )
     console = output()

@@ -10,7 +10,7 @@ from pipeline.cli.session import session_of
 
 def calibrate(
     context: typer.Context,
-    policy: Annotated[str, typer.Argument(help="Id of the policy, or of a child of one.")],
+    policy: Annotated[str, typer.Argument(help="Id of the policy, or of a child policy.")],
     folder: Annotated[Path, typer.Option("--policies", help="Folder of policy files.")] = Path("policies"),
     labels: Annotated[Path | None, typer.Option(help="Labelled stream: CSV or JSON Lines, as for `replay`.")] = None,
     decisions: Annotated[
@@ -29,23 +29,23 @@ def calibrate(
     ] = False,
     images: Annotated[
         Path | None,
-        typer.Option(help="Folder with a sample of the stream, for a queue.  [default: the embeddings' topic]"),
+        typer.Option(help="For a queue: folder with a sample of the stream.  [default: the embeddings' topic]"),
     ] = None,
-    per_day: Annotated[float | None, typer.Option(help="Number of images a day in the stream, for a queue.")] = None,
+    per_day: Annotated[float | None, typer.Option(help="For a queue: number of images per day in the stream.")] = None,
 ) -> None:
     """
-    Fit a threshold to the target in its policy, and write it next to the policy with the evidence.
+    Fit a threshold to the target in its policy, and write it to a file next to the policy, with the evidence.
 
-    The target `threshold: { precision: 0.95, confidence: 0.95 }` needs labels. The result is the lowest threshold that
-    the labels show to be that precise: near-duplicates count once, and the confidence accounts for the search. With
-    `--decisions` the labels are people's decisions, scored by archived embeddings, and no image is needed.
+    The target `threshold: { precision: 0.95, confidence: 0.95 }` needs labels. The result is the lowest threshold for
+    which the labels show this precision. Near-duplicates count once, and the confidence accounts for the search. With
+    `--decisions`, the labels are people's decisions, scores come from archived embeddings, and no image is needed.
 
     The target `threshold: { queue: 200/day }` needs images without labels.
 
-    The calibration has the digests of its data. When the prompts, the model, the target or the labels change, workers
-    and `lint` report it, and the threshold counts as provisional.
+    The calibration contains the digests of its inputs. If the prompts, the model, the target or the labels change,
+    workers and `lint` report it, and the threshold counts as provisional.
 
-    Exit codes: 0 written, 1 the labels do not support a threshold, 2 error.
+    Exit codes: 0 written, 1 the labels do not support a threshold, 2 an error.
 
     Examples: `watchword policies calibrate weapons.firearms --labels labels.csv --base-rate 0.001` ·
     `watchword policies calibrate weapons.firearms --decisions` ·

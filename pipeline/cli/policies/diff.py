@@ -10,7 +10,7 @@ from pipeline.cli.session import session_of
 def diff(
     context: typer.Context,
     before: Annotated[
-        str, typer.Argument(help="First set: a version, a set's digest, `current`, or a folder.")
+        str, typer.Argument(help="First set: a version, the digest of a set, `current`, or a folder.")
     ] = "current",
     after: Annotated[str, typer.Argument(help="Second set, in the same form.")] = "policies",
 ) -> None:
@@ -19,7 +19,7 @@ def diff(
 
     Without arguments it compares the folder `policies` with the active set.
 
-    Exit codes: 0 both sets mean the same, 1 they differ, 2 error.
+    Exit codes: 0 both sets mean the same, 1 they differ, 2 an error.
 
     Examples: `watchword policies diff` · `watchword policies diff 12 current`
     """

@@ -21,7 +21,7 @@ def check_examples(
     A policy lists images, as paths relative to its file, with the answer that it must give for each: `examples: [{
     image: examples/toy.jpg, flag: false, why: it is a toy }]`
 
-    Exit codes: 0 every example passes, 1 one fails, 2 error.
+    Exit codes: 0 every example passes, 1 an example fails, 2 an error.
 
     Example: `watchword policies test policies --junit policies.xml`
     """

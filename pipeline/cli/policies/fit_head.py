@@ -22,8 +22,8 @@ def fit_head(
     """
     Fit a linear score on embeddings to labels, for a harm that prompts do not separate.
 
-    The head is written to `heads/` next to the policy. The command compares it with the policy's prompts on labels that
-    it was not fitted on. To use it, write `score: linear` and `head` in the policy.
+    The head is written to `heads/` next to the policy. The command compares it with the policy's prompts on held-out
+    labels. To use the head, write `score: linear` and `head` into the policy.
 
     Example: `watchword policies fit-head weapons.firearms --labels labels.csv`
     """

@@ -19,9 +19,11 @@ def label(
     policy: Annotated[str, typer.Argument(help="Id of the policy to label images for, edited or active.")],
     folder: Annotated[Path, typer.Option("--policies", help="Folder of policy files.")] = Path("policies"),
     before: Annotated[
-        str | None, typer.Option(help="Policy set to compare the edit with.  [default: the active one, if any]")
+        str | None, typer.Option(help="Policy set to compare the edit with.  [default: the active set, if any]")
     ] = None,
-    since: Annotated[str, typer.Option(help="Start of the period: `7d`, `12h`, `2w` ago, or a day.")] = "7d",
+    since: Annotated[
+        str, typer.Option(help="Start of the period: an age (`7d`, `12h`, `2w`) or a date (`2026-11-14`).")
+    ] = "7d",
     count: Annotated[int, typer.Option(min=1, help="Number of new images to draw. You may stop at any time.")] = 300,
     out: Annotated[Path | None, typer.Option(help="File for the decisions.  [default: a new one here]")] = None,
     reviewer: Annotated[str | None, typer.Option(help="Name of the person who decides.  [default: you]")] = None,
@@ -33,11 +35,11 @@ def label(
     """
     Label a sample of archived images on a web page, by keyboard, and measure a policy or an edit of it.
 
-    The sample is drawn by score, most of all among images that the edit flips; each answer is weighted by its image's
-    chance to be drawn. Images with an earlier decision are not drawn again; their decisions count as labels. A picture
-    is sent to the page only when you ask for it. Pictures come from their records or from the addresses in those, for
-    as long as they are available. Decisions are written to a file after each answer, and sent to the decisions' topic
-    when you finish.
+    Images whose flag the edit changes, and images near the threshold, are sampled more often than others. Each answer
+    is weighted by 1 ÷ the probability with which its image was sampled. Images with an earlier decision are not sampled
+    again; their decisions count as labels. A picture is sent to the page only when you ask for it. Pictures come from
+    the input records, or from the addresses in them, as long as these are available. Decisions are written to a file
+    after each answer, and sent to the decisions' topic when you finish.
 
     Example: `watchword policies label weapons.firearms --policies edited --since 30d`
     """

@@ -17,12 +17,12 @@ def lint(
     explain: Annotated[str | None, typer.Option(help="Rule to explain; no folder is read.")] = None,
 ) -> None:
     """
-    Find wording that the model misunderstands although the file is valid.
+    Find wording that is valid but that the model misunderstands.
 
-    Examples are negation, texts that are cut short, words that the model hardly knows, and duplicates. The model is
-    `WATCHWORD_MODEL`. A policy silences a rule with a reason: `silence: { negation: a brand's name }`.
+    Examples are negation, texts that are cut short, words that the model hardly knows, and duplicates. The model is the
+    one in `WATCHWORD_MODEL`. A policy silences a rule with a reason: `silence: { negation: a brand's name }`.
 
-    Exit codes: 0 at most notes, 1 errors or warnings, 2 the folder cannot be read.
+    Exit codes: 0 no findings, or only notes; 1 errors or warnings; 2 the folder cannot be read.
 
     Examples: `watchword policies lint policies --format github` · `watchword policies lint --ignore no-contrast` ·
     `watchword policies lint --explain near-background`

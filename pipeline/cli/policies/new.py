@@ -19,7 +19,7 @@ def new(
     owner: Annotated[str | None, typer.Option(help="Responsible team or person.  [default: you]")] = None,
 ) -> None:
     """
-    Write a policy file with a comment on each key. The policy flags nothing until you write `mode: enforce` into it.
+    Write a new policy file with a comment on each key. The policy flags nothing until you set `mode: enforce` in it.
 
     Example: `watchword policies new sale.chandeliers --prompt "a chandelier" --prompt "a crystal lamp"`
     """

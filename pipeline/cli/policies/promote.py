@@ -26,10 +26,10 @@ def promote(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation.")] = False,
 ) -> None:
     """
-    Compare shadow policies with live ones by their verdicts, and enforce one.
+    Compare the verdicts of shadow policies with those of live ones, and enforce one.
 
-    With a policy's id it asks for confirmation and writes `mode: enforce` into that policy's file. If workers read the
-    control topic, it then publishes the folder.
+    With the id of a policy, the command asks for confirmation and writes `mode: enforce` to that policy's file. If
+    workers read the control topic, it then publishes the folder.
 
     Examples: `watchword policies promote` · `watchword policies promote weapons.firearms`
     """

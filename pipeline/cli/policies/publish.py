@@ -40,7 +40,7 @@ def publish(
     archived, it also shows the flags that would have changed in the last 7 days. It fails if someone else has published
     meanwhile: the version that the edit was made from must still be the current one. The release is printed as JSON.
 
-    Exit codes: 0 active, 1 lint or an example forbids it, 2 error.
+    Exit codes: 0 the set is active, 1 a lint error or a failed example prevents it, 2 an error.
 
     Examples: `watchword policies publish policies -m "toys are fine"` ·
     `watchword policies publish policies --canary 10%`

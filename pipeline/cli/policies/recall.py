@@ -20,8 +20,8 @@ def recall(
     Estimate recall, with an interval, from flags and an audit of images that were not flagged.
 
     With `audit: { per_day: 200 }` in a policy, workers sample images below its threshold for review. Copy the
-    probability of each from its verdict to the column `probability`. The labels must hold every image that any labelled
-    policy flagged. With fewer than ten misses found, the answer is "unknown".
+    probability of each one from its verdict to the column `probability`. The labels must contain every image that any
+    of the labelled policies flagged. With fewer than ten misses found, the answer is "unknown".
 
     Example: `watchword policies recall audited.csv`
     """

@@ -25,7 +25,7 @@ def diff_text(diffs: Sequence[PolicyDiff]) -> str:
 
 
 def print_rejection(plan: ReleasePlan, console: Console) -> None:
-    """Print the errors of lint and the failed examples that forbid a release."""
+    """Print the lint errors and failed examples that prevent a release."""
     for finding in plan.errors:
         console.print(Lines(finding.shown))
     for result in plan.failed_examples:
@@ -35,14 +35,14 @@ def print_rejection(plan: ReleasePlan, console: Console) -> None:
 
 
 def print_diffs(version: int, diffs: Sequence[PolicyDiff], share: float | None, console: Console) -> None:
-    """Print the current version, a planned release's differences from it, and the share of images that it is for."""
+    """Print the current version, the differences of a planned release, and the share of images that it will judge."""
     scope = f"for {share:.0%} of the images" if share is not None else "for all images"
     console.print(f"current version: {version}" if version else "no version is published yet")
     console.print(Lines(f"{diff_text(diffs)}\n{scope}"))
 
 
 def print_evidence(without_evidence: Sequence[str], console: Console) -> None:
-    """Warn of policies that are enforced by a provisional threshold."""
+    """Print a warning for each policy that is enforced with a provisional threshold."""
     for policy_id in without_evidence:
         console.print(
             f"warning: `{policy_id}` is enforced, but no labels support its threshold yet (provisional); "
@@ -51,7 +51,7 @@ def print_evidence(without_evidence: Sequence[str], console: Console) -> None:
 
 
 def print_look_back(plan: ReleasePlan, console: Console) -> None:
-    """Print the flags that the release would have changed in the last days."""
+    """Print how many flags the release would have changed in the last days."""
     if plan.look_back is None:
         return
     found = plan.look_back.found
@@ -67,7 +67,7 @@ def print_look_back(plan: ReleasePlan, console: Console) -> None:
 
 
 def print_release(release: Release, console: Console) -> None:
-    """Print that a release is active, and its JSON form to stdout."""
+    """Print a message that a release is active, and its JSON form to stdout."""
     canary = f", {release.canary.digest[:12]} for {release.canary.share:.0%} of the images" if release.canary else ""
     console.print(f"version {release.version} is active: policy set {release.digest[:12]}{canary}")
     print_json(release_fields(release))

@@ -12,7 +12,7 @@ def rollback(
     release: Annotated[
         str | None,
         typer.Argument(
-            help="Version or set's digest to return to.  [default: the set before, or the set without its canary]"
+            help="Version or digest to return to.  [default: the previous set, or the set without its canary]"
         ),
     ] = None,
     note: Annotated[str, typer.Option("--note", "-m", help="Reason for the rollback, kept in the history.")] = "",
@@ -24,7 +24,7 @@ def rollback(
     """
     Activate an earlier policy set again, as a new version.
 
-    A rollback changes no file: also undo the edit in the folder, or the next publish brings it back.
+    A rollback does not change files: undo the edit in the folder too, or the next `publish` brings it back.
 
     Example: `watchword policies rollback --yes`
     """

@@ -23,7 +23,7 @@ def demo(
     The demo starts the local stack, sends the sample photographs and some broken records, and runs two workers that
     judge them.
 
-    Exit codes: 0 every record has exactly one outcome, and the right one, 1 otherwise, 2 a wrong option or setting.
+    Exit codes: 0 every record has exactly one outcome, which is right; 1 otherwise; 2 a wrong option or setting.
 
     Example: `watchword demo --keep`
     """

@@ -28,7 +28,7 @@ def explain(
     """
     Recompute a flag from its event and the archived embedding, and show its score prompt by prompt.
 
-    Exit codes: 0 the flag is proved, 1 a field of the flag differs, 2 error.
+    Exit codes: 0 the flag is confirmed, 1 the recomputed flag differs in some field, 2 an error.
 
     Examples: `watchword explain 3f0c…` · `watchword read flags --format jsonl -n 1 | watchword explain -` ·
     `watchword explain 3f0c… --html flag.html`
@@ -45,11 +45,11 @@ def explain(
     print_explanation(explained)
     if html is not None:
         write_page(html, explained, picture_of(workbench, explained, THUMBNAIL_SIDE))
-    raise typer.Exit(0 if explained.explanation.proved else 1)
+    raise typer.Exit(0 if explained.explanation.confirmed else 1)
 
 
 def _flag(workbench: "Workbench", name: str) -> "FlagRecord":
-    """Return a flag event: from a file, from standard input, or by its id from the flags' topic."""
+    """Return a flag event: read from a file or from standard input, or found on the flags' topic by its id."""
     from pipeline.operations.stream.explain import find_flag, parse_flag
 
     if name != "-" and not os.path.isfile(name):  # noqa: PTH113 -- a path's `is_file` raises for a name that is too long

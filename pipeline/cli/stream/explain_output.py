@@ -1,4 +1,4 @@
-"""An explained flag as a table, and as an HTML page."""
+"""Explanation of a flag as a table and as an HTML page."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ MOST_OTHERS = 8
 
 
 def print_explanation(explained: ExplainedFlag) -> None:
-    """Print the score, each text's cosine and share, and whether the flag is proved."""
+    """Print the score, the cosine and the share of each text, and whether recomputation confirms the flag."""
     console, found, event = output(), explained.explanation, explained.flag.event
     console.print(
         f"`{event.id}` of `{event.source}` was flagged by `{found.policy_id}`: "
@@ -24,8 +24,8 @@ def print_explanation(explained: ExplainedFlag) -> None:
     console.print(table)
     if len(explained.others) > MOST_OTHERS:
         console.print(f"and {counted(len(explained.others) - MOST_OTHERS, 'text')} further away")
-    if found.proved:
-        console.print("proved: recomputing it from the archived embedding gives the same flag")
+    if found.confirmed:
+        console.print("confirmed: recomputing it from the archived embedding gives the same flag")
     for difference in found.differences:
         console.print(f"differs: {difference}")
 

@@ -17,10 +17,10 @@ def read(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new outcomes until Ctrl-C.")] = False,
     since: Annotated[
         str | None,
-        typer.Option(help="Start of the period: `1h`, `2d` ago, a day or a time; `0h` is now."),
+        typer.Option(help="Start of the period: an age (`1h`, `2d`; `0h` is now), a date or a time."),
     ] = None,
     policy: Annotated[
-        str | None, typer.Option(help="Policy, by id: only its flags, or verdicts in which it flags.")
+        str | None, typer.Option(help="Id of a policy: only its flags, or verdicts in which it flags.")
     ] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", "-n", min=1, help="Maximum number of outcomes to print.")

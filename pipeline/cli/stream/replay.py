@@ -16,13 +16,15 @@ def replay(
     ],
     policies: Annotated[Path | None, typer.Option(help="Folder of policy files.  [default: policies]")] = None,
     through: Annotated[
-        Literal["process", "kafka"], typer.Option(help="Place to judge in: this process, or the broker and Triton.")
+        Literal["process", "kafka"], typer.Option(help="Where to judge: this process, or broker and Triton.")
     ] = "process",
-    labels: Annotated[Path | None, typer.Option(help="CSV with event `id` and `policies`, for a topic.")] = None,
-    since: Annotated[
-        str | None, typer.Option(help="Start of the period, for a topic, for example `2026-11-14`.")
+    labels: Annotated[
+        Path | None, typer.Option(help="For a topic: CSV with the columns `id` (of the event) and `policies`.")
     ] = None,
-    until: Annotated[str | None, typer.Option(help="End of the period, for a topic.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="For a topic: start of the period, a date or a time such as `2026-11-14T06:00`.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="For a topic: end of the period.")] = None,
     split: Annotated[
         str | None, typer.Option(help="Split of the labels to use; keep `test` for final figures.  [default: all]")
     ] = None,
@@ -42,12 +44,12 @@ def replay(
     """
     Measure policies on a labelled stream, with intervals, and report policies that got worse.
 
-    A row has an `image` and `policies`, the ids of the policies that should flag it; other columns are the event's
-    attributes. A policy is worse than its baseline when noise does not explain the change: misses and false alarms are
-    compared by McNemar's test, precision by a paired bootstrap. `--through kafka` sends the stream through the broker
-    and Triton of the settings, on temporary topics.
+    A row has an `image` and `policies`, the ids of the policies that should flag it; other columns are attributes of
+    the event. A policy is worse than its baseline if chance does not explain the change: misses and false alarms are
+    compared with McNemar's test, precision with a paired bootstrap. `--through kafka` sends the stream through the
+    broker and Triton named in the settings, on temporary topics.
 
-    Exit codes: 0 done, 1 a policy is worse than the baseline, 2 error.
+    Exit codes: 0 done, 1 a policy is worse than the baseline, 2 an error.
 
     Examples: `watchword replay samples --split val --save before.json` ·
     `watchword replay samples --split val --baseline before.json` ·

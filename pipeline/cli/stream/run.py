@@ -12,8 +12,8 @@ def run(context: typer.Context) -> None:
     The settings are WATCHWORD_ environment variables; `watchword settings` prints them. On SIGTERM the worker finishes
     the chunks in flight and exits.
 
-    Exit codes: 0 stopped, 1 any other error, 2 a setting or policy is wrong, 3 too many dead letters, 4 another worker
-    uses this WATCHWORD_INSTANCE_ID, 5 the committed position is past the end of the log.
+    Exit codes: 0 stopped as asked, 1 an unexpected error, 2 a setting or policy is wrong, 3 too many dead letters, 4
+    another worker uses this WATCHWORD_INSTANCE_ID, 5 the committed offset is past the end of the log.
 
     Example: `WATCHWORD_INSTANCE_ID=worker-1 WATCHWORD_POLICIES=policies watchword run`
     """

@@ -15,21 +15,26 @@ from pipeline.evaluation.stats.intervals import Interval
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Images of one kind, the number `decided` by people, and the share of them that should be flagged (`right`)."""
+    """
+    Images of one kind, and people's decisions about them.
+
+    `decided`: number of images with a decision; `right`: share of the images that should be flagged, as estimated from
+    the decisions.
+    """
 
     images: int
     decided: int
     right: Interval
 
     @property
-    def unjudged(self) -> int:
-        """Number of images without a decision. They count as unknown, not as errors."""
+    def undecided(self) -> int:
+        """Number of images without a decision. They count neither as right nor as wrong."""
         return self.images - self.decided
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Decisions about one policy, by images that both versions flag and images that the edit flips."""
+    """Decisions about one policy: on images that both versions flag, and on images whose flag the edit changes."""
 
     policy_id: str
     both: Judged
@@ -49,10 +54,11 @@ class Agreement:
 
 def agreements(comparison: PolicySetComparison, decided: Sequence[Decided]) -> list[Agreement]:
     """
-    Return the agreement of decisions with both sets, for each policy that has decisions. Call it after `run`.
+    Return the agreement of decisions with both sets, for each policy that has decisions. Call this after `run`.
 
-    A decision counts as 1/probability images, and as one image when it has no probability. Most decisions are about
-    flags of the old version, so newly flagged images are often undecided; the intervals of precision allow for that.
+    Each decision is weighted by 1 ÷ the probability with which its image was sampled, or by 1 if it has no probability.
+    Most decisions are about flags of the old version, so newly flagged images are often undecided; the intervals of the
+    precision allow for that.
     """
     if not decided:
         return []
@@ -90,7 +96,7 @@ def _agreement(
 
 
 def _together(*parts: Judged) -> Interval:
-    """Pool the shares of several kinds of images. The share of a kind without decisions may be anything from 0 to 1."""
+    """Pool the shares of several kinds of images. A kind without decisions may have any share from 0 to 1."""
     parts = tuple(each for each in parts if each.images)
     images = sum(each.images for each in parts)
     if not images:

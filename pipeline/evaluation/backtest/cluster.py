@@ -1,4 +1,4 @@
-"""Back-test of an archive's fragments by Daft, on this machine or on a Ray cluster. No other module uses either."""
+"""Back-test of an archive's fragments with Daft, on this machine or on a Ray cluster. Only this module uses either."""
 
 import logging
 import os
@@ -21,7 +21,7 @@ from pipeline.judge.score import Judge
 @dataclass(frozen=True)
 class FragmentWork:
     """
-    A job that judges one fragment of an archive by two sets. It is sent to a machine of a cluster.
+    A job that judges fragments of an archive with two policy sets. It is sent to the machines of a cluster.
 
     `banks`: the prompt banks of both sets, by the set's digest, so that no machine needs a model. `where`: the filter
     of rows, as `Archive.scan` takes it.
@@ -36,7 +36,7 @@ class FragmentWork:
     banks: Mapping[str, PromptBank]
 
     def __call__(self, fragment: int) -> Backtest:
-        """Judge a fragment on every core of this machine."""
+        """Judge one fragment of the archive, using every core of this machine."""
         comparison = PolicySetComparison(
             self.before, self.after, lambda policy_set: Judge(self.banks[policy_set.digest]), os.cpu_count() or 1
         )

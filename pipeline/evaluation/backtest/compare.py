@@ -45,18 +45,18 @@ class Answers:
         return np.asarray(self.flagged[:, restricted].any(axis=1))
 
     def margin(self, policy_id: str, image: int) -> float:
-        """Return the distance of an image's score from a policy's threshold, positive above it."""
+        """Return the score of an image minus the threshold of a policy."""
         column = self.columns[policy_id]
         return float(self.scores[image, column] - self.policies[column].threshold)
 
 
 class PolicySetComparison:
     """
-    Judges images by the set before and the set after, and keeps the differences in `found`.
+    Judges images with the sets before and after an edit, and keeps the differences in `found`.
 
-    `judge_of` makes the judge of a policy set. Sets with the same background are merged, so that one judge scores a
-    policy of both sets only once. Sets with different backgrounds have one judge each. `threads`: number of parts
-    judged at the same time.
+    `judge_of` makes the judge of a policy set. Sets with the same background are merged, so that a policy in both sets
+    is scored only once. Sets with different backgrounds have one judge each. `threads`: number of parts judged at the
+    same time.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class PolicySetComparison:
         return self.found
 
     def answers(self, part: Part) -> tuple[Answers, Answers]:
-        """Return the answers of the set before and the set after about a part. Safe to call from several threads."""
+        """Return the answers of both sets, before and after, about a part. Several threads may call this."""
         judged = [answers_of(judge, part) for judge in self._judges]
         return _with_columns(judged[0], self._old), _with_columns(judged[-1], self._new)
 
@@ -123,13 +123,13 @@ def answers_of(judge: Judge, part: Part) -> Answers:
 
 
 def _together(before: PolicySet, after: PolicySet) -> PolicySet | None:
-    """Merge both sets into one; None when their backgrounds differ."""
+    """Return both sets merged into one, with the edited policies as shadows; None when their backgrounds differ."""
     return merge_as_shadows(before, after) if before.background == after.background else None
 
 
 def _columns_of(own: PolicySet, judged: PolicySet, suffix: str = "") -> dict[str, int]:
     """
-    Return the column of each policy of `own` in the judge's set, where ids of edited policies end with `suffix`.
+    Return the column of each policy of `own` in the judge's set; there, ids of edited policies end with `suffix`.
     """
     columns = {policy.id: column for column, policy in enumerate(judged.policies)}
     return {policy.id: columns.get(policy.id + suffix, columns.get(policy.id, -1)) for policy in own.policies}

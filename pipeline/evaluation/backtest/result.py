@@ -17,7 +17,7 @@ EXAMPLES = 5
 # Number of an attribute's values that are counted one by one; later values are counted together.
 MOST_VALUES, OTHERS = 1000, "(others)"
 # The first and the last day are incomplete and left out, unless there are no more than this many days.
-LEAST_DAYS = 2
+MINIMUM_DAYS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class Backtest:
         Of three or more days the first and the last are left out, because they are incomplete. One day has no interval.
         """
         change, days = self.policies[policy_id], sorted(self.days)
-        whole = days[1:-1] if len(days) > LEAST_DAYS else days
+        whole = days[1:-1] if len(days) > MINIMUM_DAYS else days
         return _mean_interval([change.days_after[day] for day in whole])
 
 

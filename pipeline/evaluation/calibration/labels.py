@@ -49,9 +49,9 @@ def weighted_labels(
         weights = 1 / np.array(probabilities, dtype=np.float64)
     else:
         raise UsageError(
-            "the labels do not say how they were drawn: give each its `probability`, or declare with `--base-rate` "
-            "which share of the stream should be flagged; of labels that are half right, a threshold of precision 0.95 "
-            "has precision 0.02 on a stream where one image in a thousand is"
+            "the labels do not say how they were sampled: give each its `probability`, or declare with `--base-rate` "
+            "which share of the stream should be flagged; a threshold with precision 0.95 on labels of which half are "
+            "positive has precision 0.02 on a stream where one image in a thousand is"
         )
     return Labels(scores, positive, weights, clusters, by_answer=base_rate is not None)
 
@@ -71,7 +71,7 @@ def decided_labels(given: Sequence[Decided], judge: Judge, policy_id: str, base_
         if each.decision.policy == policy_id and (scope is None or scope.admits(each.decision.source, each.attributes))
     ]
     if not within:
-        raise UsageError(f"nobody decided about `{policy_id}` within its scope")
+        raise UsageError(f"there are no decisions about `{policy_id}` on images in its scope")
     rulings = [each.decision for each in within]
     clusters = clusters_of(
         [each.content or "\n".join(each.about) for each in rulings],
@@ -87,7 +87,7 @@ def _weights_by_answer(
 ) -> NDArray[np.float64]:
     """Return weights of labels with which the answers about `different` images have a share of `base_rate`."""
     if not 0 < base_rate < 1:
-        raise UsageError(f"a base rate is a share of the stream, over 0 and under 1, not {base_rate:g}")
+        raise UsageError(f"a base rate is a share of the stream, above 0 and below 1, not {base_rate:g}")
     share = float(different.mean())
     if share in (0.0, 1.0):
         answer = "right" if share else "wrong"

@@ -18,8 +18,8 @@ def queue_threshold(scores: NDArray[np.float64], images_per_day: float, flags_pe
     if flags < 1:
         needed = math.ceil(images_per_day / flags_per_day)
         raise UsageError(
-            f"{len(scores)} images are too few: of {images_per_day:g} a day, {flags_per_day:g} are one in "
-            f"{needed}; give at least {10 * needed}"
+            f"{len(scores)} images are too few: {flags_per_day:g} of {images_per_day:g} a day are one in {needed}; "
+            f"give at least {10 * needed}"
         )
     falling = np.sort(scores)[::-1]
     if flags >= len(falling):

@@ -62,7 +62,7 @@ def file_named(path: Path, line: int, name: Any) -> Path:
     except OSError as error:
         raise mistake(path, line, f"`{brief(name)}` is not a file: {why(error)}") from error
     if not is_there:
-        raise mistake(path, line, f"`{brief(name)}` is not there")
+        raise mistake(path, line, f"`{brief(name)}` does not exist")
     return found
 
 
@@ -75,7 +75,7 @@ def path_named(path: Path, line: int, name: Any) -> Path:
     if not isinstance(name, str) or not name or "\0" in name:
         raise mistake(path, line, "the name of a file is expected")
     if ".." in PurePosixPath(name).parts:
-        raise mistake(path, line, f"`{brief(name)}` leads out of the folder of the table; write the whole path")
+        raise mistake(path, line, f"`{brief(name)}` leads out of the table's folder; write the absolute path")
     return path.parent / name
 
 
@@ -104,7 +104,7 @@ def _csv_rows(path: Path, reader: Any, columns: tuple[str, ...]) -> Iterator[Row
     while (values := _next(path, reader)) is not None:
         if values:
             if len(values) > len(columns):
-                raise mistake(path, line, f"{len(values)} values for {len(columns)} columns; quote what holds a comma")
+                raise mistake(path, line, f"{len(values)} values for {len(columns)} columns; quote values with commas")
             yield Row(line, dict(zip(columns, [*values, *[""] * (len(columns) - len(values))], strict=True)))
         line = reader.line_num + 1
 

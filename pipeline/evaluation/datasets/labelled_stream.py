@@ -80,7 +80,7 @@ def read_stream(path: Path, split: str | None = None) -> LabelledStream:
     if path.is_dir():
         return _folders(path)
     if not path.exists():
-        raise UsageError(f"`{path}`: not found; name a CSV or JSON Lines file, or a folder of labelled images")
+        raise UsageError(f"`{path}`: not found; give a CSV or JSON Lines file, or a folder of labelled images")
     rows = [row for row in _rows(path) if split is None or row.values.get("split") == split]
     if not rows:
         raise UsageError(f"`{path}`: no rows" + (f" of the split `{split}`" if split else ""))
@@ -122,7 +122,7 @@ def _right(path: Path, row: Row, kinds: Mapping[str, frozenset[str]] | None) -> 
     given = row.values.get("policies")
     named = given if isinstance(given, list) else policy_ids(given) if isinstance(given, str | None) else [given]
     if not all(isinstance(each, str) for each in named):
-        raise mistake(path, row.line, "`policies` names policies, in one text or a list of texts")
+        raise mistake(path, row.line, "`policies` must name policies, in one text or a list of texts")
     return frozenset(named)
 
 
@@ -135,14 +135,14 @@ def read_probability(path: Path, line: int, value: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         probability = 0.0
     if not _LEAST_PROBABILITY <= probability <= 1:
-        raise mistake(path, line, f"`probability` is `{brief(value)}`, not a number over 0 to 1")
+        raise mistake(path, line, f"`probability` is `{brief(value)}`, not a number above 0 and up to 1")
     return probability
 
 
 def _folders(folder: Path) -> LabelledStream:
     kinds = sorted(inner for inner in folder.iterdir() if inner.is_dir() and not inner.name.startswith("."))
     if not kinds:
-        raise UsageError(f"`{folder}`: neither labels.csv nor folders named after policies")
+        raise UsageError(f"`{folder}`: has neither a labels.csv nor folders named after policies")
     images = tuple(
         LabelledImage(
             id=file_id(file.relative_to(folder)),

@@ -53,7 +53,7 @@ class ContentAudit:
 
 
 class RememberingEncoder:
-    """An encoder that computes each image once: proofs send the same photographs many times."""
+    """An encoder that computes each image only once, because the checks send the same photographs many times."""
 
     def __init__(self, encoder: ImageEncoder) -> None:
         self.model_digest = encoder.model_digest

@@ -12,10 +12,10 @@ from pipeline.evaluation.stats.stratified_sample import Kind, Stratum, draw_samp
 @dataclass(frozen=True, slots=True)
 class Earlier:
     """
-    The answer of an earlier session about the image at a place.
+    Answer from an earlier session about the image at a place.
 
-    `probability`: chance of the image to be drawn and decided, None where it is not known. `picture`: its difference
-    hash.
+    `probability`: the probability with which the image was drawn and decided, None if unknown. `picture`: its
+    difference hash.
     """
 
     place: int
@@ -31,7 +31,7 @@ class Earlier:
 
 
 def kind_of(*, before: bool, after: bool) -> Kind:
-    """Return the kind of an image from the flags of the two versions."""
+    """Return the kind of an image, given whether each of the two versions flags it."""
     if after:
         return Kind.FLAGGED if before else Kind.NEWLY_FLAGGED
     return Kind.NEWLY_CLEARED if before else Kind.NEITHER

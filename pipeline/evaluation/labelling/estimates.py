@@ -1,4 +1,4 @@
-"""Estimates from the labels of a drawn sample: precision, images that an edit flips, and the supported threshold."""
+"""Estimates from the labels of a sample: precision, images whose flag an edit changes, and the supported threshold."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ Hashes = Mapping[int, NDArray[np.bool_]]
 
 
 class Reach(Enum):
-    """The prospect of a threshold that is not certified yet: `POSSIBLE` if all the rest of the sample were right."""
+    """Whether a threshold can still be certified; `POSSIBLE` if it would be with all remaining labels right."""
 
     POSSIBLE = "possible"
     TOO_FEW = "too few images are left in the sample"
@@ -42,13 +42,13 @@ class FlipEstimate:
 @dataclass(frozen=True, slots=True)
 class Findings:
     """
-    State of a policy's evidence after a number of labels, `earlier` of them from earlier sessions.
+    Evidence about a policy after `labels` labels, of which `earlier` are from earlier sessions.
 
-    `precision` is an estimate for all `flagged` images of the edited policy; `flags_right` of `flags_labelled` are
-    numbers of labels. `threshold` is the lowest that the labels certify for the precision `target`; it stays valid when
-    it is checked after every label. Where none is certified, `reach` tells whether the sample can still give one,
-    `left` is the number of its unanswered images over the `strictest` tested threshold, and `supported` is the highest
-    precision that the labels do support. The intervals are valid for a single look.
+    `precision` is estimated for all `flagged` images of the edited policy, of which `flags_labelled` have a label and
+    `flags_right` a positive one. `threshold` is the lowest that the labels certify for the precision `target`; it stays
+    valid when it is checked after every label. If none is certified, `reach` tells whether the sample can still give
+    one, `left` is the number of unanswered images above the `strictest` tested threshold, and `supported` is the
+    highest precision that the labels do support. The intervals are valid only for a single look.
     """
 
     labels: int
@@ -71,10 +71,10 @@ class Labelling:
     """
     A sample and the answers to it so far.
 
-    `scores`: float64 [N], of every archived image; strata have indexes into it. `target` and `confidence`: precision to
-    certify for a threshold. Images come in a random order, so that the answered part of a sample is a random sample
-    too. `earlier`: answers of earlier sessions, in the order they were given, about images that are in no stratum
-    (`earlier.draw_rest`).
+    `scores`: float64 [N], the scores of all archived images; strata contain indices of this array. `target`,
+    `confidence`: the precision that a threshold must have, and the confidence with which labels must show it.
+    `earlier`: the answers of earlier sessions, in the order they were given; their images are in no stratum
+    (`earlier.draw_rest`). `order` is random, so that the answered part of a sample is a random sample too.
     """
 
     def __init__(
@@ -97,26 +97,27 @@ class Labelling:
         order = rng.permutation(len(drawn))
         self.order: list[int] = drawn[order].tolist()
         self._stratum_of = dict(zip(self.order, stratum[order].tolist(), strict=True))
-        # An answer without a probability tells nothing about the stream.
+        # An answer without a probability says nothing about the stream.
         self._weighed = [each for each in earlier if each.probability is not None]
         places = [*(each.place for each in self._weighed), *self.order]
         weights = [each.others + 1 for each in self._weighed] + [1 / self.probability(place) for place in self.order]
         self._drawn = np.stack([scores[np.array(places, dtype=np.intp)], np.array(weights)], axis=1)
         self._everything = self._labels(dict.fromkeys(self.order, False), {})
-        # They depend on scores alone and are fixed before any answer, so many looks are as safe as one.
+        # They depend on scores alone and are fixed before any answer, so checking often is as safe as checking once.
         grid = candidates(self._everything, target, confidence)
         self._grid = grid or [float(self._everything.scores.max(initial=-np.inf))]
 
     def probability(self, place: int) -> float:
-        """Return the probability of an image to be drawn into the whole sample."""
+        """Return the probability with which an image was drawn into the whole sample."""
         return self._strata[self._stratum_of[place]].probability
 
     def findings(self, answers: Mapping[int, bool], hashes: Hashes, left: Sequence[int] | None = None) -> Findings:
         """
-        Return the evidence. `answers`: True for an image that should be flagged, in the order they were given.
+        Return the evidence so far.
 
-        `hashes`: difference hashes of the pictures that were shown; near-duplicates count once for the threshold.
-        `left`: places of the sample that may still be answered, None for all others.
+        `answers`: by place, in the order they were given; True for an image that should be flagged. `hashes`: the
+        difference hashes of the pictures that were shown; near-duplicates count once for the threshold. `left`: places
+        of the sample that may still be answered; None for all that are not answered.
         """
         left = [place for place in self.order if place not in answers] if left is None else left
         labels = self._labels(answers, hashes)
@@ -167,7 +168,7 @@ class Labelling:
         )
 
     def _seen(self, answers: Mapping[int, bool], *kinds: Kind) -> list[Seen]:
-        """Return the labels of each cell of these kinds."""
+        """Return the labels in each cell of these kinds."""
         by_cell: list[list[bool]] = [[] for _ in self._cells]
         for place, answer in answers.items():
             by_cell[self._stratum_of[place]].append(answer)
@@ -194,9 +195,9 @@ def _flips(seen: Sequence[Seen]) -> FlipEstimate:
 
 def _pooled(seen: Sequence[Seen]) -> Interval:
     """
-    Return the share of the images of these cells that should be flagged.
+    Return the share of the images in these cells that should be flagged.
 
-    The images of a cell without labels may all be right or all be wrong.
+    In a cell without labels, all images may be right or all may be wrong.
     """
     right = np.concatenate([np.zeros(0, dtype=bool), *(each.right for each in seen)])
     weights = np.concatenate([np.zeros(0), *(each.weights for each in seen)])

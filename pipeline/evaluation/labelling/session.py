@@ -1,4 +1,4 @@
-"""Someone labels: what is shown next, what was answered, and a file that has every answer as soon as it is given."""
+"""Label session: the images of a sample in order, the answers so far, and a file to which each is written at once."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -19,13 +19,13 @@ from pipeline.events.decisions import Decision, Ruling
 from pipeline.ingest.decode import rgb, thumbnail
 from pipeline.private import open_private
 
-# Of so few pixels nothing is recognised; the browser blurs them besides.
+# Nothing can be recognised in so few pixels; the browser blurs them as well.
 BLURRED_SIDE = 8
 CLEAR_SIDE = 1000
 
 
 class Answer(Enum):
-    """What someone says of an image."""
+    """A reviewer's answer about an image."""
 
     FLAG = "flag"
     FINE = "fine"
@@ -36,9 +36,9 @@ class Answer(Enum):
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """
-    An image to be labelled. `place`: where it is among the archive's scores; `flagged`: by the policy in force.
+    An image to label. `place`: its index among the archive's scores; `flagged`: whether the active policy flags it.
 
-    `withheld`: a restricted policy flags it, so it is not shown. `reference`: where it is, if not in its record.
+    `withheld`: a restricted policy flags it, so it is not shown. `reference`: its address, if it is not in its record.
     """
 
     place: int
@@ -59,10 +59,10 @@ class _Shown:
 
 class LabellingSession:
     """
-    A sample, shown one after the other, and its answers. Calls from several threads are allowed.
+    A sample whose images are shown one after the other, and the answers to them. Several threads may call it.
 
-    `originals` returns an image's bytes by key, content digest and reference, or raises `OriginalGone`. `file` has,
-    after every answer, the decisions so far as JSON Lines. Raises `UsageError` when there is such a file.
+    `originals` returns the bytes of an image, given its key, content digest and reference, or raises `OriginalGone`.
+    After each answer, `file` contains the decisions so far, as JSON Lines. Raises `UsageError` if the file exists.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class LabellingSession:
         self.policy_id = policy_id
         self.candidates = candidates
         self._labelling = labelling
-        # The clear picture is asked for soon after the blurred one.
+        # The clear picture is requested soon after the blurred one.
         self._originals = lru_cache(maxsize=2)(originals)
         self.file = file
         self._reviewer = reviewer
@@ -87,33 +87,33 @@ class LabellingSession:
         self._looked_at: set[int] = set()
         self._lock = threading.RLock()
         if file.exists():
-            raise UsageError(f"`{file}` is there already; name another, or send what it has: `decisions add --from`")
+            raise UsageError(f"`{file}` already exists; choose another, or send its content: `decisions add --from`")
         if not file.absolute().parent.is_dir():
-            raise UsageError(f"`{file.parent}` is no folder, so answers cannot be written there")
+            raise UsageError(f"`{file.parent}` is not a folder, so answers cannot be written to it")
 
     @property
     def number(self) -> int:
-        """How many images have been answered: the place in the sample of the one to be answered next."""
+        """Number of answered images, which is also the index in the sample of the next image."""
         with self._lock:
             return len(self._shown)
 
     def count(self, answer: Answer) -> int:
-        """Return how many images got this answer."""
+        """Return the number of images with this answer."""
         with self._lock:
             return sum(each.answer is answer for each in self._shown)
 
     @property
     def last_answer(self) -> Answer | None:
-        """The answer that `undo` would take back."""
+        """The answer that `undo` would take back; None without one."""
         with self._lock:
             return self._shown[-1].answer if self._shown else None
 
     def blurred(self, number: int) -> bytes:
-        """Return a JPEG of an image of the sample in which nothing is to be recognised. Raises `OriginalGone`."""
+        """Return a JPEG of an image of the sample, too small to recognise anything. Raises `OriginalGone`."""
         return self._small(number, BLURRED_SIDE)
 
     def clear(self, number: int) -> bytes:
-        """Return a JPEG of an image of the sample, which may be answered from now on. Raises `OriginalGone`."""
+        """Return a clear JPEG of an image of the sample, and allow answers about it. Raises `OriginalGone`."""
         shown = self._small(number, CLEAR_SIDE)
         with self._lock:
             self._looked_at.add(number)
@@ -121,10 +121,11 @@ class LabellingSession:
 
     def answer(self, number: int, answer: Answer) -> None:
         """
-        Note an answer to the image that is next.
+        Record the answer about the next image.
 
-        One to another image, such as by a key pressed twice, is not noted, nor one other than to skip to an image that
-        nobody looked at. Raises `OSError` when it cannot be written; it is not noted then.
+        An answer about another image, for example after a key was pressed twice, is ignored. So is any answer except
+        `SKIP` about an image that was not shown clearly. Raises `OSError`, and records nothing, when the file cannot be
+        written.
         """
         with self._lock:
             if number != len(self._shown) or number >= len(self.candidates):
@@ -136,7 +137,7 @@ class LabellingSession:
             self._shown.append(given)
 
     def undo(self) -> None:
-        """Take the last answer back, if there is one. Raises `OSError` when that cannot be written."""
+        """Take the last answer back, if there is one. Raises `OSError` when the file cannot be written."""
         with self._lock:
             if not self._shown:
                 return
@@ -144,16 +145,17 @@ class LabellingSession:
             self._shown = self._shown[:-1]
 
     def findings(self) -> Findings:
-        """Return what the answers say so far."""
+        """Return the estimates from the answers so far."""
         with self._lock:
             left = [candidate.place for candidate in self.candidates[len(self._shown) :]]
             return self._labelling.findings(self._answers(), self._hashes, left)
 
     def decisions(self) -> list[Decision]:
         """
-        Return what was decided, with the probability that each image was drawn and came to be decided.
+        Return the decisions, each with the probability with which its image was drawn and decided.
 
-        The sample comes in an order of chance: of one decided in part, each was decided with that part's share.
+        The sample is shown in random order, so each of its images was decided with a probability equal to the share of
+        decided images.
         """
         with self._lock:
             return self._weighted(self._shown)

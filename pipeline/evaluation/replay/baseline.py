@@ -101,10 +101,10 @@ def compare(before: Baseline, replayed: Replayed) -> list[BaselineComparison]:
     then = {image: number for number, image in enumerate(before.images)}
     pairs = [(number, then[image.id]) for number, image in enumerate(replayed.images) if image.id in then]
     if not pairs:
-        raise UsageError("the baseline is of another stream: no image has the same id")
+        raise UsageError("the baseline belongs to another stream: no image id occurs in both")
     found = list(_compared(before, replayed, np.array(pairs)))
     if not found:
-        raise UsageError("the baseline has none of these policies")
+        raise UsageError("the baseline contains none of these policies")
     adjusted = holm(
         {(each.policy_id, kind): getattr(each, kind).p_value for each in found for kind in ("missed", "alarmed")}
     )

@@ -65,7 +65,7 @@ def examples_of(folder: PolicyFolder) -> list[Example]:
     """Return the examples of every policy. Raises `UsageError` that names each missing image."""
     found = [example for policy in folder.written for example in _of(policy)]
     missing = [
-        f"{each.path}:{each.position.line}:{each.position.column}: `{each.name}` is not there"
+        f"{each.path}:{each.position.line}:{each.position.column}: `{each.name}` does not exist"
         for each in found
         if not each.image.is_file()
     ]

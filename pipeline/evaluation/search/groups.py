@@ -20,7 +20,7 @@ class Group:
 
     @property
     def cosine(self) -> float:
-        """Highest cosine in the group."""
+        """The highest cosine between an image of the group and an example."""
         return self.images[0].cosine
 
     @property

@@ -50,7 +50,7 @@ class Labels:
         )
 
     def heaviest(self, threshold: float) -> float:
-        """Return the largest weight that a label over a threshold can have, known before any label is."""
+        """Return the largest weight that a label above a threshold can have, which is known before any answer."""
         if self.drawn is not None:
             return float(self.drawn[self.drawn[:, 0] >= threshold, 1].max())
         return float((self.weights if self.by_answer else self.weights[self.scores >= threshold]).max())
@@ -112,7 +112,7 @@ def _shuffled(labels: Labels) -> Labels:
     """
     Return the labels in an order that is independent of their answers and always the same.
 
-    Betting takes the labels as drawn in their order, and a file that is sorted by answer has all positives first.
+    The betting test assumes that labels come in random order, but a file sorted by answer has all positives first.
     """
     order = np.random.default_rng(len(labels.scores)).permutation(len(labels.scores))
     return labels.at(order)

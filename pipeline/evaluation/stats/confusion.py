@@ -16,19 +16,19 @@ class Confusion:
 
     @property
     def precision(self) -> float | None:
-        """The share of flags that are right; None without a flag."""
+        """Share of the flags that are right; None if there is no flag."""
         flagged = self.true_positives + self.false_positives
         return self.true_positives / flagged if flagged else None
 
     @property
     def recall(self) -> float | None:
-        """The share of positives that are flagged; None without a positive."""
+        """Share of the positives that are flagged; None if there is no positive."""
         positives = self.true_positives + self.false_negatives
         return self.true_positives / positives if positives else None
 
 
 def confusion(flagged: NDArray[np.bool_], relevant: NDArray[np.bool_]) -> Confusion:
-    """Count bool [N] answers against bool [N] labels."""
+    """Count answers, bool [N], against labels, bool [N]."""
     return Confusion(
         int((flagged & relevant).sum()), int((flagged & ~relevant).sum()), int((~flagged & relevant).sum())
     )
@@ -38,7 +38,7 @@ def best_f1_threshold(scores: NDArray[np.float64], relevant: NDArray[np.bool_]) 
     """
     Return the threshold with the highest F1, halfway between the scores it separates.
 
-    A point estimate without a confidence: good enough to start from, to be marked provisional.
+    It is a point estimate without a confidence, so a threshold chosen with it must be marked provisional.
     """
     order = np.argsort(-scores, kind="stable")
     hits = np.cumsum(relevant[order])

@@ -32,7 +32,7 @@ class Interval:
 
 
 def wilson(hits: int, count: int) -> Interval:
-    """Return the share of `hits` among `count` with Wilson's score interval (Wilson 1927); 0 to 1 without a count."""
+    """Return the share of `hits` in `count` with Wilson's score interval (Wilson 1927); 0 to 1 if `count` is 0."""
     if not count:
         return Interval(float("nan"), 0.0, 1.0)
     share = hits / count
@@ -57,7 +57,7 @@ def bootstrap(
     seed: int = 1,
 ) -> Interval:
     """
-    Return a statistic of N rows with its percentile bootstrap interval; clusters of rows are drawn whole.
+    Return a statistic of N rows with its percentile bootstrap interval; whole clusters of rows are resampled.
 
     `clusters`: int [N], equal for rows that belong together (Davison and Hinkley 1997, section 3.8). `statistic` maps
     the counts of the rows, float64 [R, N], to float64 [R], NaN where it is undefined; the interval leaves NaN out.
@@ -89,9 +89,9 @@ def _cluster_weights(clusters: NDArray[np.intp], seed: int) -> Weights:
 
 def bootstrap_means(values: NDArray[np.floating], seed: int = 1) -> list[Interval]:
     """
-    Return the mean of each column of `values`, float [N, K], with its percentile bootstrap interval.
+    Return the mean of each column of `values`, float [N, K], with a percentile bootstrap interval.
 
-    Rows are drawn whole, so columns measured on the same images stay paired (Efron and Tibshirani 1993, chapter 13).
+    Whole rows are resampled, so values of the same image stay paired (Efron and Tibshirani 1993, chapter 13).
     """
     count = len(values)
     weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES) / count

@@ -26,7 +26,7 @@ class FittedHead:
 
 def fit_head(embeddings: NDArray[np.float32], positive: NDArray[np.bool_], clusters: NDArray[np.intp]) -> FittedHead:
     """
-    Fit a logistic regression, both answers weighted equally, with the penalty that ranks unseen labels best.
+    Fit a logistic regression with equal weight for both answers, and the penalty that ranks held-out labels best.
 
     `embeddings`: float32 [N, D]; `positive`: bool [N]; `clusters`: int [N], never split between the sides of a fold.
     Raises `UsageError` with fewer than `FOLDS` clusters of either answer.

@@ -15,7 +15,7 @@ KeyT = TypeVar("KeyT")
 
 @dataclass(frozen=True, slots=True)
 class PairedChange:
-    """Discordant pairs, worsened and improved, and McNemar's one-sided p-value."""
+    """Numbers of images whose answer worsened or improved, and the p-value of McNemar's one-sided test."""
 
     worsened: int
     improved: int
@@ -24,9 +24,9 @@ class PairedChange:
 
 def mcnemar(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> PairedChange:
     """
-    Compare correct answers before and after, bool [N] each, by McNemar's exact test (McNemar 1947).
+    Compare whether answers are right before and after, bool [N] each, with McNemar's exact test (McNemar 1947).
 
-    The one-sided p-value is the probability of at least as many changes for the worse when a fair coin decides each.
+    The one-sided p-value is the probability of at least as many changes for the worse if a fair coin decided each.
     """
     worsened, improved = int((before & ~after).sum()), int((~before & after).sum())
     changes = worsened + improved
@@ -55,7 +55,7 @@ def precision_change(
     confidence: float = 0.95,
 ) -> Interval:
     """
-    Return the change of precision, with its interval by a paired bootstrap over clusters of near-duplicates.
+    Return the change in precision, with an interval from a paired bootstrap over clusters of near-duplicates.
 
     `before`, `after`: flags, and `right`: labels, bool [N] each; `clusters`: int [N]. Each resample counts the same
     images for both, because precisions of overlapping flags vary together.

@@ -31,7 +31,7 @@ class FittedCurve:
 
 def fit_probability(labels: Labels) -> FittedCurve | None:
     """
-    Fit both curves to labels by their weights and return the one with the lower log loss in cross-validation.
+    Fit both curves to weighted labels, and return the one with the lower log loss in cross-validation.
 
     Returns None when either answer has too few labels.
     """

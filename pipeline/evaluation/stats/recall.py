@@ -10,12 +10,12 @@ from scipy.stats import chi2
 from pipeline.evaluation.stats.intervals import Interval
 
 # Minimum number of misses found: with fewer, an interval tells more about the method than about the policy.
-LEAST_MISSES = 10
+MINIMUM_MISSES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Recall, with the numbers of hits and misses; `interval` is None with fewer than `LEAST_MISSES` misses found."""
+    """Recall, with the numbers of hits and misses; `interval` is None with fewer than `MINIMUM_MISSES` misses."""
 
     interval: Interval | None
     hits: float
@@ -27,11 +27,11 @@ def estimate_recall(hits: float, missed: NDArray[np.float64], audited: NDArray[n
     Estimate recall with a 95 % interval, from an audit whose images have individual sampling probabilities.
 
     `hits`: the number of true positives, all of them known. `audited`: float64 [N], the probabilities of the audited
-    images; `missed`: float64 [M], of those that should have been flagged. Each image counts as 1 / probability (Horvitz
-    and Thompson 1952). The total has the gamma interval of weighted counts (Fay and Feuer 1997), whose coverage is at
-    least 95 %.
+    images; `missed`: float64 [M], of those that should have been flagged. Each image is weighted by 1 ÷ its probability
+    (Horvitz and Thompson 1952). The total has the gamma interval of weighted counts (Fay and Feuer 1997), whose
+    coverage is at least 95 %.
     """
-    if len(missed) < LEAST_MISSES:
+    if len(missed) < MINIMUM_MISSES:
         return Recall(None, hits, len(missed))
     certain, weights = float((missed == 1).sum()), 1 / missed[missed < 1]
     open_weights = 1 / audited[audited < 1]

@@ -26,7 +26,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Stratum:
-    """Part of the archive. `members`: int [N], indexes of images; `drawn`: int [n], those of them in the sample."""
+    """Part of the archive. `members`: int [N], indices of images; `drawn`: int [n], the members in the sample."""
 
     kind: Kind
     members: NDArray[np.intp]
@@ -46,7 +46,7 @@ def draw_sample(
     rng: np.random.Generator,
 ) -> list[Stratum]:
     """
-    Draw `count` images, or all if there are fewer, the same number from every stratum that has enough.
+    Draw `count` images (or all, if there are fewer): the same number from every stratum that has enough.
 
     `scores`: float64 [N], by the edited policy; `before`, `after`: bool [N], the flags of each version. Images that the
     edit flips, and images near its threshold, are sampled far more often than in a plain sample; the probability of
@@ -76,7 +76,7 @@ def _parts(
 
 def _allocated(sizes: Sequence[int], count: int) -> list[int]:
     """
-    Return the number to sample from each stratum: equal parts; larger strata make up for small ones.
+    Return the number to sample from each stratum: equal numbers, and more from large strata if others are too small.
     """
     left = min(count, sum(sizes))
     given = [0] * len(sizes)

@@ -68,12 +68,12 @@ def _ladder(scores: NDArray[np.float64]) -> list[float]:
 
 
 def _shuffled(given: Labels) -> Labels:
-    """Return labels in an order that is independent of their answers: betting takes their order as random."""
+    """Return labels in an order that is independent of their answers: the betting test assumes a random order."""
     return given.at(np.random.default_rng(len(given.scores)).permutation(len(given.scores)))
 
 
 def _over(given: Labels, threshold: float, precision: float | None = None) -> Reached:
-    """Return the labels over a threshold, with their own precision where none is given."""
+    """Return a threshold with the labels above it, and with their measured precision if none is given."""
     inside = given.scores >= threshold
     positive, weights = given.positive[inside], given.weights[inside]
     measured = float(np.average(positive, weights=weights)) if len(positive) else 0.0

@@ -109,7 +109,7 @@ def _messages(refs: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     return {
         "image": IMAGE_MESSAGE,
         "reference": REFERENCE_MESSAGE,
-        "flag": _json("A verdict that crossed an enforced policy.", refs[FlagRecord.__name__], headers),
+        "flag": _json("The yes of one enforced policy about one image.", refs[FlagRecord.__name__], headers),
         "verdict": _json("The answers of all policies about one image.", refs[VerdictRecord.__name__], headers),
         "embedding": {
             "summary": "The embedding that was judged. The value is `dimension` little-endian float16 numbers.",

@@ -29,20 +29,20 @@ class DeadLetterHeaders(HeaderFields):
     topic: Annotated[str, Field(description="Topic of the input record.")]
     partition: Annotated[Number, Field(description="Partition of the input record.")]
     offset: Annotated[Number, Field(description="Offset of the input record.")]
-    time: Annotated[Time, Field(description="When the record was given up, RFC 3339 in UTC.")]
+    time: Annotated[Time, Field(description="When the record became a dead letter, RFC 3339 in UTC.")]
     absent: Annotated[
         str,
         Field(description="`key`, `value` or `key,value`: null in the input record, and empty here."),
     ]
     truncated: Annotated[
         Parts | Nothing,
-        Field(description="Parts that are cut here, because the record is larger than this topic admits."),
+        Field(description="Parts that are cut here, because the record is larger than this topic allows."),
     ] = None
     value_bytes: Annotated[
-        Number | Nothing, Field(description="Size of the whole value, where the letter is truncated.")
+        Number | Nothing, Field(description="Size of the whole value, if the dead letter is truncated.")
     ] = None
     value_sha256: Annotated[
-        Digest | Nothing, Field(description="SHA-256 of the whole value, where the letter is truncated.")
+        Digest | Nothing, Field(description="SHA-256 of the whole value, if the dead letter is truncated.")
     ] = None
     timestamp: Annotated[
         Number | Nothing, Field(description="Timestamp of the input record, in Unix milliseconds.")

@@ -1,4 +1,4 @@
-"""Embedding record: one image's embedding as judged, with what is known of the image in the headers."""
+"""Embedding record: one image's embedding as judged, with metadata of the image in the headers."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ class EmbeddingHeaders(HeaderFields):
     """Headers of an embedding record, after the CloudEvents headers. A `thumbnail`, a small JPEG, may follow."""
 
     dtype: Annotated[Literal["float16-le"], Field(description="Type of the numbers in the value.")]
-    dimension: Annotated[str, Field(pattern="^[1-9][0-9]{0,5}$", description="How many numbers the value has.")]
+    dimension: Annotated[str, Field(pattern="^[1-9][0-9]{0,5}$", description="Number of values in the embedding.")]
     model_digest: ModelDigest
     content_digest: Annotated[Digest, Field(description="SHA-256 of the image's bytes, in hexadecimal.")]
     event_id: Annotated[str, Field(description="The event's id, as in the verdict.")]

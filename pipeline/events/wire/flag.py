@@ -1,4 +1,4 @@
-"""Flag record: one enforced policy's yes about one image, with everything that is needed to make it again."""
+"""Flag record: the yes of one enforced policy about one image, with everything that is needed to recompute it."""
 
 from typing import Annotated, ClassVar
 
@@ -32,7 +32,7 @@ class FlagPolicy:
     title: Annotated[str, Field(description="The policy's name for people.")]
     digest: PolicyDigest
     severity: Annotated[Severity, Field(description="The policy's own severity, or the highest in `raised_by`.")]
-    action: Annotated[str, Field(description="What to do about the image, in the policy's words.")]
+    action: Annotated[str, Field(description="Instruction for the person who acts on the flag.")]
     owner: Annotated[str, Field(description="The team that owns the policy.")]
     labels: Annotated[dict[str, str], Field(description="The policy's labels, for routing.")]
 
@@ -55,7 +55,7 @@ class FlagCalibration:
 
     digest: Annotated[Digest, Field(description="Digest of the calibration, as stored.")]
     precision: Annotated[
-        float | None, Field(description="Precision that the labels show; null when fitted to a queue's length.")
+        float | None, Field(description="Precision that the labels show; null for a threshold fitted to a queue.")
     ]
     confidence: Annotated[float | None, Field(description="Confidence of that precision; null without one.")]
     probability: Annotated[
@@ -69,7 +69,7 @@ class FlagCalibration:
 
 @wire_model
 class FlagRecord(JsonRecord):
-    """One enforced policy's yes about one image. The record's key is the event's id."""
+    """The yes of one enforced policy about one image. The record's key is the event's id."""
 
     KIND: ClassVar[str] = "flag"
 
@@ -77,8 +77,8 @@ class FlagRecord(JsonRecord):
         str,
         Field(
             json_schema_extra={"format": "uuid"},
-            description="UUIDv5 of source, event id, policy id, policy digest and model digest; the same flag made "
-            "again has the same id.",
+            description="UUIDv5 of source, event id, policy id, policy digest and model digest; the same flag, when "
+            "recomputed, has the same id.",
         ),
     ]
     event: Event
@@ -88,13 +88,13 @@ class FlagRecord(JsonRecord):
     policy_set_digest: PolicySetDigest
     time: JudgedAt
     policy: Annotated[FlagPolicy, Field(description="The policy that flagged the image.")]
-    score: Annotated[float, Field(description="The raw score, at or over `threshold`.")]
+    score: Annotated[float, Field(description="The raw score, at or above `threshold`.")]
     threshold: Threshold
     provisional: Provisional
     raised_by: Annotated[Many[RaisedBy], Field(description="Children of the policy that said yes too.")]
     calibration: Annotated[
         FlagCalibration | None,
-        Field(description="Calibration of the threshold; null for a threshold that somebody wrote by hand."),
+        Field(description="Calibration of the threshold; null for a threshold that was written by hand."),
     ]
     similarities: Annotated[
         Many[PromptSimilarity],

@@ -59,7 +59,7 @@ class EventHeaders(HeaderFields):
 
     ce_specversion: Annotated[str, Field(json_schema_extra={"const": "1.0"})] = "1.0"
     ce_id: Annotated[
-        str, Field(json_schema_extra={"format": "uuid"}, description="The same record written again has the same id.")
+        str, Field(json_schema_extra={"format": "uuid"}, description="A record that is written again has the same id.")
     ]
     ce_source: Annotated[str, Field(json_schema_extra={"const": SOURCE})] = SOURCE
     ce_type: Annotated[

@@ -52,5 +52,5 @@ PolicySetDigest = Annotated[Digest, Field(description="Digest of the policy set 
 JudgedAt = Annotated[Time, Field(description="When the image was judged, RFC 3339 in UTC.")]
 PolicyId = Annotated[str, Field(description="The policy's id.")]
 PolicyDigest = Annotated[Digest, Field(description="Digest of the policy's meaning.")]
-Threshold = Annotated[float, Field(description="The score from which the policy says yes.")]
+Threshold = Annotated[float, Field(description="The score at or above which the policy says yes.")]
 Provisional = Annotated[bool, Field(description="The threshold's evidence does not support it yet.")]

@@ -66,5 +66,5 @@ class VerdictRecord(JsonRecord):
     ]
     policies: Annotated[
         Many[PolicyAnswer],
-        Field(description="Answers of the policies that are about this image: those with the image in their `scope`."),
+        Field(description="Answers of the policies whose `scope` includes the image."),
     ]

@@ -68,7 +68,7 @@ def build_repository(
     """
     plan.check()
     if repository.exists():
-        raise UsageError(f"`{repository}` is there already; name a new folder")
+        raise UsageError(f"`{repository}` already exists; choose a new folder")
     with whole_folder(repository) as new, tempfile.TemporaryDirectory(dir=new.parent) as work:
         engine, parity = _engine(parent, Path(work), plan, evidence, progress)
         _WRITERS[plan.target](engine, new, Path(work), plan, progress)

@@ -31,8 +31,8 @@ class Limits:
     """
     The differences that an engine may have.
 
-    `flip_rate`: maximum share of images whose verdict by one policy flips. `agreement`: minimum share of the images
-    flagged by either engine that both must flag; a single image may always flip. `cosine`: minimum of the first
+    `flip_rate`: maximum share of images for which the answer of one policy flips. `agreement`: minimum share of the
+    images flagged by either engine that both must flag; a single flip is always allowed. `cosine`: minimum of the first
     percentile of the images' cosines. `text_cosine`: minimum cosine of a text. `batch_difference`: maximum difference
     of an embedding between batches.
     """
@@ -46,7 +46,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """One image whose verdict by one policy differs from the reference's."""
+    """An image for which the answer of one policy differs from the reference's."""
 
     policy_id: str
     file: Path
@@ -82,11 +82,11 @@ class Parity:
         return len(self.flips) / (self.images * len(self.policies))
 
     def flip_counts(self) -> Counter[str]:
-        """Return the number of images whose verdict flipped, by policy."""
+        """Return the number of flipped answers of each policy."""
         return Counter(flip.policy_id for flip in self.flips)
 
     def flip_rates(self) -> dict[str, float]:
-        """Return the share of images whose verdict flipped, by policy."""
+        """Return the share of flipped answers of each policy."""
         counts = self.flip_counts()
         return {policy: counts[policy] / self.images for policy in self.policies}
 
@@ -111,7 +111,7 @@ class Parity:
         if not self.cosine_p1 >= limits.cosine:
             yield f"the lowest hundredth of cosines reaches {self.cosine_p1:.4f}, {limits.cosine} is required"
         if not self.batch_difference <= limits.batch_difference:
-            yield f"an embedding changes by {self.batch_difference:.1e} with the batch it is in"
+            yield f"an embedding differs by {self.batch_difference:.1e} between batches of different sizes"
 
 
 class Encoder(Protocol):
@@ -180,7 +180,7 @@ def _require_one_dimension(reference: Bundle, candidate: Bundle) -> None:
 
 
 class _Engine:
-    """One bundle's encoder, with a policy set encoded by it."""
+    """The encoder of one bundle, and a policy set encoded with it."""
 
     def __init__(self, bundle: Bundle, encoder: Encoder, policy_set: PolicySet) -> None:
         self._bundle = bundle
@@ -204,9 +204,9 @@ class _Engine:
 
     def batch_difference(self, files: Sequence[Path]) -> float:
         """
-        Return the maximum difference of an embedding's components between batches of several sizes.
+        Return the maximum difference between components of an image's embedding from batches of different sizes.
 
-        Files fewer than the largest batch are repeated until they fill it.
+        If there are fewer files than the largest batch has, they are repeated.
         """
         decoded = np.stack([self.decode(file.read_bytes()) for file in files])
         pixels = decoded[np.arange(max(BATCH_SIZES)) % len(decoded)]

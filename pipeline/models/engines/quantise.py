@@ -1,10 +1,10 @@
 """
 Convolutional towers in int8, with fixed scales.
 
-A scale computed from each batch would make an image's embedding, and so its verdict, depend on its neighbours. Nor may
-an operator between two quantisations compute in float32: its results differ in the last bit from one batch size to
-another, rounding turns that into another integer, and embeddings moved by 8e-4. So the whole body of a tower computes
-in integers.
+If a scale were computed from each batch, the embedding of an image, and so its verdict, would depend on the other
+images in the batch. For the same reason, no operator between two quantisations may compute in float32: its results
+differ in the last bit between batch sizes, rounding turns that into a different integer, and embeddings were seen to
+change by 8e-4. So the whole body of a tower computes in integers.
 """
 
 import tempfile
@@ -23,17 +23,17 @@ BATCH = 16
 # mean cosine to float32 was 0.9983 with it, and 0.9995 with a scale that covers this share of the values.
 KEPT_PERCENT = 99.99
 # Smaller constants take no space and would lose the most precision.
-LEAST_WEIGHTS = 4096
+MINIMUM_WEIGHTS = 4096
 # Operators that ONNX Runtime computes in integers.
 IN_INTEGERS = ("Conv", "Add", "Mul", "Relu", "Sigmoid", "MaxPool", "AveragePool", "GlobalAveragePool")
 
 
 def quantise_convolutions(source: Path, target: Path, images: NDArray[np.uint8]) -> None:
     """
-    Write `source` with int8 weights, a scale for each channel, and uint8 activations with scales fixed from `images`.
+    Write `source` with int8 weights, a scale for each channel, and uint8 activations whose scales come from `images`.
 
-    `images`: uint8 [N, H, W, 3], a sample of the images to expect. A few hundred: every value of every tensor is in
-    memory while the scales are computed.
+    `images`: uint8 [N, H, W, 3], a sample of the expected images. Use a few hundred, because all values of every tensor
+    are in memory while the scales are computed.
     """
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
@@ -63,7 +63,7 @@ def quantise_weights(source: Path, target: Path) -> None:
     axes = {name: axis for node in graph.node for name, axis in _weight_axes(node)}
     for tensor in [each for each in graph.initializer if each.name in axes]:
         values = numpy_helper.to_array(tensor)
-        if values.ndim != 2 or values.size < LEAST_WEIGHTS or values.dtype != np.float32:  # noqa: PLR2004 -- a matrix
+        if values.ndim != 2 or values.size < MINIMUM_WEIGHTS or values.dtype != np.float32:  # noqa: PLR2004 -- a matrix
             continue
         graph.initializer.remove(tensor)
         _replace(graph, tensor.name, values, axes[tensor.name])

@@ -1,9 +1,9 @@
 """
 Transformers in int8, with fixed scales of their activations.
 
-Every product with a matrix of weights becomes ONNX Runtime's `MatMulIntegerToFloat`. Its dynamic quantisation uses the
-same operator; here the scale is constant, so that an image's embedding does not depend on its neighbours. Everything
-else stays in float32 and is computed row by row, independent of the batch.
+Each product with a matrix of weights becomes ONNX Runtime's `MatMulIntegerToFloat`. Its dynamic quantisation uses the
+same operator. Here the scale is constant, so that an image's embedding does not depend on the other images in its
+batch. Everything else stays in float32 and is computed row by row, independent of the batch.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ from pipeline.models.onnx_files import save_graph
 CONTRIB = "com.microsoft"
 BATCH = 4
 # Smaller products take no time and would lose the most precision.
-LEAST_WEIGHTS = 4096
+MINIMUM_WEIGHTS = 4096
 # Share of an activation's values that its scale covers; the rest is clipped.
 COVERED = 0.9999
 SAMPLED = 50_000
@@ -93,7 +93,7 @@ def _products(graph: onnx.GraphProto) -> list[_Product]:
         if node.op_type != "MatMul" or node.input[1] not in constants:
             continue
         weights = numpy_helper.to_array(constants[node.input[1]])
-        if weights.ndim != 2 or weights.size < LEAST_WEIGHTS or weights.dtype != np.float32:  # noqa: PLR2004 -- a matrix
+        if weights.ndim != 2 or weights.size < MINIMUM_WEIGHTS or weights.dtype != np.float32:  # noqa: PLR2004 -- a matrix
             continue
         add = adds.get(node.output[0]) if users[node.output[0]] == 1 else None
         other = None if add is None else next(name for name in add.input if name != node.output[0])

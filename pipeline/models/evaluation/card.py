@@ -21,7 +21,7 @@ The share of a slice that each policy flags, and the difference to the share of 
 
 
 def to_json(evaluations: Sequence[Evaluation]) -> str:
-    """Return all figures as JSON, one object for each bundle."""
+    """Return the figures of each bundle as one JSON text: a list with one object for each bundle."""
     return json.dumps([{**asdict(each), "paraphrase_ap": each.paraphrase_ap} for each in evaluations], indent=2)
 
 
@@ -91,7 +91,7 @@ def _rates(evaluations: Sequence[Evaluation]) -> Iterable[list[str]]:
 
 
 def _rate(row: SliceRate | None) -> str:
-    """Return a dash for a policy whose threshold was fitted for another model: its flags mean nothing."""
+    """Return a rate as text; a dash for a policy whose threshold was fitted for another model."""
     if row is None:
         return "–"
     return _share(row.flag_rate) + (f"; {_signed(row.gap)}" if row.gap else "")

@@ -20,7 +20,7 @@ from pipeline.policies.model_compatibility import stale_policies
 from pipeline.progress import NO_PROGRESS, Progress
 
 # Minimum share of the images flagged by either model that both must flag, or a person must review the policy.
-LEAST_AGREEMENT = 0.8
+MINIMUM_AGREEMENT = 0.8
 MOST_RECALL_LOST = 0.1
 HEAD = "its score is a head trained on another model's embeddings; train it again"
 UNFIT = "its threshold was not fitted for the old model, so there is nothing to keep"
@@ -195,7 +195,7 @@ def _review_reason(
             return f"at its precision it finds {new.recall:.0%} of what it should, {old.recall:.0%} before"
         return None
     either, both = int((flagged | now).sum()), int((flagged & now).sum())
-    if either and both / either < LEAST_AGREEMENT:
+    if either and both / either < MINIMUM_AGREEMENT:
         return f"of {either} images that either model flags, both flag {both}"
     return None
 

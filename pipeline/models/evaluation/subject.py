@@ -20,7 +20,7 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Subject:
-    """A bundle's encoder, photographs and captions. `images.labels` are indices into `captions.categories`."""
+    """A bundle's encoder, with the photographs and captions. `images.labels` are indices of `captions.categories`."""
 
     encoder: LocalEncoder
     images: LabelledImages
@@ -36,7 +36,7 @@ class Subject:
 
     @cached_property
     def texts(self) -> CachedTextEncoder:
-        """The text tower, which encodes each text once: the figures share most of their texts."""
+        """The text tower. It encodes each text once, because the figures share most of their texts."""
         return CachedTextEncoder(self.encoder)
 
     @cached_property

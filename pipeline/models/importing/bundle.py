@@ -17,7 +17,7 @@ from pipeline.models.onnx_export import export_tower
 from pipeline.models.whole_folder import whole_folder
 from pipeline.progress import NO_PROGRESS, Progress
 
-LEAST_COSINE = 0.9999
+MINIMUM_COSINE = 0.9999
 
 
 def import_bundle(
@@ -26,7 +26,7 @@ def import_bundle(
     files: Sequence[Path],
     *,
     name: str,
-    cosine: float = LEAST_COSINE,
+    cosine: float = MINIMUM_COSINE,
     progress: Progress = NO_PROGRESS,
 ) -> tuple[Manifest, ImportParity]:
     """

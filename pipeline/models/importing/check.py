@@ -50,7 +50,7 @@ class ImportParity:
         )
         for tower, minimum in (("image", self.image_cosine_min), ("text", self.text_cosine_min)):
             if not minimum >= cosine:  # in this form NaN is refused too
-                found.append(f"the least {tower} cosine is {minimum:.6f}, {cosine} is required")
+                found.append(f"the minimum {tower} cosine is {minimum:.6f}, but {cosine} is required")
         return found
 
 

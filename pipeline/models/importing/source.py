@@ -131,7 +131,7 @@ def _require_no_code(folder: Path) -> None:
         except OSError as error:
             raise UsageError(f"`{file}` cannot be read: {why(error)}") from error
         except (ValueError, RecursionError) as error:
-            raise UsageError(f"`{file}` is no JSON: {brief(error)}") from error
+            raise UsageError(f"`{file}` is not JSON: {brief(error)}") from error
         if isinstance(said, dict) and said.get("auto_map"):
             raise UsageError(f"`{file}`: {_NO_CODE}")
 

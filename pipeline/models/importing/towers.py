@@ -1,4 +1,4 @@
-"""The two towers of a source as graphs that follow the encoder contract."""
+"""The two towers of a source model, as graphs that follow the encoder contract."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from pipeline.models.importing.source import Source
 
 
 class ImageGraph(nn.Module):
-    """uint8 [N, H, W, 3], RGB, to float32 [N, D], unit length. Scaling, mean and std are inside."""
+    """Image graph from uint8 [N, H, W, 3], RGB, to float32 [N, D], unit length. It includes scaling, mean and std."""
 
     factor: Tensor
     offset: Tensor
@@ -26,7 +26,7 @@ class ImageGraph(nn.Module):
 
 
 class TextGraph(nn.Module):
-    """int64 [N, L], padded to the context, to float32 [N, D], unit length."""
+    """Text graph from int64 [N, L], padded to the context, to float32 [N, D], unit length."""
 
     def __init__(self, source: Source) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class TextGraph(nn.Module):
         return functional.normalize(features, dim=-1)
 
     def _mask(self, input_ids: Tensor) -> Tensor:
-        """Return 1 for each token of the text. Where padding is the end token too, the first of them ends the text."""
+        """Return 1 for each token of the text. If padding uses the end token too, the first end token ends the text."""
         padding = input_ids.eq(self.pad).to(torch.int64)
         if self.pad == self.eos:
             return (torch.cumsum(padding, dim=1) - padding).eq(0).to(torch.int64)

@@ -32,7 +32,7 @@ MEASURED = ("val", "test")
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs that make a bundle. `text` is used for the source `sentences` alone."""
+    """The training runs that make a bundle. The run `text` is used only for the text source `sentences`."""
 
     source: TextSource
     image: ImageRecipe
@@ -40,7 +40,7 @@ class Plan:
 
     @property
     def minutes(self) -> float:
-        """Minutes of all runs together."""
+        """Total minutes of all runs."""
         return self.image.schedule.minutes + (self.text.schedule.minutes if self.source == "sentences" else 0)
 
     def within(self, minutes: float, ranks: int) -> "Plan":
@@ -54,7 +54,7 @@ class Plan:
         return replace(self, image=image, text=replace(self.text, schedule=fit(self.text.schedule)))
 
     def batched(self, batch: int | None, micro_batch: int) -> "Plan":
-        """Return the plan with another batch of the image run for each rank, and its size of a micro-batch."""
+        """Return the plan with another batch size per rank, and another micro-batch size, for the image run."""
         schedule = replace(self.image.schedule, batch=batch or self.image.schedule.batch, micro_batch=micro_batch)
         return replace(self, image=replace(self.image, schedule=schedule))
 

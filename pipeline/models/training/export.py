@@ -16,7 +16,7 @@ from pipeline.models.training.vision import normalise
 
 
 class _ImageGraph(nn.Module):
-    """uint8 [N, H, W, 3] to float32 [N, D], unit length. Casting, mean and std are inside."""
+    """Image graph from uint8 [N, H, W, 3] to float32 [N, D], unit length. It includes casting, mean and std."""
 
     def __init__(self, tower: nn.Module) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class _ImageGraph(nn.Module):
 
 
 class _TextGraph(nn.Module):
-    """int64 [N, L] to float32 [N, D], unit length."""
+    """Text graph from int64 [N, L] to float32 [N, D], unit length."""
 
     def __init__(self, tower: nn.Module) -> None:
         super().__init__()

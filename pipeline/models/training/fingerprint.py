@@ -31,6 +31,6 @@ def require_same(folder: Path, there: str | None, wanted: str) -> None:
     """Raise `UsageError` unless the fingerprint in a run's folder equals `wanted`."""
     if there != wanted:
         raise UsageError(
-            f"`{folder}` holds a run that learnt from other data, captions or settings; "
+            f"`{folder}` contains a run with other data, captions or settings; "
             "give another folder with `--runs`, or leave out `--resume` to start over"
         )

@@ -15,16 +15,16 @@ _RandomState = tuple[Tensor, Tensor | None]
 
 def mixed_precision(device: torch.device) -> torch.autocast:
     """
-    Return a context that computes matrix products and convolutions in bfloat16.
+    Return a context in which matrix products and convolutions are computed in bfloat16.
 
-    Its cache of cast weights is off: before PyTorch 2.11, a cache filled under `no_grad` kept gradients from reaching
-    the weights in a later pass (PyTorch issues 112583 and 158232).
+    The cache of cast weights is switched off. Before PyTorch 2.11, a cache that was filled under `no_grad` kept
+    gradients from reaching the weights in a later pass (PyTorch issues 112583 and 158232).
     """
     return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
 
 
 def full_precision(device: torch.device) -> torch.autocast:
-    """Return a context that computes everything in float32."""
+    """Return a context in which everything is computed in float32."""
     return torch.autocast(device.type, enabled=False)
 
 
@@ -42,7 +42,7 @@ def average_gradients(module: nn.Module) -> None:
 
 
 def gather(rows: Tensor) -> Tensor:
-    """Return the rows of all ranks, equally many of each, in order; only this rank's own rows have gradients."""
+    """Return the rows of all ranks in order. Each rank gives the same number; only this rank's rows have gradients."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return rows
     parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
@@ -58,9 +58,10 @@ def cached_backward(
     Back-propagate a loss over the embeddings of all ranks' whole batches, a micro-batch at a time; return the loss.
 
     `towers[i]` maps rows of `inputs[i]` to embeddings; `loss` takes the gathered embeddings, one tensor for each tower,
-    and returns a scalar, the same on every rank. Embeddings are first computed without a graph, to get the loss's
-    gradients by them. Then each micro-batch is computed again, with the same random numbers, to propagate these
-    (GradCache: Gao et al. 2021, section 3.2). Their mean over ranks is the gradient of one process with all rows.
+    and returns a scalar, the same on every rank. Embeddings are first computed without a graph, to get the gradients of
+    the loss with respect to them. Then each micro-batch is recomputed with the same random numbers, to propagate these
+    gradients (GradCache: Gao et al. 2021, section 3.2). The mean of the results over ranks is the gradient that one
+    process with all rows would compute.
     """
     leaves, states = _embed(towers, inputs, micro_batch)
     value = loss(*(gather(leaf) for leaf in leaves))
@@ -95,7 +96,7 @@ def _embed(
 
 @contextmanager
 def _fixed_statistics(towers: Sequence[Embedder]) -> Iterator[None]:
-    """Do not update running means: every batch is computed twice and must count once."""
+    """Freeze running means: every batch is computed twice, but must count once."""
     norms = {
         module: module.momentum
         for tower in towers

@@ -27,9 +27,9 @@ def require_batches(count: int, schedule: Schedule) -> None:
 
 def shuffled_indices(count: int, schedule: Schedule, rank: Rank) -> Iterator[Tensor]:
     """
-    Yield batches of indices without end: each epoch, this rank's share of a fresh shuffle of `count` images.
+    Yield batches of indices without end: in each epoch, this rank's share of a new shuffle of `count` images.
 
-    All ranks shuffle alike. `count` must have passed `require_batches`; fewer images would yield nothing.
+    All ranks use the same shuffle. Check `count` with `require_batches` first: too few images would yield nothing.
     """
     assert count // rank.count >= schedule.batch
     shuffle = torch.Generator().manual_seed(schedule.seed)
@@ -40,7 +40,7 @@ def shuffled_indices(count: int, schedule: Schedule, rank: Rank) -> Iterator[Ten
 
 
 def size_at(progress: float, sizes: tuple[int, ...]) -> int:
-    """Return the side of images, in pixels, when the share `progress` of a run is over."""
+    """Return the side of the training images, in pixels, after the share `progress` of a run."""
     return sizes[min(int(progress * len(sizes)), len(sizes) - 1)]
 
 

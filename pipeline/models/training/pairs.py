@@ -60,7 +60,7 @@ def read_pairs(folder: Path, split: str, progress: Progress = NO_PROGRESS) -> Pa
         captions.setdefault(row["file"], []).append(row["caption"])
         kinds.setdefault(row["file"], row.get("category") or row["caption"])
     if gone := [file for file in captions if not (folder / file).exists()]:
-        raise UsageError(f"`{table}` names {len(gone)} files that are not there, `{gone[0]}` among them")
+        raise UsageError(f"`{table}` names {len(gone)} files that do not exist, `{gone[0]}` among them")
     files = progress.track(captions, f"reading {split}", len(captions))
     pixels = [decode((folder / file).read_bytes(), PixelSpec(CANVAS, "squash"), ImageLimits()).pixels for file in files]
     number = {kind: i for i, kind in enumerate(dict.fromkeys(kinds.values()))}

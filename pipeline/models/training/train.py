@@ -51,9 +51,9 @@ class Job:
     """
     The task of every rank of a run; it can be pickled.
 
-    `objective` makes the module to train; every rank's starts from the same weights. `watch` measures the averaged
-    module during the run; nothing is chosen by its figures. `learns` is the fingerprint of data and settings, so that
-    no run continues from another's state.
+    `objective` makes the module to train, with the same initial weights on every rank. `watch` measures the averaged
+    module during the run; nothing is chosen from its figures. `learns` is the fingerprint of data and settings, so that
+    no run continues from the state of a different one.
     """
 
     schedule: Schedule
@@ -66,7 +66,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Advance:
-    """Thousandths of a run that are over since the advance before, and a line of figures when some were measured."""
+    """Progress of a run since the last report, in thousandths, and a line of figures when some were measured."""
 
     thousandths: int
     figures: str | None = None
@@ -152,7 +152,7 @@ class _Trainer:
         return self.trained_s / (60 * self.schedule.minutes)
 
     def _agree(self, progress: float) -> float:
-        """Return the progress of rank 0, so that every rank draws alike and stops at the same step."""
+        """Return the progress of rank 0, so that all ranks draw the same sizes and stop at the same step."""
         shared = torch.tensor([progress], dtype=torch.float64, device=self.device)
         dist.broadcast(shared, 0)
         return float(shared)

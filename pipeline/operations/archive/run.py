@@ -6,5 +6,5 @@ from pipeline.stream.build import build_archiver
 
 
 def open_archiver(workbench: Workbench) -> Archiver:
-    """Return the archiver of the settings; its `run` blocks until its `stop`. Raises `BrokerFault`."""
+    """Return the archiver that the settings describe; its `run` blocks until `stop`. Raises `BrokerFault`."""
     return build_archiver(workbench.settings, workbench.archive)

@@ -1,4 +1,4 @@
-"""Status of the archive: embeddings by model, and legal holds."""
+"""Status of the archive: the number of embeddings of each model, and the legal holds."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class ModelEmbeddings:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A hold on one image, by the digest of its bytes."""
+    """A legal hold on one image, which is identified by the digest of its bytes."""
 
     content: str
     reason: str
@@ -23,7 +23,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveStatus:
-    """Embeddings by model, and every hold."""
+    """Numbers of embeddings by model, and all legal holds."""
 
     models: tuple[ModelEmbeddings, ...]
     holds: tuple[Hold, ...]

@@ -25,7 +25,7 @@ class EmbeddedFiles:
 
 def embed_images(workbench: Workbench, paths: Sequence[Path], doing: str) -> EmbeddedFiles:
     """
-    Embed files, and folders' files at any depth; `doing` names the work, for example "searching".
+    Embed files, and all files in folders at any depth; `doing` names the work, for example "searching".
 
     Raises `UsageError` when no file is a readable image.
     """
@@ -39,7 +39,7 @@ def embed_images(workbench: Workbench, paths: Sequence[Path], doing: str) -> Emb
             unreadable += 1
             _notify(workbench, outcome.file, outcome.reason)
     if not found:
-        raise UsageError("no images found; name image files, or folders with images")
+        raise UsageError("no images found; give image files, or folders with images")
     return EmbeddedFiles(tuple(each.file for each in found), np.stack([each.embedding for each in found]), unreadable)
 
 

@@ -1,4 +1,4 @@
-"""Files ranked by texts: the best labels of an image, and the images nearest to a sentence."""
+"""Rankings of files: the best labels for an image, and the images nearest to a sentence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class TextScore:
 
 @dataclass(frozen=True, slots=True)
 class RankedFile:
-    """A file with its scores, the highest first. `thumbnail`: a JPEG, if requested."""
+    """A file and its scores, the highest first. `thumbnail`: a JPEG, None if not requested."""
 
     file: Path
     scores: tuple[TextScore, ...]
@@ -61,7 +61,7 @@ def classify_files(
 def search_files(
     workbench: Workbench, paths: Sequence[Path], text: str, *, top: int, thumbnail_side: int | None = None
 ) -> Ranking:
-    """Return the `top` images nearest to a sentence, by cosine. Raises `UsageError`."""
+    """Return the `top` images with the highest cosine to a sentence. Raises `UsageError`."""
     embedded = embed_images(workbench, paths, "searching")
     [vector] = workbench.encoder.encode_texts([text])
     ranked = tuple(

@@ -14,7 +14,7 @@ from pipeline.models.engines.parity import Limits, Parity
 from pipeline.models.whole_folder import require_new_folder
 from pipeline.progress import NO_PROGRESS, Progress
 
-LEAST_FILES = 2
+MINIMUM_FILES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def quantise_model(
 
     require_new_folder(folder)
     files = list_files(images)
-    if len(files) < LEAST_FILES:
+    if len(files) < MINIMUM_FILES:
         raise UsageError("give at least two images: half of them set the scales, and the engines judge the other half")
     evidence = Evidence(files[::2], files[1::2], policy_set, limits)
     scales, judged = counted(len(evidence.calibration), "file"), len(evidence.held_out)

@@ -1,4 +1,4 @@
-"""Calibration: a threshold fitted to what its policy asks for, written beside the policy."""
+"""Calibration: a threshold fitted to the target in its policy, and written next to the policy."""
 
 from dataclasses import dataclass
 from pathlib import Path

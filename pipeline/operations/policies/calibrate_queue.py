@@ -55,7 +55,7 @@ def fit_to_queue(
     if images is None:
         sample = _sample_of_stream(workbench, subject, images_per_day)
     elif images_per_day is None:
-        raise UsageError("`--per-day N`: how many images a day the stream has; what a queue takes depends on it")
+        raise UsageError("give `--per-day N`, the stream's images a day: the threshold of a queue depends on it")
     else:
         sample = _Sample(_scores_of_files(workbench, subject, images), images_per_day, str(images))
     threshold, flags = queue_threshold(sample.scores, sample.images_per_day, subject.target.per_day)
@@ -73,7 +73,7 @@ def _scores_of_files(workbench: Workbench, subject: FitSubject, images: Path) ->
 
 
 def _sample_of_stream(workbench: Workbench, subject: FitSubject, images_per_day: float | None) -> _Sample:
-    """Score the embeddings that their topic still holds; where `images_per_day` is None, count it."""
+    """Score the embeddings that are still on their topic. If `images_per_day` is None, estimate it from their times."""
     topic = workbench.settings.topic_embeddings
     vectors, times = [], []
     for record in read_topics(workbench.connection, [topic]):

@@ -30,7 +30,7 @@ def find_changed_images(
 
 
 def _with_picture(row: ChangedRow, originals: Originals, side: int) -> ChangedImage:
-    """Return an example with its original, or with the archive's thumbnail if the original is gone."""
+    """Return an example with a picture made from its original or, if that is gone, with the archive's thumbnail."""
     try:
         picture = thumbnail(originals.fetch(row.key, row.content, row.reference), side)
     except (OriginalGone, RecordFault) as gone:

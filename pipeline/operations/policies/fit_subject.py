@@ -41,7 +41,7 @@ class FitSubject:
         return prompts_digest(self.policy, self.bank.policy_set.background)
 
     def calibration(self, threshold: float, evidence: Evidence, *, data: str, data_file: str | None) -> CalibrationFile:
-        """Return the calibration of a fitted threshold, without a map to probabilities."""
+        """Return the calibration for a fitted threshold, without a probability curve."""
         queue = self.target.queue
         return CalibrationFile(
             policy=self.policy.id,

@@ -1,4 +1,4 @@
-"""Lint of a policy folder under the model of the settings."""
+"""Lint of a policy folder with the model named in the settings."""
 
 from collections.abc import Collection
 from datetime import UTC, datetime

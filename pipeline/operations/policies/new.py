@@ -12,7 +12,7 @@ from pipeline.policies.resolve import PARTIAL
 from pipeline.policies.schema import PolicyFile
 from pipeline.policies.starter import THRESHOLD, PolicyDraft, starter_text
 from pipeline.policies.texts import policy_id
-from pipeline.policies.validation_errors import told
+from pipeline.policies.validation_errors import first_error
 
 
 def create_policy(folder: Path, draft: PolicyDraft) -> Path:
@@ -57,4 +57,4 @@ def _require_valid(draft: PolicyDraft) -> None:
     try:
         PolicyFile.model_validate(content)
     except ValidationError as error:
-        raise UsageError(told(error)) from error
+        raise UsageError(first_error(error)) from error

@@ -35,7 +35,7 @@ class PublishOptions:
 
     `author`: None for the user of the workbench; `parent`: the version that the edit was made from, None for the
     current one; `canary_share`: the share of images, between 0 and 1, that the set judges as a canary; `shadow`:
-    whether the set is only scored and counted; `picture_side`: as for a back-test.
+    whether the set is only scored and counted; `picture_side`: the longer side of pictures in pixels, None for none.
     """
 
     note: str = ""
@@ -51,10 +51,10 @@ class ReleasePlan:
     """
     A release before its activation.
 
-    `version`: the current version. `errors` of lint and `failed_examples` forbid the release. `diffs`: differences from
-    the active set. `without_evidence`: ids of the policies among them that are enforced by a provisional threshold.
-    `look_back`: the back-test over the last days, None where there are no archived images. `request`: for `activate`,
-    None when the release is forbidden or changes nothing.
+    `version`: the current version. Lint `errors` and `failed_examples` prevent the release. `diffs`: differences from
+    the active set. `without_evidence`: ids of changed policies that are enforced with a provisional threshold.
+    `look_back`: the back-test over the last days, None if there are no archived images. `request`: for `activate`, None
+    if the release is prevented or changes nothing.
     """
 
     version: int
@@ -67,7 +67,7 @@ class ReleasePlan:
 
     @property
     def forbidden(self) -> bool:
-        """True when lint or an example forbids the release."""
+        """True when a lint error or a failed example prevents the release."""
         return bool(self.errors or self.failed_examples)
 
 

@@ -46,7 +46,7 @@ def newly_committed(
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """Return the environment variables of the settings that were set explicitly; all others have their defaults."""
+    """Return environment variables for the settings that were set explicitly; all others have their defaults."""
     values = {name: getattr(settings, name) for name in settings.model_fields_set}
     return {f"{PREFIX}{name.upper()}": _text(value) for name, value in values.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""Explanation of flags: each is recomputed from its event and the archived embedding, prompt by prompt."""
+"""Explanation of flags: each is recomputed from the flag event and the archived embedding, prompt by prompt."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,8 +94,8 @@ def explain_flag(workbench: Workbench, flag: FlagRecord, policies: Path | None =
     """
     Recompute a flag from its event and the archived embedding of its image.
 
-    `policies`: the folder with the flag's policy set; by default the settings' folder, or the control topic if that
-    folder has another set. Raises `UsageError` when the set or the embedding cannot be found, and `BrokerFault`.
+    `policies`: the folder with the flag's policy set; by default, the folder in the settings or, if it has another set,
+    the control topic. Raises `UsageError` when the set or the embedding cannot be found, and `BrokerFault`.
     """
     policy_set = _policy_set(workbench, flag.policy_set_digest, policies)
     image = _archived(workbench, flag)

@@ -9,7 +9,7 @@ from pipeline.operations.workbench import Workbench
 
 @dataclass(frozen=True, slots=True)
 class GroupLag:
-    """The lag of a consumer group on a topic, by partition."""
+    """Lag of a consumer group on the partitions of a topic."""
 
     group_id: str
     topic: str
@@ -27,7 +27,7 @@ class GroupLag:
 
 
 def measure_lag(workbench: Workbench) -> GroupLag:
-    """Return the lag of the settings' group. Raises `UsageError` without an input topic, and `BrokerFault`."""
+    """Return the lag of the group in the settings. Raises `UsageError` without an input topic, and `BrokerFault`."""
     settings = workbench.settings
     partitions = lag_of(workbench.connection, settings.group_id, settings.topic_images)
     if not partitions:

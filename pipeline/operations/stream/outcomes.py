@@ -11,7 +11,7 @@ _FIRST_OWN = "watchword-reason"
 
 
 def readable_flag(record: Record) -> FlagRecord | None:
-    """Return the flag event of a record; None if the record is not a readable one."""
+    """Return the flag event in a record; None if the record is not a readable flag event."""
     try:
         return FlagRecord.parse(record)
     except UnreadableRecord:
@@ -19,7 +19,7 @@ def readable_flag(record: Record) -> FlagRecord | None:
 
 
 def dead_letter_fields(record: Record) -> dict[str, Any]:
-    """Return the reason of a dead letter, its origin, and the headers and size of the record it keeps."""
+    """Return the reason and the origin of a dead letter, and the headers and size of the record in it."""
     own, event = _split(record.headers)
     about = {name.removeprefix(_OWN): text for name, text in own.items()}
     return {**about, "headers": event, "size_bytes": len(record.value or b"")}

@@ -62,7 +62,7 @@ def _records(workbench: Workbench, topic: str, query: OutcomeQuery) -> Iterator[
 
 
 def _names_policy(record: Record, kind: str, policy: str) -> bool:
-    """Tell whether a flag is of a policy, or the policy flags in a verdict."""
+    """Tell whether a record is a flag of the policy, or a verdict in which the policy flags the image."""
     fields = json_fields(record)
     if kind == FLAGS:
         return bool(_id(fields.get("policy")) == policy)

@@ -32,8 +32,8 @@ class ReplayRequest:
     A labelled stream, and the way to judge it.
 
     `stream`: a CSV or JSON Lines file, a folder, or a topic as `kafka:TOPIC` with `labels`, from `since` on and before
-    `until`. `split`: only rows of this split. `policies`: a folder, by default the settings' own. `through`: this
-    process, or a worker on the broker and Triton. `slices`: attributes whose values get separate results. `baseline`: a
+    `until`. `split`: only rows of this split. `policies`: a folder, by default the one in the settings. `through`: this
+    process, or a worker with broker and Triton. `slices`: attributes whose values get separate results. `baseline`: a
     replay to compare with. `thumbnail_side`: longer side of the worst errors' pictures, 0 for none.
     """
 

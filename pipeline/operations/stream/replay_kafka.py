@@ -33,7 +33,7 @@ _TOPICS = ("topic_images", "topic_flags", "topic_verdicts", "topic_embeddings", 
 
 def replay_through_kafka(workbench: Workbench, stream: LabelledStream, policies: Path) -> Replayed:
     """
-    Judge a labelled stream by a separate worker, on the broker and Triton of the settings.
+    Judge a labelled stream with a separate worker that uses the broker and Triton named in the settings.
 
     The topics are deleted afterwards. Raises `UsageError` when two images have one id, the worker ends, or an image has
     no outcome, and `BrokerFault`.

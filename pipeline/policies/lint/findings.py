@@ -12,7 +12,7 @@ from pipeline.policies.source import Position
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One finding. `shown` is its whole text in the style of a compiler."""
+    """One finding of lint. `shown` is the complete message, in the style of a compiler."""
 
     rule: Rule
     policy_id: str
@@ -23,12 +23,12 @@ class Finding:
 
     @property
     def about(self) -> About:
-        """The level of its rule, the reason and the remedy."""
+        """Level, reason and remedy of its rule."""
         return RULES[self.rule]
 
 
 def finding(rule: Rule, written: ParsedPolicy, place: NodePath, message: str, *, key: bool = False) -> Finding:
-    """Return a finding at a place of a policy, shown in the file where that place was written."""
+    """Return a finding at a node of a policy, shown in the file in which that node was written."""
     document, there = written.resolved.written_at(place)
     about = RULES[rule]
     shown = document.report(there, f"{about.level}: {message} [{rule}]", key=key)
@@ -38,7 +38,7 @@ def finding(rule: Rule, written: ParsedPolicy, place: NodePath, message: str, *,
 
 
 def texts_of(written: ParsedPolicy) -> Iterator[tuple[NodePath, str]]:
-    """Yield every prompt and contrast phrase of a policy and its children with its place."""
+    """Yield every prompt and contrast phrase of a policy and of its children, with its path in the policy."""
     for prefix, part in (((), written.file), *((("children", i), c) for i, c in enumerate(written.file.children))):
         for key in ("prompts", "contrast"):
             for number, text in enumerate(getattr(part, key)):

@@ -1,4 +1,4 @@
-"""Lint of a policy folder: every rule, and the silences of each policy."""
+"""Lint of a policy folder: all rules, minus the findings that policies silence."""
 
 from collections.abc import Collection, Iterator
 from datetime import date
@@ -25,8 +25,9 @@ def lint(
     """
     Return the findings in a folder's policies, in the order of files and lines.
 
-    `bank` is the folder's set encoded by the model whose tokenizer is `tokenizer`, and whose digest, or that of the
-    bundle it is an engine of, is among `models`. Silenced findings are left out; a silence that hides none is found.
+    `bank` is the folder's set, encoded with the model that `tokenizer` belongs to. `models` has the digests of this
+    model and, if it is an engine, of its bundle. Silenced findings are left out; a silence that hides nothing is a
+    finding itself.
     """
     people = PeopleWords.load()
     found = list(check_vectors(folder.written, bank))
@@ -60,5 +61,5 @@ def _stale(written: ParsedPolicy, policy_set: PolicySet, models: Collection[str]
 def _unneeded(written: ParsedPolicy, used: Collection[tuple[str, Rule]]) -> Iterator[Finding]:
     for rule in written.file.silence:
         if (written.file.id, rule) not in used:
-            message = f"nothing here is found by `{rule}`"
+            message = f"`{rule}` finds nothing here"
             yield finding(Rule.UNNEEDED_SILENCE, written, ("silence", rule.value), message, key=True)

@@ -164,9 +164,9 @@ def test_a_record_is_read_completely_or_refused_by_name() -> None:
     )
     np.testing.assert_array_equal(found.vector, np.arange(4))
     for changed in ({"dimension": "5"}, {"dtype": "float32"}, {"event-attributes": "{"}, {"event-time": "monday"}):
-        with pytest.raises(ArchiveError, match="t/0/7 is no embedding"):
+        with pytest.raises(ArchiveError, match="t/0/7 is not a valid embedding"):
             ArchivedEmbedding.of(Record(Origin("t", 0, 7), None, value, headers(**changed)))
-    with pytest.raises(ArchiveError, match="is no embedding: header `dtype`: field required"):
+    with pytest.raises(ArchiveError, match="is not a valid embedding: header `dtype`: field required"):
         ArchivedEmbedding.of(Record(Origin("t", 0, 7), None, value))
 
 

@@ -270,7 +270,7 @@ def test_a_number_is_not_fitted_and_a_damaged_calibration_is_named(folder: Path,
     run("calibrate", POLICY, "--policies", folder, "--labels", labels)
     path = folder / "calibrations" / f"{POLICY}.json"
     path.write_text(path.read_text().replace('"threshold"', '"treshold"'))
-    with pytest.raises(PolicyError, match=r"wildlife\.big_cats\.json:1:1: no calibration: .*; fit it again"):
+    with pytest.raises(PolicyError, match=r"wildlife\.big_cats\.json:1:1: not a valid calibration: .*; fit it again"):
         load_policy_set(folder)
     path.unlink()
     rewrite(folder, policies / "wildlife-big_cats.yaml", "3.5")

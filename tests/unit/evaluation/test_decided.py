@@ -106,7 +106,7 @@ def test_labels_from_decisions_are_in_scope_weighted_and_deduplicated(encoder: L
     assert len(labels.deduplicated().scores) == 2
     assert labels.scores[0] > labels.scores[2]
     assert policy.scope == Scope(values=(("region", ("eu",)),))
-    with pytest.raises(UsageError, match="nobody decided about"):
+    with pytest.raises(UsageError, match="there are no decisions about"):
         decided_labels(given[3:], judge, policy.id, None)
 
 
@@ -115,7 +115,7 @@ def test_decisions_without_probabilities_need_a_base_rate(encoder: LocalEncoder)
     judge = Judge(build_prompt_bank(compose([policy], Background(("a tree",), ("{}",))), encoder))
     [vector] = encoder.encode_texts(["a revolver"]).astype(np.float16)
     given = [Decided(decision(ruling, f"e{n}"), {"region": "eu"}, vector) for n, ruling in enumerate(Ruling)]
-    with pytest.raises(UsageError, match="do not say how they were drawn"):
+    with pytest.raises(UsageError, match="do not say how they were sampled"):
         decided_labels(given, judge, policy.id, None)
     assert decided_labels(given, judge, policy.id, 0.01).weights.tolist() == [0.02, 1.98, 0.02, 1.98]
 

@@ -1,4 +1,4 @@
-"""A second session counts what was decided in the first, and no session asks for what its sample cannot give."""
+"""A second label session counts the decisions of the first, and no session asks for labels that cannot help."""
 
 from dataclasses import dataclass
 

@@ -89,7 +89,7 @@ def test_a_missing_or_broken_example_image_is_reported(folder: Path, workbench: 
     (folder / "ant.jpg").write_bytes(b"no image")
     assert "cannot be judged: unsupported_format" in results(workbench, folder)[1].line()
     (folder / "ant.jpg").unlink()
-    with pytest.raises(UsageError, match=r"guns\.yaml:12:14: `ant\.jpg` is not there"):
+    with pytest.raises(UsageError, match=r"guns\.yaml:12:14: `ant\.jpg` does not exist"):
         results(workbench, folder)
 
 

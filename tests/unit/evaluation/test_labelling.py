@@ -1,4 +1,4 @@
-"""What is drawn to be looked at, and what the labels say: held against populations whose truth is known."""
+"""Samples for labelling and the estimates from them, checked on populations whose truth is known."""
 
 import hashlib
 from pathlib import Path
@@ -124,14 +124,14 @@ def test_an_original_comes_from_its_record_or_from_where_that_refers_to(tmp_path
     assert shelf.fetch("i/0/1", content) == shelf.fetch("i/0/2", content) == revolver
     with pytest.raises(OriginalGone, match="no longer retained"):
         shelf.fetch("i/0/3", content)
-    with pytest.raises(OriginalGone, match="another image"):
+    with pytest.raises(OriginalGone, match="an image other than the judged one"):
         shelf.fetch("i/0/1", "0" * 64)
     address = (tmp_path / "a.jpg").as_uri()
     assert shelf.fetch("i/0/3", content, address) == revolver, "the record is gone, where it referred to is not"
     (tmp_path / "a.jpg").unlink()
     with pytest.raises(OriginalGone, match=r"a\.jpg"):
         shelf.fetch("i/0/2", content)
-    with pytest.raises(OriginalGone, match="not where a record stands"):
+    with pytest.raises(OriginalGone, match="not the position of a record"):
         shelf.fetch("nowhere", content)
 
 
@@ -182,7 +182,7 @@ def test_a_copy_of_a_picture_is_known_by_its_hash(session: LabellingSession) -> 
 
 def test_a_file_that_is_there_is_not_written_over(session: LabellingSession, tmp_path: Path) -> None:
     session.answer(0, Answer.SKIP)
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="already exists"):
         LabellingSession("p", session.candidates, session._labelling, lambda *_: b"", file=session.file, reviewer="ana")
 
 

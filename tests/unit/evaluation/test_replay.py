@@ -85,7 +85,7 @@ def test_categories_are_mapped_to_policies_by_policy_labels(samples: Path) -> No
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("s.csv", "image,policies\nno.jpg,\n", r"s\.csv:2:1: `no\.jpg` is not there"),
+        ("s.csv", "image,policies\nno.jpg,\n", r"s\.csv:2:1: `no\.jpg` does not exist"),
         ("s.csv", "image,policies\n,\n", r"s\.csv:2:1: no `image`"),
         ("s.csv", "image,policies\n", "no rows"),
         ("s.csv", "image,category\nx.jpg,ant\n", "policy_labels.yaml`: not found"),

@@ -100,11 +100,11 @@ def edit(encoder: LocalEncoder) -> Edit:
     return Edit(encoder)
 
 
-def test_newly_flagged_images_without_a_decision_are_unjudged_not_wrong(edit: Edit) -> None:
+def test_newly_flagged_images_without_a_decision_are_undecided_not_wrong(edit: Edit) -> None:
     comparison = edit.compared(80, 20, 100)
     decided = edit.decided(0, Ruling.UPHELD, 30) + edit.decided(0, Ruling.OVERTURNED, 10)
     [found] = agreements(comparison, decided)
-    assert (found.newly_flagged.images, found.newly_flagged.decided, found.newly_flagged.unjudged) == (20, 0, 20)
+    assert (found.newly_flagged.images, found.newly_flagged.decided, found.newly_flagged.undecided) == (20, 0, 20)
     assert found.precision_before.value == pytest.approx(0.75)
     assert np.isnan(found.precision_after.value)
     before = found.precision_before

@@ -40,13 +40,13 @@ def judged(samples: Path, policies: Path, encoder: LocalEncoder) -> tuple[Judge,
     return Judge(bank), flags
 
 
-def test_every_flag_is_proved_and_shown_with_its_prompts(
+def test_every_flag_is_confirmed_and_shown_with_its_prompts(
     judged: tuple[Judge, list[tuple[Verdict, FlagEvent]]],
 ) -> None:
     judge, flags = judged
     for verdict, flag in flags:
         found = explain(flag_content(verdict, flag), verdict.embedding, verdict.image.content_digest, judge)
-        assert found.proved, found.differences
+        assert found.confirmed, found.differences
         assert found.score == pytest.approx(flag.score, abs=1e-3)
         prompts = [each for each in found.contributions if each.side == "prompt"]
         against = [each for each in found.contributions if each.side != "prompt"]
@@ -81,7 +81,7 @@ def test_a_false_field_is_named(
     inner[place[-1]] = value
     edited = FlagRecord.parse_json(orjson.dumps(fields), "the flag")
     found = explain(edited, verdict.embedding, verdict.image.content_digest, judge)
-    assert not found.proved
+    assert not found.confirmed
     assert any(told in each for each in found.differences), found.differences
 
 
@@ -109,7 +109,7 @@ def test_the_command_takes_a_flag_as_it_was_emitted(
     archive.add([archived(verdict)])
     shown = CliRunner().invoke(app, words)
     assert shown.exit_code == 0, shown.stderr
-    assert "proved: recomputing it from the archived embedding" in shown.stdout
+    assert "confirmed: recomputing it from the archived embedding" in shown.stdout
     assert flag.policy.prompts[0] in shown.stdout
     told.write_bytes(orjson.dumps({**fields, "score": 99.0}))
     assert CliRunner().invoke(app, words).exit_code == 1

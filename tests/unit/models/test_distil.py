@@ -108,7 +108,7 @@ def test_a_distilled_tower_comes_near_the_encoder_on_phrases_it_never_saw(
     with monkeypatch.context() as patched:
         patched.delattr(SentenceSpace, "embed")
         again, _ = distil_text_tower(space, [], table, recipe, tmp_path / "run", resume=True)
-    with pytest.raises(UsageError, match="learnt from other data, captions or settings"):
+    with pytest.raises(UsageError, match="a run with other data, captions or settings"):
         distil_text_tower(space, ["a word more"], table, recipe, tmp_path / "run", resume=True)
     after = nearness(tower, tokenizer, space)
     # How near depends on how many steps a machine makes in the time; chance would be nearness 0.

@@ -83,7 +83,7 @@ def test_a_bundle_that_differs_is_refused_and_removed(
     """Here its image tower is exported with a wrong mean."""
     source = load_source(str(write_clip(tmp_path / "source", TINY)))
     source.image_processor.image_mean = [0.3, 0.3, 0.3]
-    with pytest.raises(UsageError, match="the least image cosine is"):
+    with pytest.raises(UsageError, match="the minimum image cosine is"):
         import_bundle(source, tmp_path / "bundle", odd_images[:2], name="wrong")
     assert not (tmp_path / "bundle").exists()
 

@@ -152,7 +152,7 @@ def test_missing_pairs_are_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not found; it must have the columns file, caption and split"):
         read_pairs(tmp_path, "train")
     (tmp_path / "labels.csv").write_text("file,caption,split\nx.jpg,a zebra,train\n")
-    with pytest.raises(UsageError, match=r"names 1 files that are not there, `x\.jpg` among them"):
+    with pytest.raises(UsageError, match=r"names 1 files that do not exist, `x\.jpg` among them"):
         read_pairs(tmp_path, "train")
 
 

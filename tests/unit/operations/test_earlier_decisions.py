@@ -1,4 +1,4 @@
-"""Decisions find the archived images they are about."""
+"""Decisions are matched with the archived images that they are about."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

@@ -79,7 +79,7 @@ def test_a_dash_within_a_line_and_an_intended_multi_line_text_pass(tmp_path: Pat
 def test_a_file_that_would_be_ignored_is_reported(tmp_path: Path, name: str) -> None:
     """A policy that is silently ignored would be the worst outcome."""
     found, stem = report(tmp_path, {"a.yaml": GOOD, name: GOOD}), name.split(".", maxsplit=1)[0]
-    assert found == f"{name}:1:1: not read, since its name does not end in `.yaml`; rename it to `{stem}.yaml`"
+    assert found == f"{name}:1:1: ignored, because its name does not end in `.yaml`; rename it to `{stem}.yaml`"
 
 
 def test_backups_of_editors_are_no_policies(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_deep_files_are_refused_at_their_33rd_level(tmp_path: Path, text: str) -
 
 @pytest.mark.parametrize("tag", ["!!python/object/apply:os.system ['true']", "!!timestamp 2026-99-99", "!own x"])
 def test_tags_are_refused(tmp_path: Path, tag: str) -> None:
-    assert first_line(tmp_path, GOOD + f"rationale: {tag}\n").startswith("x.yaml:10:12: tags have no place")
+    assert first_line(tmp_path, GOOD + f"rationale: {tag}\n").startswith("x.yaml:10:12: tags are not allowed")
 
 
 def test_merged_keys_count_as_written_in_place(tmp_path: Path) -> None:
@@ -142,12 +142,12 @@ def test_a_head_must_be_in_the_folder_of_its_policy(tmp_path: Path, head: str) -
 @pytest.mark.parametrize("weights", ["[NaN]", "[1e999]", "[1e300]", "[]"])
 def test_a_head_whose_scores_would_not_be_finite_is_refused(tmp_path: Path, weights: str) -> None:
     head = f'{{"weights": {weights}, "bias": 0, "model": "{"a" * 64}", "data": "d", "average_precision": null}}'
-    assert "is no head" in report(tmp_path, {"x.yaml": GOOD + "score: linear\nhead: h.json\n", "h.json": head})
+    assert "is not a valid head" in report(tmp_path, {"x.yaml": GOOD + "score: linear\nhead: h.json\n", "h.json": head})
 
 
 def test_a_calibration_of_another_policy_is_reported(tmp_path: Path) -> None:
     lay(tmp_path, {"x.yaml": GOOD, "calibrations/weapons.firearms.json": Odd.FIFO})
-    with pytest.raises(PolicyError, match=r"firearms\.json:1:1: no calibration: not a regular file; fit it again"):
+    with pytest.raises(PolicyError, match=r"firearms\.json:1:1: not a valid calibration: not a regular file; fit"):
         load_policy_set(tmp_path)
 
 
@@ -188,7 +188,7 @@ def test_a_template_has_one_placeholder_and_no_other_braces(tmp_path: Path, temp
 
 @pytest.mark.parametrize("make", [lambda folder: folder / "nowhere", lambda folder: folder / "a\0b"])
 def test_a_path_that_is_not_a_folder_is_refused_by_every_command(tmp_path: Path, make: Callable[[Path], Path]) -> None:
-    with pytest.raises(PolicyError, match="not a folder; name a folder of policy files"):
+    with pytest.raises(PolicyError, match="not a folder; give a folder of policy files"):
         load_policy_set(make(tmp_path))
 
 

@@ -231,7 +231,7 @@ guns.yaml:14:5: unknown key `treshold`, did you mean `threshold`?
     "a scope of a number": (
         {"guns": GUNS + "scope: { age: 18 }\n"},
         """\
-guns.yaml:10:15: `scope.age`: expected text or a list of texts; `*` stands for anything, and numbers want quotes
+guns.yaml:10:15: `scope.age`: expected text or a list of texts; `*` stands for anything, and numbers need quotes
    10 | scope: { age: 18 }
       |               ^^""",
     ),

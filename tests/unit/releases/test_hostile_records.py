@@ -78,7 +78,7 @@ def test_an_error_about_a_bundle_shows_no_digest_of_a_file(tmp_path: Path) -> No
 def test_a_damaged_row_is_named_by_its_record(attack: Attack, tmp_path: Path) -> None:
     act = attack.make(tmp_path)
     if attack.refused:
-        with pytest.raises(ArchiveError, match=r"^t/0/7 is no embedding: "):
+        with pytest.raises(ArchiveError, match=r"^t/0/7 is not a valid embedding: "):
             act()
     else:
         assert isinstance(act(), ArchivedEmbedding)
@@ -86,7 +86,7 @@ def test_a_damaged_row_is_named_by_its_record(attack: Attack, tmp_path: Path) ->
 
 @pytest.mark.parametrize("model", ["../outside", "a" * 63, "A" * 64, "a" * 64 + "\n", ""])
 def test_only_a_digest_names_a_folder_of_an_archive(model: str, tmp_path: Path) -> None:
-    with pytest.raises(ArchiveError, match="is no model"):
+    with pytest.raises(ArchiveError, match="is not a model digest"):
         Archive(str(tmp_path / "archive")).count(model)
 
 
@@ -105,7 +105,7 @@ def test_a_label_that_cannot_be_read_is_named_by_its_own_line(tmp_path: Path) ->
     """This also holds when only rows of one split are requested."""
     (tmp_path / "a.jpg").touch()
     (tmp_path / "l.csv").write_text("image,policies,split\na.jpg,x,train\na.jpg,x,train\nno.jpg,x,test\n")
-    with pytest.raises(UsageError, match=r"l\.csv:4:1: `no\.jpg` is not there"):
+    with pytest.raises(UsageError, match=r"l\.csv:4:1: `no\.jpg` does not exist"):
         read_stream(tmp_path / "l.csv", "test")
 
 

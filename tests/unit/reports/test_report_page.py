@@ -1,4 +1,4 @@
-"""The scan's page says what there is, in the order it says, and its paths can be copied."""
+"""The page of a scan shows its content in the stated order, and its paths can be copied."""
 
 import html
 import re

@@ -106,7 +106,7 @@ def test_the_broker_watch_knows_missing_topics_and_the_silence_of_the_broker() -
 def test_an_unknown_variable_is_an_error_that_suggests_the_right_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHWORD_BOOTSTRAP_SERVER", "x")
     with pytest.raises(
-        UsageError, match="WATCHWORD_BOOTSTRAP_SERVER is no setting, did you mean WATCHWORD_BOOTSTRAP_SERVERS"
+        UsageError, match="WATCHWORD_BOOTSTRAP_SERVER is not a setting, did you mean WATCHWORD_BOOTSTRAP_SERVERS"
     ):
         load_settings(Settings)
 

@@ -1,4 +1,4 @@
-"""The label page's server: only its own page is answered, and nothing that is sent to it makes it fall silent."""
+"""Server of the label page: it answers only its own page, and no request makes it stop answering."""
 
 import contextlib
 import json

@@ -17,3 +17,12 @@ def test_levels_and_fields_come_from_the_code() -> None:
     letter = next(event for event in logged_events() if event.name == "dead_letter")
     assert letter.levels == ("warning",)
     assert letter.fields == ("detail", "offset", "partition", "reason", "topic")
+    viewed = next(event for event in logged_events() if event.name == "restricted_policy_viewed")
+    assert viewed.fields == ("command", "policies", "user")
+
+
+def test_an_event_with_a_traceback_has_a_level_that_a_line_can_have() -> None:
+    """structlog writes `error` for `log.exception`."""
+    refused = next(event for event in logged_events() if event.name == "record_refused")
+    assert (refused.levels, refused.traceback) == (("error",), True)
+    assert "exception" not in {level for event in logged_events() for level in event.levels}

@@ -1,4 +1,4 @@
-"""One tower of a model bundle on ONNX Runtime, behind Triton's Python backend. `config.pbtxt` says which."""
+"""One tower of a model bundle on ONNX Runtime, for Triton's Python backend. `config.pbtxt` names the tower."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ def end_with(parent):
 
 
 class TritonPythonModel:
-    """Triton's interface: `initialize` once an instance, then `execute` for each dynamic batch of requests."""
+    """Triton's interface: it calls `initialize` once per instance, then `execute` for each dynamic batch of requests."""
 
     def initialize(self, args):
         """Open the tower. Refuses a bundle whose digest differs from the one in `config.pbtxt` and the version."""
@@ -53,7 +53,7 @@ class TritonPythonModel:
         self.session = ort.InferenceSession(str(tower), options, providers=["CPUExecutionProvider"])
 
     def execute(self, requests):
-        """Run the requests of one dynamic batch together and hand each its rows back."""
+        """Run the requests of one dynamic batch together, and return to each request its own rows."""
         given = [pb_utils.get_input_tensor_by_name(request, self.input).as_numpy() for request in requests]
         batch = given[0] if len(given) == 1 else np.concatenate(given)
         embeds = self.session.run([self.output], {self.input: batch})[0]
