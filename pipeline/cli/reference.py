@@ -67,7 +67,7 @@ def settings_page() -> str:
 
 def metrics_page() -> str:
     """Return docs/metrics.md."""
-    from pipeline.telemetry.metrics import DecisionMetrics, Metrics
+    from pipeline.telemetry.metrics import DecisionMetrics, HeldMetrics, Metrics
 
     lines = [
         "# Metrics",
@@ -87,6 +87,12 @@ def metrics_page() -> str:
         "| metric | type | labels | meaning |",
         "| --- | --- | --- | --- |",
         *_metrics_rows(DecisionMetrics()),
+        "",
+        "A worker that `watchword run --hold` keeps after an error serves this one alone:",
+        "",
+        "| metric | type | labels | meaning |",
+        "| --- | --- | --- | --- |",
+        *_metrics_rows(HeldMetrics()),
         "",
         "## Reasons of dead letters",
         "",

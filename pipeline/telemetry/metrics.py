@@ -113,3 +113,13 @@ class DecisionMetrics(Catalogue):
         gauge = self.precision if what == "precision" else self.recall
         for bound, number in (("value", value), ("lower", lower), ("upper", upper)):
             gauge.labels(policy_id, bound).set(number)
+
+
+class HeldMetrics(Catalogue):
+    """Metrics of a worker that `watchword run --hold` keeps after an error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stopped = self._gauge(
+            "stopped", "1 while the worker judges nothing and waits for a person; `code` is its exit code.", ("code",)
+        )
