@@ -7,7 +7,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.telemetry.catalogue import Catalogue
-from pipeline.telemetry.metrics import DecisionMetrics, HeldMetrics, Metrics
+from pipeline.telemetry.metrics import ArchiveMetrics, DecisionMetrics, HeldMetrics, Metrics
 
 
 def metrics() -> dict[str, Any]:
@@ -15,6 +15,7 @@ def metrics() -> dict[str, Any]:
     return {
         "worker": _scraped(Metrics()),
         "decisions watch": _scraped(DecisionMetrics()),
+        "archive run --serve": _scraped(ArchiveMetrics()),
         "run --hold": _scraped(HeldMetrics()),
     }
 
