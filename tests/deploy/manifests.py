@@ -220,6 +220,14 @@ def test_probes_match_the_meaning_of_each_endpoint() -> None:
         assert probes == {"startup": "/healthz", "liveness": "/healthz", "readiness": "/readyz"}
 
 
+def test_a_paused_archive_has_its_volume_and_runs_nothing() -> None:
+    """`watchword archive delete` needs the volume, and no archiver that writes meanwhile."""
+    [container] = pod(render(DEFAULT, settings={"archive.paused": "true"}), "archive").spec["containers"]
+    assert container["command"] == ["sleep", "infinity"]
+    assert "livenessProbe" not in container
+    assert "archive" in {mount["name"] for mount in container["volumeMounts"]}
+
+
 def test_traffic_is_denied_but_for_what_is_needed() -> None:
     policies = {each["metadata"]["name"]: each["spec"] for each in of_kind(render(DEFAULT), "NetworkPolicy")}
     deny = policies[f"{RELEASE}-watchword-deny"]
