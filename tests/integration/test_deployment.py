@@ -105,7 +105,7 @@ def joined(stream: Stream) -> GroupConsumer:
         topic=stream.settings.topic_images,
         group_id=stream.settings.group_id,
         instance_id="w",
-        session_timeout_s=6,
+        session_timeout_s=60,
         max_record_bytes=1 << 20,
     )
 
