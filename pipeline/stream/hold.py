@@ -33,5 +33,5 @@ def hold_worker(http: HttpSettings, *, exit_code: int, error: str, message: str)
         allowed_hosts=http.http_allowed_hosts,
     )
     with closing(health):
-        log.critical("held", exit_code=exit_code, error=error, message=message, address=health.address)
+        log.critical("worker_held", exit_code=exit_code, error=error, message=message, address=health.address)
         stopping.wait()

@@ -31,7 +31,6 @@ MEANINGS: dict[str, str] = {
     "embedding_not_archived": "A record of the embeddings topic is not one that the archive can store.",
     "group_not_left": "The worker stopped without leaving its group; its partitions wait for the session to end.",
     "health_answers": "Health, readiness and metrics are served at this address.",
-    "held": "The worker judges nothing until it is restarted; `message` says why, `exit_code` which kind it is.",
     "http_client_gone": "A client of the health port left before its response was complete.",
     "http_request_failed": "A request to the health port failed because of a defect.",
     "no_committed_position": "The group has not committed this partition yet; it is read from the beginning.",
@@ -58,6 +57,7 @@ MEANINGS: dict[str, str] = {
     "topics_missing": "Topics of this worker do not exist.",
     "watch_failed": "A check beside the worker's loop failed because of a defect; it goes on.",
     "watch_unanswered": "A check beside the worker's loop had no answer.",
+    "worker_held": "The worker judges nothing until it is restarted; `message` says why, `exit_code` which kind it is.",
     "worker_started": "The worker has every part and begins to read.",
 }
 

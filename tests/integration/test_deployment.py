@@ -123,7 +123,7 @@ def test_a_held_worker_is_alive_and_not_ready_and_says_why(stack: Stack, tmp_pat
     with Stream(stack, tmp_path, WATCHWORD_HTTP_PORT=str(port), WATCHWORD_DEAD_LETTER_MINIMUM="0") as stream:
         sent = stream.send([stream.image(f"b{n}", b"no image") for n in range(5)])
         worker = stream.worker((*COMMAND, "--hold"))
-        wait_until(lambda: '"held"' in worker.tail(), 60, "the hold")
+        wait_until(lambda: '"worker_held"' in worker.tail(), 60, "the hold")
         assert get(port, "/healthz")[0] == 200
         status, body = get(port, "/readyz")
         assert status == 503
