@@ -1,7 +1,7 @@
 # `make demo` runs the main job, `make test` everything that is checked. Each sets up what it needs, once.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test check lint types structure unit bench prove attack docs pictures training stack-down lock clean
+.PHONY: help demo quick test check lint types structure unit manifests manifests-live bench prove attack docs pictures training stack-down lock clean
 
 # Without it every process of the tests recompiles the modules that it imports.
 unexport PYTHONDONTWRITEBYTECODE
@@ -51,6 +51,16 @@ structure: $(TESTING)
 
 unit: $(TESTING)
 	@OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 tests/unit -m "not slow"
+
+manifests: $(TESTING) ## The chart against the schemas of Kubernetes, KEDA and Prometheus, and compose; needs Go, the first time
+	@deploy/setup/debian-packages docker-compose=docker-compose
+	@deploy/setup/manifest-tools
+	@.venv/bin/pytest tests/deploy/manifests.py tests/deploy/compose.py
+
+manifests-live: manifests ## The chart against a real API server, built here the first time: ten minutes
+	@deploy/setup/debian-packages etcd=etcd-server
+	@deploy/setup/apiserver
+	@.venv/bin/pytest tests/deploy/live.py
 
 bench: $(TESTING) ## Ratios against this machine's own roofline, in one run
 	@.venv/bin/python -m tests.bench.bench

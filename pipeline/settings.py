@@ -13,7 +13,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from pipeline.errors import UsageError
 from pipeline.events.images import ImageLimits
+from pipeline.http_settings import HttpSettings
 from pipeline.stack_settings import PREFIX, StackSettings
+from pipeline.topic_settings import TopicSettings
 
 # A dead letter contains its whole record, and headers with the reason.
 ENVELOPE_BYTES = 64 << 10
@@ -24,7 +26,7 @@ POLICY_SET_BYTES = 8 << 20
 BUNDLED_MODEL = Path(__file__).parent / "bundles" / "caltech-small"
 
 
-class Settings(BaseSettings):
+class Settings(TopicSettings, HttpSettings):
     """Settings of a worker and its tools, each an environment variable `WATCHWORD_<NAME>`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
@@ -74,6 +76,10 @@ class Settings(BaseSettings):
         2, gt=0, description="Number of images decoded at the same time, each in a separate process."
     )
     drain_timeout_s: float = Field(20.0, gt=0, description="Deadline for finishing the chunks in flight after SIGTERM.")
+    leave_on_stop: bool = Field(
+        default=False,
+        description="Whether a worker leaves its group after SIGTERM, so that others take its partitions over at once.",
+    )
     retry_backoff_s: float = Field(
         0.2, gt=0, description="First pause between tries of a failed dependency; it doubles from try to try."
     )
@@ -193,16 +199,6 @@ class Settings(BaseSettings):
         100, gt=0, description="Number of writes after which the archive's small files are merged."
     )
     # Operation
-    http_host: str = Field("127.0.0.1", description="Address on which `/metrics`, `/healthz` and `/readyz` are served.")
-    http_port: int = Field(
-        9464,
-        ge=0,
-        le=65535,
-        description="Port on which `/metrics`, `/healthz` and `/readyz` are served; 0 takes a free one.",
-    )
-    http_allowed_hosts: tuple[str, ...] = Field(
-        (), description="Further host names that HTTP requests may name in `Host`, as a JSON list."
-    )
     metrics_policies: int = Field(
         200,
         gt=0,
@@ -270,6 +266,14 @@ def logging_asked() -> tuple[str, str]:
         value = os.environ.get(f"{PREFIX}{name.upper()}", "")
         asked.append(value if value in get_args(field.annotation) else str(field.default))
     return asked[0], asked[1]
+
+
+def http_settings_asked() -> HttpSettings:
+    """Return the HTTP settings, with defaults for all if one is invalid: errors in other settings are served too."""
+    try:
+        return HttpSettings()
+    except (SettingsError, ValidationError):
+        return HttpSettings.model_construct()
 
 
 def _unknown_variables() -> Iterator[str]:

@@ -19,6 +19,7 @@ from kafka.structs import ConsumerGroupMetadata, MemberState, OffsetAndMetadata,
 from pipeline.broker.connection import Connection, translated
 from pipeline.broker.fencing import Fencing
 from pipeline.broker.lenient import Unreadable, read_leniently
+from pipeline.broker.members import remove_member
 from pipeline.broker.positions import CommittedPositions
 from pipeline.errors import BrokerFault, InstanceTaken
 from pipeline.events.chunks import Chunk, Span
@@ -57,7 +58,7 @@ class GroupConsumer:
         on_fenced: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._topic = topic
+        self._topic, self._connection, self._group_id, self._instance_id = topic, connection, group_id, instance_id
         self._committed = CommittedPositions(topic, on_missed, clock)
         self._clock, self._on_fenced = clock, on_fenced
         self._options: dict[str, Any] = {
@@ -170,10 +171,13 @@ class GroupConsumer:
                 if partition.partition not in held and self._is_assigned(partition)
             }
 
-    def close(self, timeout_s: float) -> None:
-        """Leave the group. The partitions of a static member stay assigned to it until its session ends."""
+    def close(self, timeout_s: float, *, leave: bool = False) -> None:
+        """Close; without `leave`, the partitions stay this member's own until its session ends."""
+        member_id = self.group_metadata().member_id
         with translated():
             self._consumer.close(autocommit=False, timeout_ms=int(timeout_s * 1000))
+        if leave and member_id:
+            remove_member(self._connection, self._group_id, self._instance_id, member_id)
 
     def _join(self) -> KafkaConsumer:
         with translated():

@@ -18,7 +18,8 @@ class Topic:
     The configuration of a topic.
 
     `max_message_bytes` is the limit of one record with its headers. A `compacted` topic keeps the last record of each
-    key; a `kept` topic keeps every record.
+    key; a `kept` topic keeps every record. The broker's default counts where `retention_ms`,
+    `replicas` or `min_insync_replicas` is None.
     """
 
     name: str
@@ -26,6 +27,23 @@ class Topic:
     max_message_bytes: int
     compacted: bool = False
     kept: bool = False
+    retention_ms: int | None = None
+    replicas: int | None = None
+    min_insync_replicas: int | None = None
+
+    @property
+    def configs(self) -> dict[str, str]:
+        """The topic's configuration in Kafka's words."""
+        configs = {"max.message.bytes": str(self.max_message_bytes)}
+        if self.compacted:
+            configs["cleanup.policy"] = "compact"
+        if self.kept:
+            configs |= {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+        if self.retention_ms is not None:
+            configs["retention.ms"] = str(self.retention_ms)
+        if self.min_insync_replicas is not None:
+            configs["min.insync.replicas"] = str(self.min_insync_replicas)
+        return configs
 
 
 def answers(address: str) -> bool:
@@ -51,7 +69,7 @@ def ensure_topics(connection: Connection, topics: list[Topic]) -> list[str]:
         try:
             missing = [topic for topic in topics if topic.name not in present]
             for topic in missing:
-                _create(admin, topic)
+                create_topic(admin, topic)
         finally:
             admin.close()
     return [topic.name for topic in missing]
@@ -166,13 +184,11 @@ def committed_and_end(connection: Connection, group_id: str, topic: str) -> dict
             consumer.close()
 
 
-def _create(admin: KafkaAdminClient, topic: Topic) -> None:
-    configs = {"max.message.bytes": str(topic.max_message_bytes)}
-    if topic.compacted:
-        configs["cleanup.policy"] = "compact"
-    if topic.kept:
-        configs |= {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
-    wanted = {"num_partitions": topic.partitions, "configs": configs}
+def create_topic(admin: KafkaAdminClient, topic: Topic) -> None:
+    """Create a topic, unless it exists."""
+    wanted: dict[str, object] = {"num_partitions": topic.partitions, "configs": topic.configs}
+    if topic.replicas is not None:
+        wanted["replication_factor"] = topic.replicas
     try:
         admin.create_topics({topic.name: wanted}, wait_for_metadata=True)
     except TopicAlreadyExistsError:

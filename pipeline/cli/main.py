@@ -10,27 +10,16 @@ from pipeline.cli import reference, settings_, stack
 from pipeline.cli.archive import app as archive
 from pipeline.cli.dead_letters import app as dead_letters
 from pipeline.cli.decisions import app as decisions
+from pipeline.cli.exit_codes import exit_code_of, message_of
+from pipeline.cli.group import app as group
 from pipeline.cli.images import app as images
 from pipeline.cli.models import app as models
 from pipeline.cli.policies import app as policies
 from pipeline.cli.session import Session
 from pipeline.cli.stream import app as stream
-from pipeline.errors import DeadLetterLimit, InstanceTaken, PositionLost, UsageError, WatchwordError
+from pipeline.cli.topics import app as topics
+from pipeline.errors import WatchwordError
 from pipeline.visible import visible
-
-# The most specific first: the first match counts.
-EXIT_CODES: tuple[tuple[type[WatchwordError], int], ...] = (
-    (UsageError, 2),
-    (DeadLetterLimit, 3),
-    (InstanceTaken, 4),
-    (PositionLost, 5),
-    (WatchwordError, 1),
-)
-_ADVICE: dict[type[WatchwordError], str] = {
-    InstanceTaken: "another worker uses this WATCHWORD_INSTANCE_ID; give each worker a different one",
-    PositionLost: "the group's committed position is past the end of the log; to continue would skip or repeat "
-    "records; docs/operating.md, `A position past the end`, says how to find out which, and how to set the position",
-}
 
 app = typer.Typer(name="watchword", no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 app.add_typer(stream.app)
@@ -41,6 +30,8 @@ app.add_typer(models.app, name="models")
 app.add_typer(archive.app, name="archive")
 app.add_typer(decisions.app, name="decisions")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(topics.app, name="topics")
+app.add_typer(group.app, name="group")
 about = typer.Typer()
 about.command()(settings_.settings)
 about.command()(reference.reference)
@@ -77,7 +68,7 @@ def main() -> None:
     try:
         app(prog_name="watchword")
     except WatchwordError as error:
-        code = next(code for kind, code in EXIT_CODES if isinstance(error, kind))
+        code = exit_code_of(error)
         _report(error, code)
         sys.exit(code)
     except BrokenPipeError:
@@ -94,7 +85,7 @@ def _report(error: WatchwordError, code: int) -> None:
     """Show an error: as a log event if the command logs events, else as a line of text."""
     from pipeline.telemetry.logs import logs_events
 
-    message = f"{_ADVICE[type(error)]} ({error})" if type(error) in _ADVICE else str(error)
+    message = message_of(error)
     if logs_events():
         structlog.get_logger().critical("stopped", error=type(error).__name__, message=message, exit_code=code)
     else:

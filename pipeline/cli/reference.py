@@ -69,7 +69,7 @@ def settings_page() -> str:
 
 def metrics_page() -> str:
     """Return docs/metrics.md."""
-    from pipeline.telemetry.metrics import DecisionMetrics, Metrics
+    from pipeline.telemetry.metrics import ArchiveMetrics, DecisionMetrics, HeldMetrics, Metrics
 
     lines = [
         "# Metrics",
@@ -80,16 +80,10 @@ def metrics_page() -> str:
         "the metrics of its process (`process_cpu_seconds_total`, `process_resident_memory_bytes`, …). `make docs`",
         "generates this page from `pipeline/telemetry/metrics.py`.",
         "",
-        "| metric | type | labels | meaning |",
-        "| --- | --- | --- | --- |",
-        *_metrics_rows(Metrics()),
-        "",
-        "`watchword decisions watch` serves these:",
-        "",
-        "| metric | type | labels | meaning |",
-        "| --- | --- | --- | --- |",
-        *_metrics_rows(DecisionMetrics()),
-        "",
+        *_metrics_table(Metrics()),
+        *_served("`watchword decisions watch` serves these:", DecisionMetrics()),
+        *_served("`watchword archive run --serve` serves these:", ArchiveMetrics()),
+        *_served("A worker that `watchword run --hold` keeps after an error serves this one alone:", HeldMetrics()),
         "## Reasons of dead letters",
         "",
         "The list is closed: " + ", ".join(f"`{reason}`" for reason in DeadLetterReason) + ".",
@@ -157,7 +151,16 @@ def _default(name: str, value: object) -> str:
     return "none" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def _metrics_rows(catalogue: "Catalogue") -> Iterator[str]:
+def _served(introduction: str, catalogue: "Catalogue") -> Iterator[str]:
+    yield introduction
+    yield ""
+    yield from _metrics_table(catalogue)
+
+
+def _metrics_table(catalogue: "Catalogue") -> Iterator[str]:
+    yield "| metric | type | labels | meaning |"
+    yield "| --- | --- | --- | --- |"
     for metric in catalogue.described():
         labels = ", ".join(f"`{label}`" for label in metric.labels) or "–"
         yield f"| `{metric.name}` | {metric.kind} | {labels} | {metric.text} |"
+    yield ""

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,12 +12,16 @@ from pipeline.archive.rows import ArchivedEmbedding
 from pipeline.errors import ArchiveError, CommitAborted, DependencyFault, StoreFault, WatchwordError
 from pipeline.events.chunks import Chunk, Span
 from pipeline.retry import Backoff, Retry
+from pipeline.telemetry.metrics import ArchiveMetrics
 
 log = structlog.get_logger()
 
 POLL_S = 0.5
 POLL_RECORDS = 2000
 POLL_BYTES = 8 << 20
+
+# A loop without a tick for this long is not alive; a write to object storage, or a compaction, may take minutes.
+STUCK_S = 900.0
 
 
 class Source(Protocol):
@@ -79,8 +83,10 @@ class Archiver:
         compact_every: int,
         commit_timeout_s: float,
         backoff: Backoff,
+        metrics: ArchiveMetrics | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.metrics = metrics or ArchiveMetrics()
         self._source = source
         self._store = store
         self._batch_rows = batch_rows
@@ -92,6 +98,16 @@ class Archiver:
         self._stopping = threading.Event()
         self._writes = 0
         self._retry = Retry(backoff, self._stopping.wait, _report)
+        self._ticked = clock()
+        self._failing = False
+
+    def alive(self) -> Mapping[str, object]:
+        """Return the checks of `/healthz`: false where only a restart can help."""
+        return {"loop": self._clock() - self._ticked < STUCK_S}
+
+    def ready(self) -> Mapping[str, object]:
+        """Return the checks of `/readyz`: false where embeddings are not being stored."""
+        return {"assigned": not self._source.needs_rewind, "storing": not self._failing}
 
     def stop(self) -> None:
         """Ask `run` to store its pending rows and return. Safe in a signal handler."""
@@ -100,9 +116,12 @@ class Archiver:
     def run(self) -> None:
         """Archive until stopped. Raises `UsageError` for faults that only a person can mend."""
         while not self._stopping.is_set():
+            self._ticked = self._clock()
             try:
                 self._tick()
             except (DependencyFault, CommitAborted) as fault:
+                self._failing = True
+                self.metrics.rewinds.inc()
                 self._pending = _Pending()
                 self._source.request_rewind()
                 self._retry.failed(fault)
@@ -130,6 +149,7 @@ class Archiver:
             try:
                 self._pending.rows.append(ArchivedEmbedding.of(record))
             except ArchiveError as error:
+                self.metrics.refused.inc()
                 log.error("embedding_not_archived", problem=str(error))  # noqa: TRY400 -- the message is complete
         self._pending.note(chunk.spans)
 
@@ -139,11 +159,17 @@ class Archiver:
         added = self._store.add(pending.rows) if pending.rows else 0
         self._source.commit(pending.ends)
         self._retry.succeeded()  # only a stored batch ends a series of failures, a batch read does not
+        self._failing = False
         self._writes += 1
-        seconds = round(self._clock() - started, 2)
-        log.info("archived", rows=len(pending.rows), new=added, seconds=seconds)
+        self._note_write(len(pending.rows), added, self._clock() - started)
         if self._writes % self._compact_every == 0:
             self._compact()
+
+    def _note_write(self, rows: int, added: int, seconds: float) -> None:
+        self.metrics.stored.inc(added)
+        self.metrics.write_seconds.observe(seconds)
+        self.metrics.newest.set_to_current_time()
+        log.info("archived", rows=rows, new=added, seconds=round(seconds, 2))
 
     def _compact(self) -> None:
         try:

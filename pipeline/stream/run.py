@@ -8,6 +8,7 @@ from typing import TypeVar
 import structlog
 from threadpoolctl import threadpool_limits
 
+from pipeline.broker.consumer import GroupConsumer
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.triton import TritonEncoder
 from pipeline.errors import DependencyFault, WatchwordError
@@ -25,7 +26,7 @@ from pipeline.stream.policy_metrics import PolicyMetrics
 from pipeline.stream.policy_watcher import PolicyWatcher
 from pipeline.stream.ports import Sink
 from pipeline.stream.probe_gate import ProbeGate, ProbeWatch
-from pipeline.stream.shutdown import Shutdown
+from pipeline.stream.shutdown import CLOSING_S, LEAVING_S, Shutdown
 from pipeline.stream.status import Status
 from pipeline.stream.watches import DRIFT_S, ENCODER_S, TICK_S, Watch
 from pipeline.stream.worker import Worker
@@ -46,7 +47,7 @@ def run_worker(settings: Settings) -> None:
     `UsageError` for faults that only a person can mend, `PolicyError` with places, `DeadLetterLimit`, `InstanceTaken`
     and `PositionLost`.
     """
-    shutdown = Shutdown(settings.drain_timeout_s)
+    shutdown = Shutdown(settings.drain_timeout_s, LEAVING_S if settings.leave_on_stop else CLOSING_S)
     shutdown.install()
     log.info("settings", **settings.shown())
     # A chunk's matrix product is small; the library's other threads would spin for it on cores that decode.
@@ -92,7 +93,7 @@ class _Assembly:
         self._wait_for(lambda: build.prepare_topics(settings))
         sink = self._sink()
         source = self._wait_for(lambda: build.build_source(settings, self._metrics))
-        self._closing.callback(source.close, timeout_s=5.0)
+        self._closing.callback(self._close, source)
         broker = status.broker = build.build_broker_watch(settings)
         flow = self._flow(encoder, processes, gate, policies, sink)
         worker = build.build_worker(settings, source, sink, flow, broker, self._shutdown, self._backoff, self._metrics)
@@ -176,6 +177,14 @@ class _Assembly:
         )
         self._closing.callback(flow.close)
         return flow
+
+    def _close(self, source: GroupConsumer) -> None:
+        """Close the consumer; a worker that was asked to stop leaves its group if the settings say so."""
+        leave = self._settings.leave_on_stop and self._shutdown.asked.is_set()
+        try:
+            source.close(timeout_s=5.0, leave=leave)
+        except DependencyFault as fault:
+            log.warning("group_not_left", fault=str(fault))
 
     def _watch(self, name: str, action: Callable[[], object], interval_s: float) -> Watch:
         watch = Watch(name, action, interval_s)

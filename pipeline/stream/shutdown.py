@@ -10,8 +10,9 @@ from pipeline.signals import on_stop
 
 log = structlog.get_logger()
 
-# Time for closing connections after the drain.
+# Time for closing connections after the drain, and for leaving the group.
 CLOSING_S = 1.0
+LEAVING_S = 5.0
 
 
 class Shutdown:
@@ -19,12 +20,12 @@ class Shutdown:
     Ends a worker on SIGTERM or SIGINT, even if a part of it hangs.
 
     Before `begin_work`, nothing has been read and the process ends at once. Afterwards the worker is asked to stop. If
-    it has not ended `deadline_s` later, the process ends, and the chunks in flight stay uncommitted.
+    it has not ended `deadline_s` and `closing_s` later, the process ends, and the chunks in flight stay uncommitted.
     """
 
-    def __init__(self, deadline_s: float) -> None:
+    def __init__(self, deadline_s: float, closing_s: float = CLOSING_S) -> None:
         self.asked = threading.Event()
-        self._deadline_s = deadline_s
+        self._deadline_s, self._closing_s = deadline_s, closing_s
         self._working = False
 
     def install(self) -> None:
@@ -43,7 +44,7 @@ class Shutdown:
         if not self._working:
             self._end()
         if first:
-            watchdog = threading.Timer(self._deadline_s + CLOSING_S, self._give_up)
+            watchdog = threading.Timer(self._deadline_s + self._closing_s, self._give_up)
             watchdog.daemon = True
             watchdog.start()
 

@@ -31,6 +31,7 @@ MEANINGS: dict[str, str] = {
     "drained": "The worker has committed every chunk in flight and stops.",
     "earlier_policy_set_rejected": "An earlier policy set, tried in place of the invalid current one, is invalid too.",
     "embedding_not_archived": "A record of the embeddings topic cannot be archived and is skipped.",
+    "group_not_left": "The worker stopped without leaving its group; its partitions wait for the session to end.",
     "health_answers": "Health, readiness and metrics are served at this address.",
     "http_client_gone": "An HTTP client disconnected before its response was complete.",
     "http_request_failed": "An HTTP request failed because of a bug.",
@@ -62,6 +63,7 @@ MEANINGS: dict[str, str] = {
     "topics_missing": "Topics that this worker needs do not exist.",
     "watch_failed": "A background check of the worker raised an unexpected exception; the check continues.",
     "watch_unanswered": "A background check of the worker got no answer from its dependency.",
+    "worker_held": "The worker judges nothing until it is restarted; `message` says why, `exit_code` which kind it is.",
     "worker_started": "All parts of the worker are ready, and it starts to read.",
 }
 

@@ -176,3 +176,29 @@ class DecisionMetrics(Catalogue):
         gauge = self.precision if what == "precision" else self.recall
         for bound, number in (("value", value), ("lower", lower), ("upper", upper)):
             gauge.labels(policy_id, bound).set(number)
+
+
+class HeldMetrics(Catalogue):
+    """Metrics of a worker that `watchword run --hold` keeps after an error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stopped = self._gauge(
+            "stopped", "1 while the worker judges nothing and waits for a person; `code` is its exit code.", ("code",)
+        )
+
+
+class ArchiveMetrics(Catalogue):
+    """Metrics of the archiver, as `watchword archive run --serve` serves them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stored = self._counter("archive_embeddings", "Embeddings that were stored; one stored before counts once.")
+        self.refused = self._counter("archive_refused", "Records of the embeddings topic that cannot be stored.")
+        self.rewinds = self._counter(
+            "archive_rewinds", "Batches that could not be stored or committed, and are read again."
+        )
+        self.write_seconds = self._histogram(
+            "archive_write_duration_seconds", "Time to store a batch and commit its offsets.", LATENCY_BUCKETS
+        )
+        self.newest = self._gauge("archive_newest_write_timestamp_seconds", "Time of the last write, Unix seconds.")

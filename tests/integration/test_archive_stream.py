@@ -9,6 +9,8 @@ import pytest
 from pipeline.archive.dataset import Archive, vectors_of
 from pipeline.encode.local import LocalEncoder
 from tests.support.archiving import COMMAND, kill_and_count, send_embeddings
+from tests.support.http import get
+from tests.support.ports import free_ports
 from tests.support.publishing import publish_edits, published_stream, two_policies
 from tests.support.recounting import archive_all, recount_all
 from tests.support.stream import Stack, Stream, header
@@ -27,18 +29,22 @@ def test_every_embedding_is_archived_once_although_the_archiver_is_killed(stack:
 
 def test_a_judged_image_is_archived_with_all_its_metadata(stack: Stack, tmp_path: Path, samples: Path) -> None:
     photographs = sorted((samples / "images/watch").iterdir())
-    archive = Archive(str(tmp_path / "archive"))
+    archive, [port] = Archive(str(tmp_path / "archive")), free_ports(1)
+    served = {"WATCHWORD_HTTP_PORT": str(port), "WATCHWORD_ARCHIVE": archive.address}
     with Stream(stack, tmp_path) as stream:
         stream.send(
             stream.image(path.name, path.read_bytes(), extensions={"region": "eu", "surface": "listing"})
             for path in photographs
         )
         stream.worker()
-        stream.worker(COMMAND, WATCHWORD_ARCHIVE=archive.address, WATCHWORD_ARCHIVE_FLUSH_S="0.2")
+        stream.worker((*COMMAND, "--serve"), WATCHWORD_ARCHIVE_FLUSH_S="0.2", **served)
         stream.wait_until_committed(len(photographs))
         wait_until(lambda: bool(archive.models()), 60, "the archive")
         [model] = archive.models()
         wait_until(lambda: archive.count(model) == len(photographs), 30, "all of them archived")
+        stored = f"watchword_archive_embeddings_total {float(len(photographs))}"
+        wait_until(lambda: stored in get(port, "/metrics")[1], 10, "the archiver's metrics")
+        assert (get(port, "/healthz")[0], get(port, "/readyz")[0]) == (200, 200)
         sent = {header(each, "event-id"): each.value for each in stream.records(stream.settings.topic_embeddings)}
         verdicts = {each["event"]["id"]: each for each in stream.verdicts()}
         columns = ["event_id", "source", "attributes", "content", "policy_set", "vector"]

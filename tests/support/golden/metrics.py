@@ -7,12 +7,17 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.telemetry.catalogue import Catalogue
-from pipeline.telemetry.metrics import DecisionMetrics, Metrics
+from pipeline.telemetry.metrics import ArchiveMetrics, DecisionMetrics, HeldMetrics, Metrics
 
 
 def metrics() -> dict[str, Any]:
     """Return each process's metrics: type, labels, buckets, and the series that are there before anything happened."""
-    return {"worker": _scraped(Metrics()), "decisions watch": _scraped(DecisionMetrics())}
+    return {
+        "worker": _scraped(Metrics()),
+        "decisions watch": _scraped(DecisionMetrics()),
+        "archive run --serve": _scraped(ArchiveMetrics()),
+        "run --hold": _scraped(HeldMetrics()),
+    }
 
 
 def _scraped(catalogue: Catalogue) -> dict[str, Any]:

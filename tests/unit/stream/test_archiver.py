@@ -132,3 +132,14 @@ def test_a_broker_that_does_not_answer_is_retried() -> None:
     topic.poll = failing  # type: ignore[method-assign]  # the broker's doing
     archive(topic, store, turns=40)
     assert store.rows.keys() == EVERY
+
+
+def test_health_and_metrics_follow_the_writes() -> None:
+    """After a failed write the archiver is not ready, and after the next one it is."""
+    archiver = archive(Topic(30), Store(failures=1), turns=60)
+    assert archiver.ready() == {"assigned": True, "storing": True}
+    assert archiver.alive() == {"loop": True}
+    metrics = archiver.metrics.render()[1].decode()
+    assert "watchword_archive_embeddings_total 29.0" in metrics
+    assert "watchword_archive_rewinds_total 1.0" in metrics
+    assert archive(Topic(30), Store(failures=99), turns=12).ready()["storing"] is False
