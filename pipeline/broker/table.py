@@ -98,6 +98,11 @@ def _readable(record: Record) -> bool:
     return record.unreadable is None
 
 
+def writer_id(topic: str) -> str:
+    """Return the transactional id of a topic's writer."""
+    return f"watchword-writer-{topic}"
+
+
 class TableWriter:
     """
     The only writer of a topic: creating one fences every earlier one.
@@ -111,7 +116,7 @@ class TableWriter:
         with translated():
             self._producer = KafkaProducer(
                 **connection.client_options(),
-                transactional_id=f"watchword-writer-{topic}",
+                transactional_id=writer_id(topic),
                 transaction_timeout_ms=int(ANSWER_S * 1000),
                 max_request_size=max_record_bytes + (1 << 20),
                 compression_type="lz4",

@@ -30,7 +30,7 @@ class Topic:
 def answers(address: str) -> bool:
     """Tell whether a broker at `host:port` answers within a second or two."""
     try:
-        admin = KafkaAdminClient(bootstrap_servers=address, bootstrap_timeout_ms=1500)
+        admin = KafkaAdminClient(**Connection(address).options(), bootstrap_timeout_ms=1500)
     except RetriableError:
         return False
     try:

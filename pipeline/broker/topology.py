@@ -1,6 +1,5 @@
-"""The broker connection and the topics of a stream, from settings."""
+"""The topics of a stream, from settings."""
 
-from pipeline.broker.connection import Connection
 from pipeline.broker.topics import Topic
 from pipeline.settings import ENVELOPE_BYTES, POLICY_SET_BYTES, Settings
 
@@ -9,20 +8,8 @@ DEFAULT_PARTITIONS = 4
 OUTCOME_BYTES = 1 << 20
 
 
-def connection_of(settings: Settings) -> Connection:
-    """Return the connection to the broker."""
-    return Connection(
-        settings.bootstrap_servers,
-        settings.security_protocol,
-        settings.sasl_mechanism,
-        settings.sasl_username,
-        settings.sasl_password,
-        settings.ssl_cafile,
-    )
-
-
-def topics_of(settings: Settings, partitions: int = DEFAULT_PARTITIONS) -> list[Topic]:
-    """Return the topics of a stream, each with a limit that admits its records."""
+def topics_of(settings: Settings, partitions: int = DEFAULT_PARTITIONS, *, only: str | None = None) -> list[Topic]:
+    """Return the topics of a stream, or `only` one, each with a limit that admits its records."""
     image, letter = settings.max_record_bytes, settings.max_record_bytes + ENVELOPE_BYTES
     sizes = {
         settings.topic_images: image,
@@ -31,7 +18,12 @@ def topics_of(settings: Settings, partitions: int = DEFAULT_PARTITIONS) -> list[
         settings.topic_verdicts: OUTCOME_BYTES,
         settings.topic_embeddings: OUTCOME_BYTES,
     }
-    return [Topic(name, partitions, size) for name, size in sizes.items()]
+    return [Topic(name, partitions, size) for name, size in sizes.items() if only in (None, name)]
+
+
+def archive_group(settings: Settings) -> str:
+    """Return the consumer group of archivers."""
+    return f"{settings.group_id}-archive"
 
 
 def policy_topic(settings: Settings) -> Topic:

@@ -14,6 +14,7 @@ from pipeline.cli.models import app as models
 from pipeline.cli.policies import app as policies
 from pipeline.cli.session import Session
 from pipeline.cli.stream import app as stream
+from pipeline.cli.topics import app as topics
 from pipeline.errors import DeadLetterLimit, InstanceTaken, PositionLost, UsageError, WatchwordError
 from pipeline.visible import visible
 
@@ -39,6 +40,7 @@ app.add_typer(policies.app, name="policies")
 app.add_typer(models.app, name="models")
 app.add_typer(archive.app, name="archive")
 app.add_typer(decisions.app, name="decisions")
+app.add_typer(topics.app, name="topics")
 about = typer.Typer()
 about.command()(settings_.settings)
 about.command()(reference.reference)

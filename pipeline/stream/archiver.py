@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 from pipeline.archive.rows import ArchivedEmbedding
-from pipeline.errors import ArchiveError, CommitAborted, DependencyFault, StoreFault, WatchwordError
+from pipeline.errors import ArchiveError, CommitAborted, DependencyFault, RefusedByBroker, StoreFault, WatchwordError
 from pipeline.events.chunks import Chunk, Span
 from pipeline.retry import Backoff, Retry
 
@@ -102,7 +102,7 @@ class Archiver:
         while not self._stopping.is_set():
             try:
                 self._tick()
-            except (DependencyFault, CommitAborted) as fault:
+            except (DependencyFault, CommitAborted, RefusedByBroker) as fault:
                 self._pending = _Pending()
                 self._source.request_rewind()
                 self._retry.failed(fault)

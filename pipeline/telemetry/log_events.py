@@ -52,9 +52,11 @@ MEANINGS: dict[str, str] = {
     "stopped": "The process ends because of an error; `message` says what to do, `exit_code` which kind it is.",
     "text_cache_unreadable": "The file of encoded texts cannot be read; texts are encoded again.",
     "text_cache_unwritable": "The file of encoded texts cannot be written; texts are encoded again at the next start.",
+    "token_not_renewed": "The token endpoint does not answer; the token in use is used until it expires.",
     "topic_made_again": "A control topic was deleted and created again; it is read from the beginning.",
     "topics_missing": "Topics of this worker do not exist.",
     "watch_failed": "A check beside the worker's loop failed because of a defect; it goes on.",
+    "watch_refused": "A check beside the worker's loop was refused, for the `problem` given; it tries again.",
     "watch_unanswered": "A check beside the worker's loop had no answer.",
     "worker_started": "The worker has every part and begins to read.",
 }

@@ -58,7 +58,10 @@ class Stack:
 class Stream:
     """Topics with a prefix of their own and the workers on them. Use as a context: workers end with it."""
 
-    def __init__(self, stack: Stack, folder: Path, *, partitions: int = 4, **environment: str) -> None:
+    def __init__(
+        self, stack: Stack, folder: Path, *, partitions: int = 4, own: Connection | None = None, **environment: str
+    ) -> None:
+        """`own`: the connection of the test itself, where the workers' is another one."""
         self.name = f"t{uuid.uuid4().hex[:10]}"
         self.stack = stack
         self.folder = folder
@@ -76,7 +79,7 @@ class Stream:
         }
         with mock.patch.dict(os.environ, self.environment):
             self.settings = load_settings(Settings)
-        self.connection = Connection(stack.bootstrap_servers)
+        self.connection = own or Connection(stack.bootstrap_servers)
         self.workers: list[WorkerProcess] = []
         self._names = itertools.count(1)
         ensure_topics(self.connection, topics_of(self.settings, partitions))
