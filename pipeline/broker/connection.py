@@ -1,5 +1,6 @@
 """Connections of every Kafka client, and the translation of its errors into ours."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -135,6 +136,9 @@ _MAPPED: tuple[tuple[tuple[type[Exception], ...], type[Exception]], ...] = (
 )
 
 
+_UNAUTHORIZED = re.compile(r"\b\w+AuthorizationFailedError\b")
+
+
 def translate(error: Exception) -> Exception:
     """
     Return our error for a client's error, or the error itself if it is fatal.
@@ -143,22 +147,29 @@ def translate(error: Exception) -> Exception:
     client, for example a heartbeat that found no coordinator, and another try may succeed.
     """
     if type(error) is kafka_errors.KafkaError:
-        cause = error.__cause__
-        if isinstance(cause, kafka_errors.KafkaError):
-            return translate(cause)
-        return BrokerFault(f"kafka: {error}")
-    if isinstance(error, Refusal):
-        return RefusedByBroker(f"kafka: {error}")
-    if isinstance(error, kafka_errors.AuthorizationError):
-        return UsageError(f"kafka: {type(error).__name__}: {_unauthorized(error)}")
+        cause = _wrapped(error)
+        return translate(cause) if cause else BrokerFault(f"kafka: {error}")
     for kinds, ours in _MAPPED:
         if isinstance(error, kinds):
-            return ours(f"kafka: {type(error).__name__}: {error}")
+            return ours(f"kafka: {_told(error)}")
     return error
 
 
-def _unauthorized(error: Exception) -> str:
-    return f"{error}; this client's user lacks a right, and `watchword topics acls` lists those of each role"
+def _wrapped(error: Exception) -> Exception | None:
+    """Return the error that a plain `KafkaError` wraps; a producer's first refusal is wrapped as text alone."""
+    if isinstance(error.__cause__, kafka_errors.KafkaError):
+        return error.__cause__
+    named = _UNAUTHORIZED.search(str(error))
+    return getattr(kafka_errors, named[0])() if named else None
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, Refusal):
+        return str(error)
+    told = f"{type(error).__name__}: {error}"
+    if isinstance(error, kafka_errors.AuthorizationError):
+        return f"{told}; this client's user lacks a right, and `watchword topics acls` lists those of each role"
+    return told
 
 
 @contextmanager

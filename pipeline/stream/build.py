@@ -11,7 +11,7 @@ from pipeline.broker.configured import connection_of
 from pipeline.broker.consumer import GroupConsumer
 from pipeline.broker.lag import TopicWatch
 from pipeline.broker.producer import TransactionalProducer, transactional_id
-from pipeline.broker.topics import admitted_by, ensure_topics, require_room
+from pipeline.broker.topics import admitted_by, ensure_topics, require_rights, require_room
 from pipeline.broker.topology import archive_group, policy_topic, topics_of
 from pipeline.emit.kafka import KafkaSink, OutputTopics
 from pipeline.encode.bundle import Bundle
@@ -50,9 +50,11 @@ def check_connections(settings: Settings) -> None:
 
 
 def prepare_topics(settings: Settings) -> None:
-    """Create missing topics. Raises `UsageError` when dead letters do not fit into their topic."""
+    """Create missing topics. Raises `UsageError` without a right, or when dead letters do not fit into their topic."""
     connection = connection_of(settings)
     ensure_topics(connection, topics_of(settings))
+    outputs = output_topics(settings).names()
+    require_rights(connection, {settings.topic_images: "READ", **dict.fromkeys(outputs, "WRITE")})
     require_room(
         connection,
         source=settings.topic_images,

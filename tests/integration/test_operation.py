@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -13,21 +11,12 @@ from pipeline.broker.topics import Topic, ensure_topics
 from pipeline.stack.broken_images import broken_images
 from pipeline.stack.local import status, up
 from pipeline.stack.process import BackgroundProcess
+from tests.support.asking import get
 from tests.support.ports import free_ports
 from tests.support.stream import Stack, Stream
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.integration
-
-
-def get(port: int, path: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
-    except OSError:
-        return 0, ""
 
 
 def value(metrics: str, line: str) -> float:

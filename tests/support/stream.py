@@ -58,10 +58,7 @@ class Stack:
 class Stream:
     """Topics with a prefix of their own and the workers on them. Use as a context: workers end with it."""
 
-    def __init__(
-        self, stack: Stack, folder: Path, *, partitions: int = 4, own: Connection | None = None, **environment: str
-    ) -> None:
-        """`own`: the connection of the test itself, where the workers' is another one."""
+    def __init__(self, stack: Stack, folder: Path, *, partitions: int = 4, **environment: str) -> None:
         self.name = f"t{uuid.uuid4().hex[:10]}"
         self.stack = stack
         self.folder = folder
@@ -79,10 +76,14 @@ class Stream:
         }
         with mock.patch.dict(os.environ, self.environment):
             self.settings = load_settings(Settings)
-        self.connection = own or Connection(stack.bootstrap_servers)
+        self.connection = self.own_connection()
         self.workers: list[WorkerProcess] = []
         self._names = itertools.count(1)
         ensure_topics(self.connection, topics_of(self.settings, partitions))
+
+    def own_connection(self) -> Connection:
+        """Return the connection of the test itself."""
+        return Connection(self.stack.bootstrap_servers)
 
     def __enter__(self) -> "Stream":
         return self
