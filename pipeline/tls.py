@@ -11,6 +11,9 @@ from pipeline.errors import UsageError
 
 LARGEST_FILE_BYTES = 4 << 20
 # Reasons for which the broker's or server's certificate is not accepted, by OpenSSL's codes of X509_verify_cert.
+# The peer closed the connection: it may be restarting.
+GONE = ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
 _NOT_YET_VALID, _EXPIRED, _OTHER_NAME, _OTHER_ADDRESS = 9, 10, 62, 64
 
 
@@ -19,6 +22,7 @@ class TlsNames:
     """The settings that an error names, and the `peer` whose certificate is checked."""
 
     peer: str
+    protocol: str
     authority: str
     certificate: str
     key: str
@@ -73,6 +77,24 @@ class Tls:
             context.load_cert_chain(certificate, key, password)
         except ssl.SSLError as error:
             raise UsageError(_problem(error, self, certificate, key)) from error
+
+
+def refusal_message(error: ssl.SSLError, tls: Tls, at: str) -> str:
+    """Return what to change for a TLS error of a connection to `at` (`host:port`)."""
+    names = tls.names
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return distrust(error, tls, at)
+    reason = error.reason or str(error)
+    if reason in _NO_TLS:
+        return f"{names.peer} `{at}` does not speak TLS ({reason}); check {names.protocol} and the port"
+    if "ALERT" in reason and tls.certificate is None:
+        return f"{names.peer} `{at}` asks for a client certificate ({reason}); set {names.certificate} and {names.key}"
+    if "ALERT" in reason:
+        return (
+            f"{names.peer} `{at}` does not accept the client certificate `{tls.certificate}` ({reason}); "
+            f"set {names.certificate} to a valid one that its authority has signed"
+        )
+    return f"TLS with {names.peer} `{at}` failed: {error}; check {names.protocol} and the port"
 
 
 def distrust(error: ssl.SSLCertVerificationError, tls: Tls, at: str) -> str:

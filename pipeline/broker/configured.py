@@ -38,6 +38,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 KAFKA_TLS = TlsNames(
     peer="broker",
+    protocol=f"{PREFIX}SECURITY_PROTOCOL",
     authority=f"{PREFIX}SSL_CAFILE",
     certificate=f"{PREFIX}SSL_CERTFILE",
     key=f"{PREFIX}SSL_KEYFILE",
@@ -46,6 +47,7 @@ KAFKA_TLS = TlsNames(
 )
 ENDPOINT_TLS = TlsNames(
     peer="the token endpoint",
+    protocol=f"{PREFIX}SASL_OAUTH_TOKEN_URL",
     authority=f"{PREFIX}SASL_OAUTH_CAFILE",
     certificate="",
     key="",

@@ -157,10 +157,9 @@ def translate(error: Exception) -> Exception:
 
 def _wrapped(error: Exception) -> Exception | None:
     """Return the error that a plain `KafkaError` wraps; a producer's first refusal is wrapped as text alone."""
-    if isinstance(error.__cause__, kafka_errors.KafkaError):
-        return error.__cause__
+    cause: Exception | None = error.__cause__ if isinstance(error.__cause__, kafka_errors.KafkaError) else None
     named = _UNAUTHORIZED.search(str(error))
-    return getattr(kafka_errors, named[0])() if named else None
+    return getattr(kafka_errors, named[0])() if named and cause is None else cause
 
 
 def _told(error: Exception) -> str:

@@ -25,6 +25,26 @@ def net_client(tls: Tls | None, login: Login | None) -> Callable[..., KafkaNetCl
     return make
 
 
+class LastWords:
+    """
+    Receives like `receive`, and hands out what came before the end of a connection before that end.
+
+    kafka-python 3.0.12 discards it when both arrive in one read, and with it the answer of a broker that refuses a
+    login and closes.
+    """
+
+    def __init__(self, receive: Callable[[], tuple[bytes, Exception | None]]) -> None:
+        self._receive = receive
+        self._end: Exception | None = None
+
+    def __call__(self) -> tuple[bytes, Exception | None]:
+        """Return what arrived, and the error that ended the connection."""
+        if self._end is not None:
+            return b"", self._end
+        data, self._end = self._receive()
+        return (data, None) if data else (data, self._end)
+
+
 class GuardedConnections(KafkaConnectionManager):  # type: ignore[misc]  # untyped
     """
     Connections that read certificates and credentials when they connect, so that both can be rotated.
@@ -59,7 +79,9 @@ class GuardedConnections(KafkaConnectionManager):  # type: ignore[misc]  # untyp
                 self.config["ssl_context"] = self._tls.context()
             except UsageError as error:
                 raise Refusal(str(error)) from error
-        return await super()._build_transport(node, timeout_at=timeout_at)
+        transport = await super()._build_transport(node, timeout_at=timeout_at)
+        transport._sock_recv = LastWords(transport._sock_recv)  # noqa: SLF001 -- there is no public hook
+        return transport
 
     async def _connect(self, node: Any, connection: Any, *args: Any, **options: Any) -> None:
         await super()._connect(node, connection, *args, **options)

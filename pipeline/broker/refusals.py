@@ -5,11 +5,8 @@ import ssl
 from kafka import errors as kafka_errors
 
 from pipeline.bounded import brief
-from pipeline.tls import Tls, distrust
+from pipeline.tls import GONE, Tls, refusal_message
 
-# The peer closed the connection: it may be restarting.
-_GONE = ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError
-_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
 _SASL = (
     kafka_errors.SaslAuthenticationFailedError,
     kafka_errors.IllegalSaslStateError,
@@ -38,7 +35,7 @@ def refusal_of(error: BaseException, at: str, tls: Tls | None, login: tuple[str,
         return error
     found = tls_error(error)
     if found is not None and tls is not None:
-        return Refusal(_tls_message(found, at, tls))
+        return Refusal(refusal_message(found, tls, at))
     if isinstance(error, _SASL) and login is not None:
         return Refusal(_login_message(error, at, login))
     return None
@@ -47,27 +44,9 @@ def refusal_of(error: BaseException, at: str, tls: Tls | None, login: tuple[str,
 def tls_error(error: BaseException) -> ssl.SSLError | None:
     """Return the TLS error that kafka-python has wrapped, unless the peer only closed the connection."""
     for found in (error, *error.args, error.__cause__, error.__context__):
-        if isinstance(found, ssl.SSLError) and not isinstance(found, _GONE):
+        if isinstance(found, ssl.SSLError) and not isinstance(found, GONE):
             return found
     return None
-
-
-def _tls_message(error: ssl.SSLError, at: str, tls: Tls) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return distrust(error, tls, at)
-    reason = error.reason or str(error)
-    if reason in _NO_TLS:
-        return f"broker `{at}` does not speak TLS ({reason}); check WATCHWORD_SECURITY_PROTOCOL and the port"
-    if "ALERT" in reason and tls.certificate is None:
-        return (
-            f"broker `{at}` asks for a client certificate ({reason}); set {tls.names.certificate} and {tls.names.key}"
-        )
-    if "ALERT" in reason:
-        return (
-            f"broker `{at}` does not accept the client certificate `{tls.certificate}` ({reason}); "
-            f"set {tls.names.certificate} to a valid one that the broker's authority has signed"
-        )
-    return f"TLS with broker `{at}` failed: {error}; check WATCHWORD_SECURITY_PROTOCOL and the port"
 
 
 def _login_message(error: BaseException, at: str, login: tuple[str, str, str]) -> str:

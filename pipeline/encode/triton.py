@@ -16,7 +16,7 @@ from pipeline.encode.bundle import Bundle
 from pipeline.encode.contract import IMAGE_MODEL, TEXT_MODEL, checked_embeddings, serving_version
 from pipeline.encode.shared_memory import Ownership, Region, forget_owner, owner_is_gone
 from pipeline.encode.tokenize import TextTokenizer
-from pipeline.encode.triton_tls import channel_options, refusal_message
+from pipeline.encode.triton_tls import channel_options, refusal_of
 from pipeline.errors import EncoderFault, RefusedByTriton
 from pipeline.tls import Tls
 
@@ -203,9 +203,8 @@ class TritonEncoder:
         return answer
 
     def _raise_refusal(self, error: InferenceServerException) -> None:
-        """Raise `RefusedByTriton` if TLS failed. Once connected, it is a fault: certificates may be in rotation."""
-        message = refusal_message(str(error.message()), self._url, self._tls)
-        if message is not None and not self._connected:
+        """Raise `RefusedByTriton` if TLS fails. Once connected, it is a fault: certificates may be in rotation."""
+        if not self._connected and (message := refusal_of(self._url, self._tls)):
             raise RefusedByTriton(message) from error
 
     def _bad_answer(self, message: str) -> EncoderFault:

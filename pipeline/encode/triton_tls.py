@@ -1,13 +1,18 @@
 """TLS of connections to Triton, from settings, and refused connections as errors that say what to change."""
 
+import socket
+import ssl
 from typing import Any
 
 from pipeline.errors import UsageError
 from pipeline.settings import PREFIX, Settings
-from pipeline.tls import Tls, TlsNames
+from pipeline.tls import GONE, Tls, TlsNames, refusal_message
+
+PROBE_S = 3.0
 
 TRITON_TLS = TlsNames(
     peer="Triton",
+    protocol=f"{PREFIX}TRITON_TLS",
     authority=f"{PREFIX}TRITON_CA_FILE",
     certificate=f"{PREFIX}TRITON_CERT_FILE",
     key=f"{PREFIX}TRITON_KEY_FILE",
@@ -44,20 +49,35 @@ def channel_options(tls: Tls | None) -> dict[str, Any]:
     }
 
 
-def refusal_message(message: str, url: str, tls: Tls | None) -> str | None:
-    """Return what to change for a gRPC error of a refused connection; None for any other error."""
+def refusal_of(url: str, tls: Tls | None) -> str | None:
+    """
+    Connect to `url` (`host:port`) by TLS, and return what to change when that is refused; else None.
+
+    gRPC reports a refused certificate as a closed socket.
+    """
     if tls is None:
         return None
-    if "CERTIFICATE_VERIFY_FAILED" in message:
-        by = f"the authorities in `{tls.authority}`" if tls.authority else "the authorities of this system"
-        return (
-            f"the certificate of Triton `{url}` has expired or is not signed by {by}; renew it, or set "
-            f"{tls.names.authority} to the file of its authority"
-        )
-    if "Hostname Verification" in message or "not in peer certificate" in message:
-        return f"the certificate of Triton `{url}` is for another name; use one of its names ({tls.names.address})"
-    if "WRONG_VERSION_NUMBER" in message:
-        return f"Triton `{url}` does not speak TLS; check WATCHWORD_TRITON_TLS and the port"
-    if "ALERT" in message.upper():
-        return f"Triton `{url}` does not accept the client certificate; check {tls.names.certificate} and its key"
-    return None
+    host, _, port = url.rpartition(":")
+    host = host.strip("[]")
+    context = tls.context()
+    context.set_alpn_protocols(["h2"])
+    try:
+        with (
+            socket.create_connection((host, int(port)), PROBE_S) as plain,
+            context.wrap_socket(plain, server_hostname=host) as secured,
+        ):
+            # Triton sends its settings after the handshake, or closes when it refuses the client certificate.
+            return None if secured.recv(1) else _not_accepted(tls, url)
+    except ssl.SSLError as error:
+        return None if isinstance(error, GONE) else refusal_message(error, tls, url)
+    except (OSError, ValueError):
+        return None
+
+
+def _not_accepted(tls: Tls, url: str) -> str:
+    if tls.certificate is None:
+        return f"Triton `{url}` asks for a client certificate; set {tls.names.certificate} and {tls.names.key}"
+    return (
+        f"Triton `{url}` does not accept the client certificate `{tls.certificate}`; "
+        f"set {tls.names.certificate} to a valid one that its authority has signed"
+    )

@@ -5,13 +5,17 @@ import re
 import signal
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.broker.configured import connection_of
+from pipeline.broker.topics import topic_names
 from pipeline.errors import RefusedByBroker
+from pipeline.settings import Settings
 from tests.support.asking import get
 from tests.support.ports import free_ports
 from tests.support.secure_broker import PASSWORD, SecureKafka, token
@@ -167,3 +171,33 @@ def test_a_running_worker_waits_for_a_valid_token_and_goes_on(
         assert worker.wait(30) == 0
         assert stream.audit().adds_up
         assert "Traceback" not in worker.log.read_text()
+
+
+def test_rotated_files_are_used_at_the_next_connection(secure_kafka: SecureKafka, tmp_path: Path) -> None:
+    """A password and a certificate are replaced under a connection that was made before."""
+    password, certificate = tmp_path / "password", tmp_path / "client.pem"
+    by_password = Settings(**given(sasl(secure_kafka, "PLAIN", sasl_username="owner", sasl_password_file=password)))
+    by_certificate = Settings(**given(tls(secure_kafka, secure_kafka.ports.mutual, ssl_certfile=certificate)))
+    trusted = secure_kafka.authority.issue("rotating").both.read_bytes()
+    password.write_text(PASSWORD)
+    certificate.write_bytes(trusted)
+    connections = connection_of(by_password), connection_of(by_certificate)
+    for wrong in (False, True, False):
+        password.write_text("no" if wrong else PASSWORD)
+        certificate.write_bytes(secure_kafka.stranger.issue("rotating").both.read_bytes() if wrong else trusted)
+        for connection in connections:
+            with pytest.raises(RefusedByBroker) if wrong else nullcontext():
+                topic_names(connection)
+
+
+def given(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings of an environment."""
+    return {name.removeprefix("WATCHWORD_").lower(): value for name, value in environment.items()}
+
+
+def test_one_refused_broker_of_two_does_not_keep_a_client_out(secure_kafka: SecureKafka) -> None:
+    ports = secure_kafka.ports.other_name, secure_kafka.ports.tls
+    settings = given(tls(secure_kafka, secure_kafka.ports.tls))
+    settings["bootstrap_servers"] = ",".join(f"127.0.0.1:{port}" for port in ports)
+    for _ in range(3):  # the client begins with any of them
+        topic_names(connection_of(Settings(**settings)))

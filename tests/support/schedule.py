@@ -20,6 +20,7 @@ GROUPS = {
     "test_rights.py": "secure kafka",
     "test_search_and_sweep.py": "search",
     "test_secure_kafka.py": "secure kafka",
+    "test_secure_triton.py": "secure triton",
 }
 
 
