@@ -1,9 +1,11 @@
 """Network client of every Kafka client: certificates and credentials as they are now, and refusals that are told."""
 
 import functools
+import time
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 from kafka import errors as kafka_errors
 from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
@@ -13,6 +15,11 @@ from pipeline.broker.login import Login
 from pipeline.broker.refusals import Refusal, refusal_of
 from pipeline.errors import UsageError
 from pipeline.tls import Tls
+
+log = structlog.get_logger()
+
+# The shortest time between two log events about refusals of one client.
+TELL_S = 10.0
 
 
 def net_client(tls: Tls | None, login: Login | None) -> Callable[..., KafkaNetClient]:
@@ -59,6 +66,7 @@ class GuardedConnections(KafkaConnectionManager):  # type: ignore[misc]  # untyp
         self._tls, self._login = tls, login
         self._refusals: dict[object, Refusal] = {}
         self._problem: BaseException | None = None
+        self._accepted, self._told_at = False, -TELL_S
 
     def get_connection(self, node_id: object, *args: Any, **options: Any) -> Any:
         """Return the connection to a node. Raises `Refusal` when every bootstrap broker has refused."""
@@ -69,7 +77,7 @@ class GuardedConnections(KafkaConnectionManager):  # type: ignore[misc]  # untyp
             self._read_password()
         connection = super().get_connection(node_id, *args, **options)
         if connection is not known:
-            connection.init_future.add_callback(lambda _: self._refusals.pop(node_id, None))
+            connection.init_future.add_callback(lambda _: self._accept(node_id))
             connection.init_future.add_errback(functools.partial(self._note, node_id))
         return connection
 
@@ -118,8 +126,22 @@ class GuardedConnections(KafkaConnectionManager):  # type: ignore[misc]  # untyp
         login = self._login
         told = (login.mechanism, f" of `{login.username}`" if login.username else "", login.hint) if login else None
         refusal = refusal_of(error, at, self._tls, told)
-        if refusal is not None:
+        if refusal is None:
+            self._refusals.pop(node_id, None)
+        else:
             self._refusals[node_id] = self._problem = refusal
+            self._tell(at, refusal)
+
+    def _accept(self, node_id: object) -> None:
+        self._refusals.pop(node_id, None)
+        self._accepted = True
+
+    def _tell(self, at: str, refusal: Refusal) -> None:
+        """Log a refusal after this client was accepted before: its calls only wait, without an error."""
+        now = time.monotonic()
+        if self._accepted and now - self._told_at >= TELL_S:
+            self._told_at = now
+            log.warning("broker_refused", broker=at, problem=str(refusal))
 
     def _raise_refusal(self, node_id: object) -> None:
         if not self.cluster.is_bootstrap(node_id):

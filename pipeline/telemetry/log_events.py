@@ -13,6 +13,7 @@ MEANINGS: dict[str, str] = {
     "archive_not_compacted": "The archive stored its rows and could not be compacted; it tries again later.",
     "archived": "A batch of embeddings was stored and its offsets were committed.",
     "archiver_rewinds": "The archiver failed to store or commit a batch, and reads it again after a pause.",
+    "broker_refused": "A broker refuses a client that it accepted before, for the `problem` given; it tries again.",
     "broker_unanswered": "Kafka did not answer; the worker tries again after a pause.",
     "calibrations_stale": "The prompts, target or labels of these thresholds have changed; fit them again.",
     "chunk_committed": "A chunk's outcomes and offsets were committed.",

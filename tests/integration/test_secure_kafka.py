@@ -163,6 +163,7 @@ def test_a_running_worker_waits_for_a_valid_token_and_goes_on(
         file.write_text(token("worker", life_s=-5))
         wait_until(lambda: get(port, "/readyz")[0] == 503, 60, "the refusal in /readyz")
         stream.send(stream.image(f"b{path.name}", path.read_bytes()) for path in images)
+        wait_until(lambda: "broker_refused" in worker.log.read_text(), 30, "the refusal in the log")
         assert "refuses the login by OAUTHBEARER" in worker.log.read_text()
         file.write_text(token("worker"))
         stream.wait_until_committed(2 * len(images))
