@@ -6,6 +6,8 @@ The error tree of the package.
     │   ├── PolicyError       a policy file is wrong: file:line:column and a caret
     │   ├── BundleError       a model bundle is missing, damaged or different from its manifest
     │   ├── ArchiveError      the archive cannot do this, or a record is not an embedding
+    │   ├── RefusedByBroker   Kafka and this client do not accept each other's certificates or credentials
+    │   ├── RefusedByTriton   Triton and this client do not accept each other's certificates
     │   ├── UnreadableRecord  a record of an output topic is not of the expected kind or version
     │   └── StackError        the local stack cannot be started: the message says what is missing and how to get it
     ├── OriginalGone          the image of an archived embedding is no longer available
@@ -62,6 +64,18 @@ class BundleError(UsageError):
 
 class ArchiveError(UsageError):
     """The archive cannot do what the caller asked, or a record is not an embedding."""
+
+
+class RefusedByBroker(UsageError):
+    """
+    Kafka refuses this client's certificate, credentials or token, or this client does not trust the broker.
+
+    The message says what to change. A worker that already runs tries again: secrets may be in rotation.
+    """
+
+
+class RefusedByTriton(UsageError):
+    """Triton refuses this client's certificate, or this client does not trust the server."""
 
 
 class UnreadableRecord(UsageError):

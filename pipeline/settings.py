@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from pipeline.connection_settings import ConnectionSettings
 from pipeline.errors import UsageError
 from pipeline.events.images import ImageLimits
 from pipeline.http_settings import HttpSettings
@@ -26,20 +27,12 @@ POLICY_SET_BYTES = 8 << 20
 BUNDLED_MODEL = Path(__file__).parent / "bundles" / "caltech-small"
 
 
-class Settings(TopicSettings, HttpSettings):
+class Settings(TopicSettings, HttpSettings, ConnectionSettings):
     """Settings of a worker and its tools, each an environment variable `WATCHWORD_<NAME>`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     # Kafka
-    bootstrap_servers: str = Field("localhost:9092", description="Kafka brokers, `host:port` with commas between.")
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="Protocol of the connections to the brokers."
-    )
-    sasl_mechanism: str | None = Field(None, description="SASL mechanism, for example `SCRAM-SHA-512`.")
-    sasl_username: str | None = Field(None, description="SASL user name.")
-    sasl_password: SecretStr | None = Field(None, description="SASL password; masked wherever settings are shown.")
-    ssl_cafile: Path | None = Field(None, description="File with the certificate authority of the brokers.")
     group_id: str = Field("watchword", description="Consumer group; workers of one group share the partitions.")
     instance_id: str = Field(
         default_factory=socket.gethostname,

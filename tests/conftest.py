@@ -16,6 +16,7 @@ from pipeline.stack_settings import StackSettings
 from tests.support.ports import free_ports
 from tests.support.remembered import Embeddings
 from tests.support.schedule import GroupScheduling
+from tests.support.secure_broker import SecureKafka, secure_broker
 from tests.support.stream import Stack
 
 REPOSITORY = Path(__file__).parents[1]
@@ -85,6 +86,17 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     finally:
         down(parts, lambda line: None)
         shutil.rmtree(state, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
+    """A broker of its own, with listeners for TLS and SASL and with access-control lists."""
+    broker = secure_broker(tmp_path_factory.mktemp("secure"))
+    try:
+        up([broker], lambda line: None, 90)
+        yield broker
+    finally:
+        down([broker], lambda line: None)
 
 
 @pytest.fixture(autouse=True)

@@ -1,27 +1,32 @@
 """Connections of every Kafka client, and the translation of its errors into ours."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from kafka import errors as kafka_errors
-from pydantic import SecretStr
 
-from pipeline.errors import BrokerFault, CommitAborted, InstanceTaken, UsageError
+from pipeline.broker.login import ClientTokens, Login
+from pipeline.broker.net_client import net_client
+from pipeline.broker.refusals import Refusal
+from pipeline.errors import BrokerFault, CommitAborted, InstanceTaken, RefusedByBroker, UsageError
+from pipeline.tls import Tls
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The address, protocol and credentials of the brokers."""
+    """
+    The address, protocol and credentials of the brokers. Every Kafka client is made with its options.
+
+    `tls` is None for protocols without TLS, `login` for those without SASL.
+    """
 
     bootstrap_servers: str
     security_protocol: str = "PLAINTEXT"
-    sasl_mechanism: str | None = None
-    sasl_username: str | None = None
-    sasl_password: SecretStr | None = None
-    ssl_cafile: Path | None = None
+    tls: Tls | None = None
+    login: Login | None = None
 
     def client_options(self) -> dict[str, Any]:
         """Return the keyword arguments of a consumer or producer."""
@@ -29,14 +34,15 @@ class Connection:
         return {**self.options(), "metrics_enabled": False}
 
     def options(self) -> dict[str, Any]:
-        """Return the keyword arguments of every client."""
+        """Return the keyword arguments of every client. They have no secret: credentials are read on connecting."""
+        login = self.login
         return {
             "bootstrap_servers": self.bootstrap_servers.split(","),
             "security_protocol": self.security_protocol,
-            "sasl_mechanism": self.sasl_mechanism,
-            "sasl_plain_username": self.sasl_username,
-            "sasl_plain_password": self.sasl_password.get_secret_value() if self.sasl_password else None,
-            "ssl_cafile": str(self.ssl_cafile) if self.ssl_cafile else None,
+            "sasl_mechanism": login.mechanism if login else None,
+            "sasl_plain_username": login.username if login else None,
+            "sasl_oauth_token_provider": ClientTokens(login.tokens) if login and login.tokens else None,
+            "kafka_client": net_client(self.tls, login),
             "reconnect_backoff_max_ms": 2000,
         }
 
@@ -47,10 +53,15 @@ _MAPPED: tuple[tuple[tuple[type[Exception], ...], type[Exception]], ...] = (
     ((kafka_errors.FencedInstanceIdError,), InstanceTaken),
     (
         (
-            kafka_errors.AuthorizationError,
             kafka_errors.SaslAuthenticationFailedError,
             kafka_errors.IllegalSaslStateError,
             kafka_errors.UnsupportedSaslMechanismError,
+        ),
+        RefusedByBroker,
+    ),
+    (
+        (
+            kafka_errors.AuthorizationError,
             kafka_errors.UnacceptableCredentialError,
             kafka_errors.SecurityDisabledError,
             kafka_errors.DelegationTokenAuthDisabledError,
@@ -125,6 +136,9 @@ _MAPPED: tuple[tuple[tuple[type[Exception], ...], type[Exception]], ...] = (
 )
 
 
+_UNAUTHORIZED = re.compile(r"\b\w+AuthorizationFailedError\b")
+
+
 def translate(error: Exception) -> Exception:
     """
     Return our error for a client's error, or the error itself if it is fatal.
@@ -133,14 +147,28 @@ def translate(error: Exception) -> Exception:
     client, for example a heartbeat that found no coordinator, and another try may succeed.
     """
     if type(error) is kafka_errors.KafkaError:
-        cause = error.__cause__
-        if isinstance(cause, kafka_errors.KafkaError):
-            return translate(cause)
-        return BrokerFault(f"kafka: {error}")
+        cause = _wrapped(error)
+        return translate(cause) if cause else BrokerFault(f"kafka: {error}")
     for kinds, ours in _MAPPED:
         if isinstance(error, kinds):
-            return ours(f"kafka: {type(error).__name__}: {error}")
+            return ours(f"kafka: {_told(error)}")
     return error
+
+
+def _wrapped(error: Exception) -> Exception | None:
+    """Return the error that a plain `KafkaError` wraps; a producer's first refusal is wrapped as text alone."""
+    cause: Exception | None = error.__cause__ if isinstance(error.__cause__, kafka_errors.KafkaError) else None
+    named = _UNAUTHORIZED.search(str(error))
+    return getattr(kafka_errors, named[0])() if named and cause is None else cause
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, Refusal):
+        return str(error)
+    told = f"{type(error).__name__}: {error}"
+    if isinstance(error, kafka_errors.AuthorizationError):
+        return f"{told}; this client's user lacks a right, and `watchword topics acls` lists those of each role"
+    return told
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
 from pipeline.broker.connection import Connection, translated
-from pipeline.broker.topics import partitions_of
+from pipeline.broker.topics import describe, partitions_of
 
 READ_COMMITTED = "read_committed"
 
@@ -74,7 +74,7 @@ class TopicWatch:
     def look(self, topics: Sequence[str]) -> Seen:
         """Return the end offsets of the first of `topics`, at `read_committed`. Raises `BrokerFault`."""
         with self._asking() as admin:
-            described = {each["name"]: each["partitions"] for each in admin.describe_topics(list(topics))}
+            described = {each["name"]: each["partitions"] for each in describe(admin, topics)}
             first = [TopicPartition(topics[0], each["partition_index"]) for each in described.get(topics[0], ())]
             found = (
                 admin.list_partition_offsets(dict.fromkeys(first, OffsetSpec.LATEST), READ_COMMITTED) if first else {}

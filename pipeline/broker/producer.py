@@ -14,7 +14,7 @@ from kafka.producer.future import FutureRecordMetadata
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
 from pipeline.broker.connection import Connection, translate, translated
-from pipeline.errors import BrokerFault, CommitAborted, CommitOverdue, UsageError, WatchwordError
+from pipeline.errors import BrokerFault, CommitAborted, CommitOverdue, RefusedByBroker, UsageError, WatchwordError
 from pipeline.events.chunks import Span
 from pipeline.events.records import Headers
 
@@ -44,7 +44,12 @@ class Message:
 
 def transactional_id(group_id: str, instance_id: str) -> str:
     """Return a worker's transactional id. It is unique among the workers of all groups, for any names of both."""
-    return f"{quote(group_id, safe='')}/{instance_id}"
+    return f"{transactional_prefix(group_id)}{instance_id}"
+
+
+def transactional_prefix(group_id: str) -> str:
+    """Return the beginning of the transactional ids of a group's workers, and of no other group's."""
+    return f"{quote(group_id, safe='')}/"
 
 
 def writer_id(topic: str) -> str:
@@ -166,6 +171,9 @@ class TransactionalProducer:
         started = time.monotonic()
         try:
             self._in_time(lambda: self._transact(producer, messages, offsets, group_metadata))
+        except RefusedByBroker as error:
+            self._give_up(producer)
+            raise CommitAborted(str(error)) from error
         except UsageError:
             self._give_up(producer)
             raise

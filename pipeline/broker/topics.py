@@ -1,11 +1,12 @@
 """Topics: creation, deletion, offsets, and checks of their size limits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
-from kafka.errors import RetriableError, TopicAlreadyExistsError
+from kafka.errors import RetriableError, TopicAlreadyExistsError, TopicAuthorizationFailedError
 from kafka.structs import TopicPartition
 
 from pipeline.broker.connection import Connection, translated
@@ -49,7 +50,7 @@ class Topic:
 def answers(address: str) -> bool:
     """Tell whether a broker at `host:port` answers within a second or two."""
     try:
-        admin = KafkaAdminClient(bootstrap_servers=address, bootstrap_timeout_ms=1500)
+        admin = KafkaAdminClient(**Connection(address).options(), bootstrap_timeout_ms=1500)
     except RetriableError:
         return False
     try:
@@ -143,18 +144,44 @@ def require_capacity(connection: Connection, *, source: str, target: str, envelo
 
 def partitions_of(connection: Connection, topics: Sequence[str]) -> list[TopicPartition]:
     """
-    Return every partition of `topics`; a topic that does not exist has none.
+    Return every partition of `topics`; a topic that does not exist has none. Raises `UsageError` without a right.
 
     The admin client looks them up, because a consumer's look-up waits for metadata without a deadline.
     """
     with translated():
         admin = KafkaAdminClient(**connection.options())
         try:
-            described = admin.describe_topics(list(topics))
+            described = describe(admin, topics)
         finally:
             admin.close()
     found = [(topic["name"], each["partition_index"]) for topic in described for each in topic["partitions"]]
     return [TopicPartition(topic, partition) for topic, partition in sorted(found)]
+
+
+def describe(admin: KafkaAdminClient, topics: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the metadata of topics. kafka-python returns a topic without a right as one without partitions."""
+    described: list[dict[str, Any]] = admin.describe_topics(list(topics))
+    if refused := [each["name"] for each in described if each["error_code"] == TopicAuthorizationFailedError.errno]:
+        raise TopicAuthorizationFailedError(", ".join(refused))
+    return described
+
+
+def require_rights(connection: Connection, needed: Mapping[str, str]) -> None:
+    """
+    Check that this client's user may do an operation (`READ` or `WRITE`) on each topic.
+
+    Raises `UsageError` that names every right that is missing. Brokers that do not tell rights are believed.
+    """
+    with translated():
+        admin = KafkaAdminClient(**connection.options())
+        try:
+            described = describe(admin, list(needed))
+            held = {each["name"]: each.get("authorized_operations") for each in described}
+            missing = [topic for topic, right in needed.items() if right not in (held.get(topic) or right)]
+            if missing:
+                raise TopicAuthorizationFailedError(", ".join(f"{needed[topic]} on `{topic}`" for topic in missing))
+        finally:
+            admin.close()
 
 
 def ends_of(connection: Connection, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:

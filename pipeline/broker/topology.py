@@ -1,6 +1,5 @@
-"""The broker connection and the topics of a stream, from settings."""
+"""The topics of a stream, from settings."""
 
-from pipeline.broker.connection import Connection
 from pipeline.broker.topics import Topic
 from pipeline.settings import ENVELOPE_BYTES, POLICY_SET_BYTES, Settings
 
@@ -10,20 +9,8 @@ OUTCOME_BYTES = 1 << 20
 MS_PER_HOUR = 3_600_000
 
 
-def connection_of(settings: Settings) -> Connection:
-    """Return the connection to the broker."""
-    return Connection(
-        settings.bootstrap_servers,
-        settings.security_protocol,
-        settings.sasl_mechanism,
-        settings.sasl_username,
-        settings.sasl_password,
-        settings.ssl_cafile,
-    )
-
-
-def topics_of(settings: Settings, partitions: int | None = None) -> list[Topic]:
-    """Return the input and output topics of a stream, each with a limit that admits its records."""
+def topics_of(settings: Settings, partitions: int | None = None, *, only: str | None = None) -> list[Topic]:
+    """Return the input and output topics of a stream, or `only` one, each with a limit that admits its records."""
     image, letter = settings.max_record_bytes, settings.max_record_bytes + ENVELOPE_BYTES
     kinds = (
         (settings.topic_images, image, settings.images_retention_hours),
@@ -35,7 +22,13 @@ def topics_of(settings: Settings, partitions: int | None = None) -> list[Topic]:
     return [
         _topic(settings, name, partitions or settings.topic_partitions, size, retention_hours=hours)
         for name, size, hours in kinds
+        if only in (None, name)
     ]
+
+
+def archive_group(settings: Settings) -> str:
+    """Return the consumer group of archivers."""
+    return f"{settings.group_id}-archive"
 
 
 def policy_topic(settings: Settings) -> Topic:

@@ -16,7 +16,9 @@ from pipeline.encode.bundle import Bundle
 from pipeline.encode.contract import IMAGE_MODEL, TEXT_MODEL, checked_embeddings, serving_version
 from pipeline.encode.shared_memory import Ownership, Region, forget_owner, owner_is_gone
 from pipeline.encode.tokenize import TextTokenizer
-from pipeline.errors import EncoderFault
+from pipeline.encode.triton_tls import channel_options, refusal_of
+from pipeline.errors import EncoderFault, RefusedByTriton
+from pipeline.tls import Tls
 
 log = structlog.get_logger()
 
@@ -46,6 +48,7 @@ class TritonEncoder:
         slots: int,
         shared_memory: str,
         on_error: Callable[[str], None],
+        tls: Tls | None = None,
     ) -> None:
         self.model_digest = bundle.digest
         self.logit_scale = bundle.manifest.logit_scale
@@ -56,7 +59,8 @@ class TritonEncoder:
         self._dimension = bundle.manifest.dimension
         self._timeout_s = timeout_s
         self._on_error = on_error
-        self._client = triton.InferenceServerClient(url)
+        self._url, self._tls, self._connected = url, tls, False
+        self._client = triton.InferenceServerClient(url, **channel_options(tls))
         self._tokenize = TextTokenizer(bundle)
         local = url.rpartition(":")[0] in _LOCAL_HOSTS
         self._share = shared_memory == "on" or (shared_memory == "auto" and local)
@@ -68,7 +72,7 @@ class TritonEncoder:
             self._slots.put(_Slot(self._ownership, *sizes))
 
     def check(self) -> None:
-        """Raise `EncoderFault` unless the server is ready with this bundle."""
+        """Raise `EncoderFault` unless the server is ready with this bundle, and `RefusedByTriton` if TLS fails."""
         for model in (IMAGE_MODEL, TEXT_MODEL):
             self._confirm(model)
             if not self._ask(
@@ -188,12 +192,20 @@ class TritonEncoder:
 
     def _ask(self, call: Callable[[], Any]) -> Any:
         try:
-            return call()
+            answer = call()
         except InferenceServerException as error:
             kind = (error.status() or "unknown").removeprefix("StatusCode.").lower()
+            self._raise_refusal(error)
             raise self._fault(kind, f"Triton: {kind}: {error.message()}") from error
         except grpc.RpcError as error:
             raise self._fault("rpc", f"Triton: {error}") from error
+        self._connected = True
+        return answer
+
+    def _raise_refusal(self, error: InferenceServerException) -> None:
+        """Raise `RefusedByTriton` if TLS fails. Once connected, it is a fault: certificates may be in rotation."""
+        if not self._connected and (message := refusal_of(self._url, self._tls)):
+            raise RefusedByTriton(message) from error
 
     def _bad_answer(self, message: str) -> EncoderFault:
         """Note an impossible answer. Until a good one arrives, a server that reports ready is not believed."""

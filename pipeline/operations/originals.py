@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+from pipeline.broker.configured import connection_of
 from pipeline.broker.reader import OffsetReader
-from pipeline.broker.topology import connection_of
 from pipeline.ingest.decoder import fetch_rules
 from pipeline.ingest.fetch import Fetcher
 from pipeline.ingest.originals import Originals

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from pipeline.broker.configured import connection_of
 from pipeline.broker.topics import ensure_topics
-from pipeline.broker.topology import connection_of, policy_topic
+from pipeline.broker.topology import policy_topic
 from pipeline.errors import PolicyError, UsageError
 from pipeline.events.policies import PolicySet
 from pipeline.policies.load import load_policy_set

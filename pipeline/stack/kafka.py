@@ -57,8 +57,7 @@ class KafkaPart:
         java, data, logs = _java(), self._state / "kafka", self._state / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         properties = self._state / "server.properties"
-        ports = {"kafka_port": settings.kafka_port, "controller_port": settings.controller_port}
-        properties.write_text(Template(local_file("server.properties").read_text()).substitute(ports, data=data))
+        properties.write_text(self.properties(data))
         command = [
             java,
             f"-Xmx{settings.heap_mib}m",
@@ -71,10 +70,20 @@ class KafkaPart:
         ]
         if not (data / "meta.properties").exists():
             form = [*command, "kafka.tools.StorageTool", "format", "-t", cluster_id(), "-c", str(properties)]
+            form += self.format_options()
             run = subprocess.run(form, capture_output=True, text=True, check=False)  # noqa: S603 -- fixed words
             if run.returncode:
                 raise StackError(f"Kafka could not format `{data}`:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
         self.process.start([*command, "kafka.Kafka", properties], {}, self._state)
+
+    def properties(self, data: Path) -> str:
+        """Return the content of the broker's `server.properties`."""
+        ports = {"kafka_port": self._settings.kafka_port, "controller_port": self._settings.controller_port}
+        return Template(local_file("server.properties").read_text()).substitute(ports, data=data)
+
+    def format_options(self) -> list[str]:
+        """Return further options for formatting the data folder."""
+        return []
 
     def ready(self) -> bool:
         """Ask the broker for its metadata."""

@@ -86,8 +86,13 @@ class TritonPart:
             f"--grpc-port={settings.triton_grpc_port}",
             f"--metrics-port={settings.triton_metrics_port}",
             "--exit-timeout-secs=5",
+            *self.options(),
         ]
         self.process.start(command, environment, self._state)
+
+    def options(self) -> list[str]:
+        """Return further options of the server."""
+        return []
 
     def ready(self) -> bool:
         """Ask the server whether every model is ready."""

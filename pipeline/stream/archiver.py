@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 from pipeline.archive.rows import ArchivedEmbedding
-from pipeline.errors import ArchiveError, CommitAborted, DependencyFault, StoreFault, WatchwordError
+from pipeline.errors import ArchiveError, CommitAborted, DependencyFault, RefusedByBroker, StoreFault, WatchwordError
 from pipeline.events.chunks import Chunk, Span
 from pipeline.retry import Backoff, Retry
 from pipeline.telemetry.metrics import ArchiveMetrics
@@ -119,7 +119,7 @@ class Archiver:
             self._ticked = self._clock()
             try:
                 self._tick()
-            except (DependencyFault, CommitAborted) as fault:
+            except (DependencyFault, CommitAborted, RefusedByBroker) as fault:
                 self._failing = True
                 self.metrics.rewinds.inc()
                 self._pending = _Pending()

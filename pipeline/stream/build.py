@@ -9,16 +9,18 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from pipeline.broker.configured import connection_of
 from pipeline.broker.consumer import GroupConsumer
 from pipeline.broker.lag import TopicWatch
 from pipeline.broker.producer import TransactionalProducer, transactional_id
-from pipeline.broker.topics import admitted_by, ensure_topics, require_capacity
-from pipeline.broker.topology import connection_of, policy_topic, topics_of
+from pipeline.broker.topics import admitted_by, ensure_topics, require_capacity, require_rights
+from pipeline.broker.topology import archive_group, policy_topic, topics_of
 from pipeline.emit.kafka import KafkaSink, OutputTopics
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.ports import ImageEncoder, TextEncoder
 from pipeline.encode.text_cache import CachedTextEncoder
 from pipeline.encode.triton import TritonEncoder
+from pipeline.encode.triton_tls import triton_tls_of
 from pipeline.ingest.decode_processes import DecodeProcesses
 from pipeline.ingest.decoder import Decoder
 from pipeline.probes.golden import GoldenFile
@@ -50,10 +52,18 @@ log = structlog.get_logger()
 BROKER_TIMEOUT_S = 4.0
 
 
+def check_connections(settings: Settings) -> None:
+    """Raise `UsageError` for settings of TLS and SASL that do not fit together, and for files that cannot be used."""
+    connection_of(settings)
+    triton_tls_of(settings)
+
+
 def prepare_topics(settings: Settings) -> None:
-    """Create missing topics. Raises `UsageError` when dead letters do not fit into their topic."""
+    """Create missing topics. Raises `UsageError` without a right, or when dead letters do not fit into their topic."""
     connection = connection_of(settings)
     ensure_topics(connection, topics_of(settings))
+    outputs = output_topics(settings).names()
+    require_rights(connection, {settings.topic_images: "READ", **dict.fromkeys(outputs, "WRITE")})
     require_capacity(
         connection,
         source=settings.topic_images,
@@ -124,6 +134,7 @@ def build_encoder(settings: Settings, bundle: Bundle, metrics: Metrics) -> Trito
         slots=settings.requests_in_flight,
         shared_memory=settings.triton_shared_memory,
         on_error=lambda kind: metrics.encoder_errors.labels(kind).inc(),
+        tls=triton_tls_of(settings),
     )
 
 
@@ -136,11 +147,12 @@ def build_decode_processes(settings: Settings, bundle: Bundle) -> DecodeProcesse
 
 def build_archiver(settings: Settings, store: Store) -> Archiver:
     """Return the archiver of the embeddings topic, a member of a separate consumer group. Raises `BrokerFault`."""
-    ensure_topics(connection_of(settings), topics_of(settings))
+    connection = connection_of(settings)
+    ensure_topics(connection, topics_of(settings, only=settings.topic_embeddings))
     source = GroupConsumer(
-        connection_of(settings),
+        connection,
         topic=settings.topic_embeddings,
-        group_id=f"{settings.group_id}-archive",
+        group_id=archive_group(settings),
         instance_id=f"{settings.instance_id}-archive",
         session_timeout_s=settings.session_timeout_s,
         max_record_bytes=1 << 20,

@@ -50,6 +50,7 @@ def run_worker(settings: Settings) -> None:
     shutdown = Shutdown(settings.drain_timeout_s, LEAVING_S if settings.leave_on_stop else CLOSING_S)
     shutdown.install()
     log.info("settings", **settings.shown())
+    build.check_connections(settings)
     # A chunk's matrix product is small; the library's other threads would spin for it on cores that decode.
     threadpool_limits(limits=1, user_api="blas")
     metrics, status = Metrics(), Status()

@@ -8,7 +8,7 @@ from typing import Protocol
 import structlog
 
 from pipeline.broker.lag import Seen
-from pipeline.errors import DependencyFault
+from pipeline.errors import DependencyFault, UsageError
 
 log = structlog.get_logger()
 
@@ -53,6 +53,9 @@ class Watch:
                 self._action()
             except DependencyFault as fault:
                 log.debug("watch_unanswered", watch=self._thread.name, fault=str(fault))
+            except UsageError as error:
+                # A password or certificate in rotation, or a right taken away: said each time, and tried again.
+                log.warning("watch_refused", watch=self._thread.name, problem=str(error))
             except Exception:
                 # A watch that ended would leave its last result in place for ever.
                 log.exception("watch_failed", watch=self._thread.name)

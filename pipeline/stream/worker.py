@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from pipeline.errors import BrokerFault, CommitAborted, WatchwordError
+from pipeline.errors import BrokerFault, CommitAborted, RefusedByBroker, WatchwordError
 from pipeline.retry import Backoff, Retry
 from pipeline.stream.flow import Flow
 from pipeline.stream.lag_clock import LagClock
@@ -92,7 +92,7 @@ class Worker:
             self._flow.raise_failure()
             try:
                 self._tick()
-            except BrokerFault as fault:
+            except (BrokerFault, RefusedByBroker) as fault:
                 self._broker_retry.failed(fault)
             else:
                 self._broker_retry.succeeded()

@@ -17,7 +17,10 @@ GROUPS = {
     "test_replay_kafka.py": "shipped model",
     "test_replay_page.py": "replay page",
     "test_report.py": "report",
+    "test_rights.py": "secure kafka",
     "test_search_and_sweep.py": "search",
+    "test_secure_kafka.py": "secure kafka",
+    "test_secure_triton.py": "secure triton",
 }
 
 

@@ -77,10 +77,14 @@ class Stream:
         }
         with mock.patch.dict(os.environ, self.environment):
             self.settings = load_settings(Settings)
-        self.connection = Connection(stack.bootstrap_servers)
+        self.connection = self.own_connection()
         self.workers: list[WorkerProcess] = []
         self._names = itertools.count(1)
         ensure_topics(self.connection, topics_of(self.settings, partitions))
+
+    def own_connection(self) -> Connection:
+        """Return the connection of the test itself."""
+        return Connection(self.stack.bootstrap_servers)
 
     def __enter__(self) -> "Stream":
         return self

@@ -10,7 +10,7 @@ import structlog
 from pipeline.broker.table import TableReader
 from pipeline.broker.topics import ensure_topics
 from pipeline.broker.topology import decision_topic
-from pipeline.errors import BrokerFault, WatchwordError
+from pipeline.errors import BrokerFault, RefusedByBroker, WatchwordError
 from pipeline.evaluation.decisions.standing import DecisionStats, decisions, latest, standings
 from pipeline.events.decisions import Decision, Ruling
 from pipeline.operations.workbench import Workbench
@@ -59,7 +59,7 @@ class _Follower:
         """Read new decisions and show them; False, after a pause, when the broker did not answer."""
         try:
             new = list(decisions(self._reader.read_new()))
-        except BrokerFault as fault:
+        except (BrokerFault, RefusedByBroker) as fault:
             self._answered.clear()
             self._retry.failed(fault)
             return False

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.triton import TritonEncoder
+from pipeline.encode.triton_tls import triton_tls_of
 from pipeline.errors import EncoderFault, UsageError
 from pipeline.evaluation.offline.embed import BATCH
 from pipeline.events.policies import PolicySet
 from pipeline.ingest.folder import list_files
 from pipeline.models.engines.parity import Parity, compare
 from pipeline.operations.workbench import Workbench
+from pipeline.tls import Tls
 
 TRITON_TIMEOUT_S = 60.0
 
@@ -35,7 +37,7 @@ def compare_engines(
     workbench.access.note(policy_set.policies, "models parity")
     bundle = Bundle.load(candidate)
     try:
-        with _served(bundle, triton) as served:
+        with _served(bundle, triton, triton_tls_of(workbench.settings)) as served:
             return compare(
                 Bundle.load(reference), bundle, files, policy_set, served=served, progress=workbench.progress
             )
@@ -44,7 +46,7 @@ def compare_engines(
 
 
 @contextmanager
-def _served(bundle: Bundle, url: str | None) -> Iterator[TritonEncoder | None]:
+def _served(bundle: Bundle, url: str | None, tls: Tls | None) -> Iterator[TritonEncoder | None]:
     if url is None:
         yield None
         return
@@ -56,6 +58,7 @@ def _served(bundle: Bundle, url: str | None) -> Iterator[TritonEncoder | None]:
         slots=1,
         shared_memory="off",
         on_error=lambda _: None,
+        tls=tls,
     )
     try:
         encoder.check()

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import SecretStr
 
+from pipeline.broker.configured import connection_of
+from pipeline.broker.connection import Connection
 from pipeline.broker.topics import committed_and_end
-from pipeline.broker.topology import connection_of
 from pipeline.errors import WatchwordError
 from pipeline.settings import Settings
 from pipeline.stack.worker_process import WorkerProcess
@@ -30,9 +31,10 @@ def newly_committed(
 
     Raises `fault` when a worker ends before that, or when nothing is committed for `patience_s`; also `BrokerFault`.
     """
+    connection = connection_of(settings)
     committed, since = 0, time.monotonic()
     while True:
-        now = _committed(settings)
+        now = _committed(connection, settings)
         if now > committed:
             yield now - committed
             committed, since = now, time.monotonic()
@@ -59,8 +61,8 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def _committed(settings: Settings) -> int:
-    places = committed_and_end(connection_of(settings), settings.group_id, settings.topic_images)
+def _committed(connection: Connection, settings: Settings) -> int:
+    places = committed_and_end(connection, settings.group_id, settings.topic_images)
     return sum(committed for committed, _ in places.values())
 
 

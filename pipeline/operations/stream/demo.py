@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline.broker.configured import connection_of
 from pipeline.broker.publisher import Publisher
 from pipeline.broker.reader import read_topics
 from pipeline.broker.topics import ensure_topics
-from pipeline.broker.topology import connection_of, topics_of
+from pipeline.broker.topology import topics_of
 from pipeline.counted import counted
 from pipeline.errors import WatchwordError
 from pipeline.evaluation.datasets.labels_csv import LabelledFile, read_labels, read_policy_labels

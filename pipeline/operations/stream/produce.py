@@ -68,7 +68,7 @@ def produce_images(
     workbench: Workbench, request: ProduceRequest, sleep: Callable[[float], object] = time.sleep
 ) -> Produced:
     """
-    Send each image `repeat` times; creates missing topics. With a `rate`, `sleep` waits between sends.
+    Send each image `repeat` times; creates a missing input topic. With a `rate`, `sleep` waits between sends.
 
     In folders, files without an image's first bytes are skipped, with a notice; a named file is always sent. Raises
     `UsageError` when there is no image, and `BrokerFault` when a record was not stored.
@@ -79,7 +79,7 @@ def produce_images(
     if not selected.images:
         raise UsageError("no images to send")
     settings, faults = workbench.settings, dict(selected.faults)
-    ensure_topics(workbench.connection, topics_of(settings))
+    ensure_topics(workbench.connection, topics_of(settings, only=settings.topic_images))
     total, sent = len(selected.images) * request.repeat, 0
     with Publisher(workbench.connection, max_record_bytes=settings.max_record_bytes) as publisher:
         for number in workbench.progress.track(_paced(total, request.rate, sleep), "sending", total):

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.broker.configured import connection_of
 from pipeline.broker.producer import Message
 from pipeline.broker.publisher import Publisher
 from pipeline.broker.reader import read_topics
 from pipeline.broker.topics import delete_topics, ensure_topics
-from pipeline.broker.topology import connection_of, topics_of
+from pipeline.broker.topology import topics_of
 from pipeline.counted import counted
 from pipeline.errors import UsageError
 from pipeline.evaluation.datasets.labelled_stream import LabelledStream
