@@ -104,16 +104,7 @@ def test_an_operator_lists_and_requeues_dead_letters(stream: Stream) -> None:
 def test_an_owner_creates_the_topics(secure_kafka: SecureKafka) -> None:
     name = uuid.uuid4().hex[:10]
     kinds = ("images", "flags", "verdicts", "embeddings", "dead_letters", "dead_letter_handling", "decisions")
-    names = {f"WATCHWORD_TOPIC_{kind.upper()}": f"{name}.{kind}" for kind in (*kinds, "policies")}
-        "flags",
-        "verdicts",
-        "embeddings",
-        "dead_letters",
-        "dead_letter_handling",
-        "decisions",
-        "policies",
-    )
-    environment = {f"WATCHWORD_TOPIC_{kind.upper()}": f"{name}.{kind}" for kind in kinds}
+    environment = {f"WATCHWORD_TOPIC_{kind.upper()}": f"{name}.{kind}" for kind in (*kinds, "policies")}
     with mock.patch.dict(os.environ, {**user(secure_kafka, "owner"), **environment}):
         settings = Settings()
     grant(plain(secure_kafka), role_named(settings, "owner"), "User:owner")
