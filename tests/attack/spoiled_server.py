@@ -44,6 +44,7 @@ class SpoiledServer:
         )
         self.part = TritonPart(self._settings)
         self.address = self.part.address
+        self.metrics_port = metrics
 
     def serve(self, spoil: str | None = None) -> None:
         """Kill the running server, and serve the shipped models, with the image model damaged if requested."""
@@ -63,6 +64,10 @@ class SpoiledServer:
         {_RUN}
         embeds = ({embeds}).astype(np.float32) if spoiled else embeds"""
         model.write_text(text.replace(_RUN, turned))
+        up([self.part], lambda _: None, self._settings.ready_timeout_s)
+
+    def serve_again(self) -> None:
+        """Serve what was served before the kill."""
         up([self.part], lambda _: None, self._settings.ready_timeout_s)
 
     def kill(self) -> None:

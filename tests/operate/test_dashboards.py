@@ -1,0 +1,144 @@
+"""Dashboards ask a real Prometheus questions that it can answer; a planted fault pages, shows, and resolves."""
+
+import importlib.util
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from types import ModuleType
+from unittest import mock
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli.main import app
+from tests.operate.monitoring import DEPLOY, LABELS
+from tests.operate.observed import Observed, observed
+from tests.support.stream import Stack
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+VARIABLES = {"$cluster": LABELS["cluster"], "$group": LABELS["group"], "$__rate_interval": "15s"}
+POLICY = "weapons.firearms"
+DECIDED = 6
+
+
+def code() -> ModuleType:
+    """Return deploy/grafana/build.py, which is a script and no part of the package."""
+    spec = importlib.util.spec_from_file_location("grafana_build", DEPLOY / "grafana/build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with mock.patch.object(sys, "path", [*sys.path]):
+        spec.loader.exec_module(module)
+    return module
+
+
+BUILD = code()
+
+
+def expressions(*, fault: bool) -> dict[str, str]:
+    """Return the expressions of all panels that this machine can have data for, by dashboard, panel and query."""
+    found = {}
+    for board in BUILD.BOARDS:
+        for panel in board.panels:
+            if panel.hardware or panel.fault is not fault:
+                continue
+            for number, query in enumerate(panel.queries):
+                found[f"{board.uid}: {panel.title} {number}"] = _filled(query.expr)
+    return found
+
+
+def _filled(expr: str) -> str:
+    for variable, value in {**VARIABLES, "$policy": POLICY}.items():
+        expr = expr.replace(variable, value)
+    assert "$" not in expr
+    return expr
+
+
+@pytest.fixture(scope="module")
+def watched(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
+    """A stream after a minute of photographs, a few broken records, and decisions about some flags."""
+    with observed(stack, tmp_path_factory.mktemp("observed")) as watched:
+        with watched.flowing():
+            wait_until(lambda: len(flag_ids(watched)) > DECIDED, 60, "flags")
+            decide(watched)
+            drift = 'watchword_score_drift{policy="weapons.firearms"}'
+            wait_until(lambda: watched.monitoring.value(drift) is not None, 150, "drift, after some windows")
+        yield watched
+
+
+def flag_ids(watched: Observed) -> list[str]:
+    return [flag["flag_id"] for flag in watched.stream.flags() if flag["policy"]["id"] == POLICY]
+
+
+def decide(watched: Observed) -> None:
+    """Uphold the first flags of one policy, and overturn one."""
+    flags = flag_ids(watched)
+    with mock.patch.dict(os.environ, watched.stream.environment):
+        for ruling, chosen in (("upheld", flags[1:DECIDED]), ("overturned", flags[:1])):
+            words = [word for flag_id in chosen for word in ("--flag", flag_id)]
+            done = CliRunner().invoke(app, ["decisions", "add", ruling, *words])
+            assert done.exit_code == 0, done.output
+
+
+def test_the_committed_dashboards_are_what_the_code_gives() -> None:
+    for board in BUILD.BOARDS:
+        committed = (DEPLOY / f"grafana/dashboards/{board.uid}.json").read_text()
+        assert committed == BUILD.document(board), "run `make dashboards`"
+    assert len(list((DEPLOY / "grafana/dashboards").iterdir())) == len(BUILD.BOARDS)
+
+
+def test_panels_are_described_and_link_to_the_runbook() -> None:
+    runbook = (DEPLOY.parent / "docs/runbook.md").read_text()
+    for board in BUILD.BOARDS:
+        for panel in board.panels:
+            assert panel.text.endswith("."), panel.title
+            assert not panel.runbook or f"\n## {panel.runbook}\n" in runbook, panel.title
+
+
+def test_every_panel_has_a_data_source_and_ids_for_its_queries() -> None:
+    for board in BUILD.BOARDS:
+        text = BUILD.document(board)
+        assert text.count('"refId"') >= sum(len(panel.queries) for panel in board.panels)
+        assert '"uid": "prometheus"' in text
+
+
+def test_every_panel_of_a_healthy_run_has_data(watched: Observed) -> None:
+    empty = [name for name, expr in expressions(fault=False).items() if not watched.monitoring.ask(expr)]
+    assert empty == []
+
+
+def test_no_alert_about_a_fault_fires_in_health(watched: Observed) -> None:
+    """Those about latency and shares may, on a machine that tests load and with windows of seconds."""
+    shares = re.compile("Watchword(Slow|Unjudged|FlagRateJump|PolicySilent|LagGrowing)")
+    assert [alert for _, alert in watched.monitoring.pager.sent if not shares.match(alert)] == []
+
+
+def test_a_spoiled_model_and_a_lost_server_page_show_and_resolve(watched: Observed) -> None:
+    """A model that answers wrong, then no server at all; afterwards the stream goes on by itself."""
+    pager, at = watched.monitoring.pager, len(watched.monitoring.pager.sent)
+    with watched.flowing():
+        watched.switch.touch()
+        pager.wait_for("firing", "WatchwordProbeFailing", 40, at)
+        watched.switch.unlink()
+        pager.wait_for("resolved", "WatchwordProbeFailing", 40, at)
+        watched.server.kill()
+        pager.wait_for("firing", "WatchwordTritonAway", 40, at)
+        shown = expressions(fault=True)
+        faults = [name for name in shown if re.search("Failing probes|Encoder errors|Retries", name)]
+        assert [name for name in faults if not watched.monitoring.ask(shown[name])] == []
+        watched.server.serve_again()
+        pager.wait_for("resolved", "WatchwordTritonAway", 60, at)
+        committed = watched.stream.committed()
+        wait_until(lambda: watched.stream.committed() > committed, 30, "the stream to go on")
+
+
+def test_every_expression_parses(watched: Observed) -> None:
+    """Those of faults and of a GPU too, which a healthy run without one has no data for."""
+    for board in BUILD.BOARDS:
+        for panel in board.panels:
+            for query in panel.queries:
+                watched.monitoring.ask_range(_filled(query.expr), time.time() - 30, time.time(), 5)
