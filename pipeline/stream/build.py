@@ -3,11 +3,8 @@
 import math
 import time
 from collections.abc import Callable
-from random import Random
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from pipeline.broker.configured import connection_of
 from pipeline.broker.consumer import GroupConsumer
@@ -23,9 +20,6 @@ from pipeline.encode.triton import TritonEncoder
 from pipeline.encode.triton_tls import triton_tls_of
 from pipeline.ingest.decode_processes import DecodeProcesses
 from pipeline.ingest.decoder import Decoder
-from pipeline.probes.golden import GoldenFile
-from pipeline.probes.guarded import GuardedEncoder
-from pipeline.probes.probes import GoldenProbes
 from pipeline.releases.sources import FolderPolicies, PolicySource, PublishedPolicies
 from pipeline.retry import Backoff
 from pipeline.settings import ENVELOPE_BYTES, Settings
@@ -185,31 +179,6 @@ def build_policy_watcher(
     cached = CachedTextEncoder(encoder, settings.text_cache)
     builder = JudgeBuilder(cached, bundle.lineage, gate.require_set)
     return PolicyWatcher(source, builder, metrics, interval_s=settings.policy_interval_s)
-
-
-def build_probes(bundle: Bundle, processes: DecodeProcesses, encoder: TritonEncoder) -> GoldenProbes | None:
-    """Return the golden probes of a worker's path, None for a bundle without a golden file. Raises `BundleError`."""
-    golden = GoldenFile.read(bundle.folder, bundle.digest)
-    return GoldenProbes(golden, pixels_of(processes), encoder, _random()) if golden is not None else None
-
-
-def build_guarded_encoder(
-    bundle: Bundle, processes: DecodeProcesses, encoder: TritonEncoder, gate: ProbeGate, metrics: Metrics
-) -> ImageEncoder:
-    """Return the encoder with golden images among its requests, or itself for a bundle without a golden file."""
-    golden = GoldenFile.read(bundle.folder, bundle.digest)
-    if golden is None:
-        return encoder
-    return GuardedEncoder(encoder, golden, pixels_of(processes), _random(), gate.close, metrics.probe_canaries.inc)
-
-
-def pixels_of(processes: DecodeProcesses) -> Callable[[bytes], NDArray[np.uint8]]:
-    """Return a function that decodes an image's bytes to uint8 [H, W, 3] as records are decoded."""
-    return lambda data: processes.decode(data).picture.pixels
-
-
-def _random() -> Random:
-    return Random()  # noqa: S311 -- samples texts and places; nobody gains by guessing them
 
 
 def build_broker_watch(settings: Settings) -> BrokerWatch:

@@ -19,6 +19,7 @@ from pipeline.retry import Retry
 from pipeline.settings import Settings
 from pipeline.stream import build
 from pipeline.stream.audit_sampler import AuditSampler
+from pipeline.stream.build_probes import build_guarded_encoder, build_probes
 from pipeline.stream.drift import DriftMonitor
 from pipeline.stream.flow import Flow
 from pipeline.stream.outcome_metrics import OutcomeMetrics
@@ -123,7 +124,7 @@ class _Assembly:
 
     def _gate(self, encoder: TritonEncoder, processes: DecodeProcesses) -> ProbeGate:
         gate = self._status.gate = ProbeGate(self._metrics)
-        gate.attach(build.build_probes(self._bundle, processes, encoder))
+        gate.attach(build_probes(self._bundle, processes, encoder))
 
         def pass_probes() -> None:
             gate.run(())
@@ -161,7 +162,7 @@ class _Assembly:
         policies: PolicyWatcher,
         sink: Sink,
     ) -> Flow:
-        guarded = build.build_guarded_encoder(self._bundle, processes, encoder, gate, self._metrics)
+        guarded = build_guarded_encoder(self._bundle, processes, encoder, gate, self._metrics)
         decoder = Decoder(processes.decode, Fetcher(fetch_rules(self._settings)))
         audit = AuditSampler(time.monotonic)
         flow = build.build_flow(

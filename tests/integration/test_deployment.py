@@ -58,7 +58,7 @@ def test_topics_apply_brings_topics_to_the_settings_once(stack: Stack, tmp_path:
         assert f"{stream.name}.verdicts: retention.ms 604800000 → 172800000" in refused.stdout
         first = watchword(stream, "topics", "apply", "--yes", **wanted)
         assert first.returncode == 0, first.stderr
-        assert first.stdout.replace("7 topics changed", "") == refused.stdout.rstrip() + "\n\n"
+        assert first.stdout.replace("8 topics changed", "") == refused.stdout.rstrip() + "\n\n"
         again = watchword(stream, "topics", "apply", **wanted)
         assert (again.returncode, again.stdout) == (0, "no change is needed\n")
 
