@@ -1,7 +1,7 @@
 # `make demo` runs the main job, `make test` everything that is checked. Each sets up what it needs, once.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test check lint types structure unit manifests manifests-live bench prove attack docs pictures training stack-down lock clean
+.PHONY: help demo quick test check lint types structure unit manifests manifests-live bench prove attack docs dashboards pictures training stack-down lock clean
 
 # Without it every process of the tests recompiles the modules that it imports.
 unexport PYTHONDONTWRITEBYTECODE
@@ -40,8 +40,8 @@ test: $(TESTING) ## Lint, types, structure, and every test, on the real broker a
 check: lint types structure ## Lint, types and structure alone
 
 lint: $(TESTING)
-	@.venv/bin/ruff check -q pipeline watchword tests
-	@.venv/bin/ruff format -q --check pipeline watchword tests
+	@.venv/bin/ruff check -q pipeline watchword tests deploy/grafana
+	@.venv/bin/ruff format -q --check pipeline watchword tests deploy/grafana
 
 types: $(TESTING)
 	@.venv/bin/mypy --no-error-summary
@@ -91,6 +91,10 @@ docs: $(WORKER) ## Write the reference pages that are made from code
 	@.venv/bin/watchword reference events > docs/events.asyncapi.yaml
 	@for kind in verdict flag embedding dead_letter decision release dead_letter_handling; do \
 		.venv/bin/watchword reference $$kind > docs/schemas/$$kind.schema.json || exit 1; done
+
+dashboards: $(TESTING) ## Write Grafana's dashboards from code, and draw each from a real run
+	@.venv/bin/watchword stack install
+	@.venv/bin/python -m tests.operate.draw
 
 pictures: $(TESTING) ## Draw the pictures of README and docs again, from a real run
 	@.venv/bin/watchword stack install

@@ -7,15 +7,16 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from grafana_foundation_sdk.builders import bargauge, common, dashboard, heatmap, prometheus, stat, table, timeseries
+from grafana_foundation_sdk.builders import common, dashboard, heatmap, prometheus, stat, table, timeseries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from models import MODELS
 from panels import HERE, Board, Panel, Row
-from policies import ONE_POLICY, POLICIES
 from stream import STREAM
+
+from policies import ONE_POLICY, POLICIES
 
 BOARDS = (STREAM, POLICIES, MODELS, ONE_POLICY)
 FOLDER = Path(__file__).parent / "dashboards"
@@ -41,7 +42,10 @@ def document(board: Board) -> str:
     for annotation in _annotations():
         made = made.annotation(annotation)
     made = made.link(
-        dashboard.DashboardLink("Watchword").type(models.DashboardLinkType.DASHBOARDS).tags(["watchword"]).keep_time(True)
+        dashboard.DashboardLink("Watchword")
+        .type(models.DashboardLinkType.DASHBOARDS)
+        .tags(["watchword"])
+        .keep_time(True)
     )
     number, y = 0, 0
     for row in board.rows:
@@ -125,11 +129,13 @@ _BUILDERS = {"lines": _lines, "bars": _bars, "number": _number, "heatmap": heatm
 def _variables(board: Board) -> list[Any]:
     variables: list[Any] = [
         dashboard.ConstantVariable("runbook").label("Runbook").value("/docs/runbook.md"),
-        _labels("cluster", "Cluster", 'label_values(watchword_probe_up, cluster)'),
+        _labels("cluster", "Cluster", "label_values(watchword_probe_up, cluster)"),
         _labels("group", "Group", 'label_values(watchword_probe_up{cluster=~"$cluster"}, group)'),
     ]
     if board.by_policy:
-        variables.append(_labels("policy", "Policy", f"label_values(watchword_policy_info{{{HERE}}}, policy)", every=False))
+        variables.append(
+            _labels("policy", "Policy", f"label_values(watchword_policy_info{{{HERE}}}, policy)", every=False)
+        )
     return variables
 
 

@@ -59,7 +59,8 @@ MODELS = Board(
                 number(
                     "Time of a probe",
                     "Mean time of a run of all probes.",
-                    f"sum(watchword_probe_duration_seconds_sum{{{HERE}}}) / sum(watchword_probe_duration_seconds_count{{{HERE}}})",
+                    f"sum(watchword_probe_duration_seconds_sum{{{HERE}}}) "
+                    f"/ sum(watchword_probe_duration_seconds_count{{{HERE}}})",
                     unit="s",
                 ),
             ),

@@ -21,7 +21,11 @@ POLICIES = Board(
         Row(
             "What is active?",
             (
-                number("Release", "Version of the active policy set; 0: from a folder.", f"max(watchword_policy_version{{{HERE}}})"),
+                number(
+                    "Release",
+                    "Version of the active policy set; 0: from a folder.",
+                    f"max(watchword_policy_version{{{HERE}}})",
+                ),
                 number(
                     "Active since",
                     "When the active policy set became active.",
@@ -31,7 +35,7 @@ POLICIES = Board(
                 number(
                     "Sets",
                     "Different policy sets that workers judge by. More than one for long: a worker is behind.",
-                    f'count(count by (policy_set) (watchword_build_info{{{_CURRENT}}}))',
+                    f"count(count by (policy_set) (watchword_build_info{{{_CURRENT}}}))",
                     warn=2,
                     bad=2,
                     runbook="WatchwordPolicySetsDiffer",
@@ -50,7 +54,11 @@ POLICIES = Board(
                     warn=1,
                     runbook="WatchwordCalibrationStale",
                 ),
-                number("Policies", "Policies in the active set.", f"count(count by (policy) (watchword_policy_info{{{HERE}}}))"),
+                number(
+                    "Policies",
+                    "Policies in the active set.",
+                    f"count(count by (policy) (watchword_policy_info{{{HERE}}}))",
+                ),
             ),
         ),
         Row(
@@ -177,7 +185,9 @@ ONE_POLICY = Board(
                     unit="percentunit",
                     runbook="WatchwordFlagRateJump",
                 ),
-                number("Threshold", "It says yes at or above this score.", f"max(watchword_policy_threshold{{{POLICY}}})"),
+                number(
+                    "Threshold", "It says yes at or above this score.", f"max(watchword_policy_threshold{{{POLICY}}})"
+                ),
                 number(
                     "Drift",
                     "Population stability index of its scores; over 0.25 a shift.",
@@ -192,7 +202,12 @@ ONE_POLICY = Board(
                     f'max(watchword_decided_precision{{bound="value",{POLICY}}})',
                     unit="percentunit",
                 ),
-                number("Images scored", "Images in its scope, a second.", f"sum(rate(watchword_score_count{{{POLICY}}}{RATE}))", unit="ops"),
+                number(
+                    "Images scored",
+                    "Images in its scope, a second.",
+                    f"sum(rate(watchword_score_count{{{POLICY}}}{RATE}))",
+                    unit="ops",
+                ),
             ),
         ),
         Row(

@@ -12,7 +12,14 @@ STREAM = Board(
         Row(
             "Is it healthy?",
             (
-                number("Workers", "Workers that answer Prometheus.", f"sum({_UP})", runbook="WatchwordNoData", warn=1, bad=0),
+                number(
+                    "Workers",
+                    "Workers that answer Prometheus.",
+                    f"sum({_UP})",
+                    runbook="WatchwordNoData",
+                    warn=1,
+                    bad=0,
+                ),
                 number(
                     "Oldest waiting record",
                     "Age of the oldest uncommitted record of any partition.",

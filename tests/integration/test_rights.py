@@ -96,7 +96,9 @@ def test_a_reviewer_decides_and_the_exporter_counts(stream: Stream) -> None:
 
 def test_an_operator_lists_and_requeues_dead_letters(stream: Stream) -> None:
     ensure_topics(stream.connection, [handling_topic(stream.settings)])
-    assert [json.loads(line)["reason"] for line in letters(stream, "list", "--format", "jsonl")] == ["unsupported_format"]
+    assert [json.loads(line)["reason"] for line in letters(stream, "list", "--format", "jsonl")] == [
+        "unsupported_format"
+    ]
     letters(stream, "requeue", "--yes")
     assert letters(stream, "list", "--format", "jsonl") == []
 

@@ -1,5 +1,6 @@
 """A stream that is watched: worker, exporter of decisions, Triton and Prometheus, with photographs flowing."""
 
+import os
 import re
 import shutil
 import threading
@@ -8,12 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from unittest import mock
 
+from typer.testing import CliRunner
+
+from pipeline.cli.main import app
 from pipeline.stack.broken_images import broken_images
 from pipeline.stack.worker_process import WorkerProcess
 from tests.attack.spoiled_server import SpoiledServer, spoiled_server
 from tests.operate.monitoring import Monitoring
+from tests.operate.questions import POLICY
 from tests.support.archiving import PYTHON
 from tests.support.ports import free_ports
 from tests.support.stream import REPOSITORY, Stack, Stream
@@ -30,6 +36,8 @@ NOISE = ("batch[..., ::-1]", "np.roll(embeds, 3, axis=1)")
 class Observed:
     """The parts of a watched stream."""
 
+    DECIDED: ClassVar[int] = 6
+
     stream: Stream
     worker: WorkerProcess
     server: SpoiledServer
@@ -39,6 +47,19 @@ class Observed:
     started_s: float
     _images: list[bytes]
     _sent: int = 0
+
+    def flag_ids(self) -> list[str]:
+        """Return the ids of the flags of one policy."""
+        return [flag["flag_id"] for flag in self.stream.flags() if flag["policy"]["id"] == POLICY]
+
+    def decide(self) -> None:
+        """Uphold the first flags of one policy, and overturn one."""
+        flags = self.flag_ids()
+        with mock.patch.dict(os.environ, self.stream.environment):
+            for ruling, chosen in (("upheld", flags[1 : self.DECIDED]), ("overturned", flags[:1])):
+                words = [word for flag_id in chosen for word in ("--flag", flag_id)]
+                done = CliRunner().invoke(app, ["decisions", "add", ruling, *words])
+                assert done.exit_code == 0, done.output
 
     def send(self, broken: int = 0) -> None:
         """Send a batch of photographs, some of them broken."""

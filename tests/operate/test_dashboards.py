@@ -1,61 +1,18 @@
 """Dashboards ask a real Prometheus questions that it can answer; a planted fault pages, shows, and resolves."""
 
-import importlib.util
-import os
 import re
-import sys
 import time
 from collections.abc import Iterator
-from types import ModuleType
-from unittest import mock
 
 import pytest
-from typer.testing import CliRunner
 
-from pipeline.cli.main import app
-from tests.operate.monitoring import DEPLOY, LABELS
+from tests.operate.monitoring import DEPLOY
 from tests.operate.observed import Observed, observed
+from tests.operate.questions import BUILD, POLICY, expressions, filled
 from tests.support.stream import Stack
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
-
-VARIABLES = {"$cluster": LABELS["cluster"], "$group": LABELS["group"], "$__rate_interval": "15s"}
-POLICY = "weapons.firearms"
-DECIDED = 6
-
-
-def code() -> ModuleType:
-    """Return deploy/grafana/build.py, which is a script and no part of the package."""
-    spec = importlib.util.spec_from_file_location("grafana_build", DEPLOY / "grafana/build.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    with mock.patch.object(sys, "path", [*sys.path]):
-        spec.loader.exec_module(module)
-    return module
-
-
-BUILD = code()
-
-
-def expressions(*, fault: bool) -> dict[str, str]:
-    """Return the expressions of all panels that this machine can have data for, by dashboard, panel and query."""
-    found = {}
-    for board in BUILD.BOARDS:
-        for panel in board.panels:
-            if panel.hardware or panel.fault is not fault:
-                continue
-            for number, query in enumerate(panel.queries):
-                found[f"{board.uid}: {panel.title} {number}"] = _filled(query.expr)
-    return found
-
-
-def _filled(expr: str) -> str:
-    for variable, value in {**VARIABLES, "$policy": POLICY}.items():
-        expr = expr.replace(variable, value)
-    assert "$" not in expr
-    return expr
 
 
 @pytest.fixture(scope="module")
@@ -63,25 +20,11 @@ def watched(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """A stream after a minute of photographs, a few broken records, and decisions about some flags."""
     with observed(stack, tmp_path_factory.mktemp("observed")) as watched:
         with watched.flowing():
-            wait_until(lambda: len(flag_ids(watched)) > DECIDED, 60, "flags")
-            decide(watched)
-            drift = 'watchword_score_drift{policy="weapons.firearms"}'
+            wait_until(lambda: len(watched.flag_ids()) > watched.DECIDED, 60, "flags")
+            watched.decide()
+            drift = f'watchword_score_drift{{policy="{POLICY}"}}'
             wait_until(lambda: watched.monitoring.value(drift) is not None, 150, "drift, after some windows")
         yield watched
-
-
-def flag_ids(watched: Observed) -> list[str]:
-    return [flag["flag_id"] for flag in watched.stream.flags() if flag["policy"]["id"] == POLICY]
-
-
-def decide(watched: Observed) -> None:
-    """Uphold the first flags of one policy, and overturn one."""
-    flags = flag_ids(watched)
-    with mock.patch.dict(os.environ, watched.stream.environment):
-        for ruling, chosen in (("upheld", flags[1:DECIDED]), ("overturned", flags[:1])):
-            words = [word for flag_id in chosen for word in ("--flag", flag_id)]
-            done = CliRunner().invoke(app, ["decisions", "add", ruling, *words])
-            assert done.exit_code == 0, done.output
 
 
 def test_the_committed_dashboards_are_what_the_code_gives() -> None:
@@ -141,4 +84,4 @@ def test_every_expression_parses(watched: Observed) -> None:
     for board in BUILD.BOARDS:
         for panel in board.panels:
             for query in panel.queries:
-                watched.monitoring.ask_range(_filled(query.expr), time.time() - 30, time.time(), 5)
+                watched.monitoring.ask_range(filled(query.expr), time.time() - 30, time.time(), 5)
