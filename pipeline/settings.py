@@ -79,7 +79,10 @@ class Settings(TopicSettings, HttpSettings, ConnectionSettings):
     retry_backoff_max_s: float = Field(5.0, gt=0, description="Longest pause between tries of a failed dependency.")
     # Encoder
     model: Path = Field(BUNDLED_MODEL, description="Folder of the model bundle.")
-    triton_url: str = Field("localhost:8001", description="Triton's gRPC address, `host:port`.")
+    triton_url: str = Field(
+        "localhost:8001",
+        description="Triton's gRPC address, `host:port`; several with commas between. All addresses of a name share.",
+    )
     triton_shared_memory: Literal["auto", "on", "off"] = Field(
         "auto", description="Whether images go to Triton in shared memory; `auto`: when Triton is on this host."
     )

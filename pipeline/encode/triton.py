@@ -24,6 +24,8 @@ log = structlog.get_logger()
 
 TEXT_BATCH = 32
 FREE_S = 2.0
+# Deadline of a question whether the server is ready: one that hangs is noticed before its requests time out.
+CHECK_S = 2.0
 
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -73,11 +75,10 @@ class TritonEncoder:
 
     def check(self) -> None:
         """Raise `EncoderFault` unless the server is ready with this bundle, and `RefusedByTriton` if TLS fails."""
+        timeout_s = min(CHECK_S, self._timeout_s)
         for model in (IMAGE_MODEL, TEXT_MODEL):
-            self._confirm(model)
-            if not self._ask(
-                partial(self._client.is_model_ready, model, self._version, client_timeout=self._timeout_s)
-            ):
+            self._confirm(model, timeout_s)
+            if not self._ask(partial(self._client.is_model_ready, model, self._version, client_timeout=timeout_s)):
                 raise self._fault("not_ready", f"Triton's `{model}` is not ready")
         if not self._suspect:
             self._believed()
@@ -128,9 +129,10 @@ class TritonEncoder:
         self._believed()
         return embeddings
 
-    def _confirm(self, model: str) -> None:
+    def _confirm(self, model: str, timeout_s: float | None = None) -> None:
         """Raise `EncoderFault` unless the server reports that it serves this bundle."""
-        config = self._ask(partial(self._client.get_model_config, model, client_timeout=self._timeout_s))
+        timeout_s = timeout_s or self._timeout_s
+        config = self._ask(partial(self._client.get_model_config, model, client_timeout=timeout_s))
         served = config.config.parameters["model_digest"].string_value
         if served != self.model_digest:
             raise self._fault(

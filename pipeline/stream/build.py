@@ -17,6 +17,7 @@ from pipeline.encode.bundle import Bundle
 from pipeline.encode.ports import ImageEncoder, TextEncoder
 from pipeline.encode.text_cache import CachedTextEncoder
 from pipeline.encode.triton import TritonEncoder
+from pipeline.encode.triton_pool import TritonPool, resolver_of
 from pipeline.encode.triton_tls import triton_tls_of
 from pipeline.ingest.decode_processes import DecodeProcesses
 from pipeline.ingest.decoder import Decoder
@@ -118,17 +119,30 @@ def build_sink(settings: Settings) -> KafkaSink:
     )
 
 
-def build_encoder(settings: Settings, bundle: Bundle, metrics: Metrics) -> TritonEncoder:
-    """Return the encoder that asks the configured Triton for the bundle's towers."""
-    return TritonEncoder(
-        bundle,
-        settings.triton_url,
-        timeout_s=settings.triton_timeout_s,
-        batch_size=max(2, settings.batch_size),
-        slots=settings.requests_in_flight,
-        shared_memory=settings.triton_shared_memory,
-        on_error=lambda kind: metrics.encoder_errors.labels(kind).inc(),
-        tls=triton_tls_of(settings),
+def build_encoder(settings: Settings, bundle: Bundle, metrics: Metrics) -> TritonPool:
+    """Return the encoder that asks the configured Tritons for the bundle's towers."""
+    tls = triton_tls_of(settings)
+
+    def connect(address: str) -> TritonEncoder:
+        return TritonEncoder(
+            bundle,
+            address,
+            timeout_s=settings.triton_timeout_s,
+            batch_size=max(2, settings.batch_size),
+            slots=settings.requests_in_flight,
+            shared_memory=settings.triton_shared_memory,
+            on_error=lambda kind: metrics.encoder_errors.labels(kind).inc(),
+            tls=tls,
+        )
+
+    return TritonPool(
+        # A certificate names the host, so with TLS every server needs a name of its own.
+        resolver_of(settings.triton_url, resolved=tls is None),
+        connect,
+        model_digest=bundle.digest,
+        logit_scale=bundle.manifest.logit_scale,
+        on_request=lambda address: metrics.triton_requests.labels(address).inc(),
+        on_change=lambda address, up: metrics.triton_up.labels(address).set(up),
     )
 
 

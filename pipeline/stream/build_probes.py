@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.encode.bundle import Bundle
 from pipeline.encode.ports import ImageEncoder
-from pipeline.encode.triton import TritonEncoder
+from pipeline.encode.triton_pool import TritonPool
 from pipeline.errors import DeadLetterReason, RecordFault
 from pipeline.events.images import ImageLimits, PixelSpec
 from pipeline.ingest.decode import decode_here
@@ -23,7 +23,7 @@ from pipeline.telemetry.metrics import Metrics
 LIMITS = frozenset({DeadLetterReason.TOO_LARGE, DeadLetterReason.TOO_MANY_PIXELS, DeadLetterReason.TOO_COSTLY})
 
 
-def build_probes(bundle: Bundle, processes: DecodeProcesses, encoder: TritonEncoder) -> GoldenProbes | None:
+def build_probes(bundle: Bundle, processes: DecodeProcesses, encoder: TritonPool) -> GoldenProbes | None:
     """Return the golden probes of a worker's path, None for a bundle without a golden file. Raises `BundleError`."""
     golden = GoldenFile.read(bundle.folder, bundle.digest)
     decode = pixels_of(processes, bundle.pixels)
@@ -31,7 +31,7 @@ def build_probes(bundle: Bundle, processes: DecodeProcesses, encoder: TritonEnco
 
 
 def build_guarded_encoder(
-    bundle: Bundle, processes: DecodeProcesses, encoder: TritonEncoder, gate: ProbeGate, metrics: Metrics
+    bundle: Bundle, processes: DecodeProcesses, encoder: TritonPool, gate: ProbeGate, metrics: Metrics
 ) -> ImageEncoder:
     """Return the encoder with golden images among its requests, or itself for a bundle without a golden file."""
     golden = GoldenFile.read(bundle.folder, bundle.digest)

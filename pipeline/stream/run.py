@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from pipeline.broker.consumer import GroupConsumer
 from pipeline.encode.bundle import Bundle
-from pipeline.encode.triton import TritonEncoder
+from pipeline.encode.triton_pool import TritonPool
 from pipeline.errors import DependencyFault, WatchwordError
 from pipeline.ingest.decode_processes import DecodeProcesses
 from pipeline.ingest.decoder import Decoder, fetch_rules
@@ -109,7 +109,7 @@ class _Assembly:
         log.info("worker_started", model=self._bundle.manifest.name)
         return worker
 
-    def _encoder(self) -> TritonEncoder:
+    def _encoder(self) -> TritonPool:
         encoder = self._status.encoder = build.build_encoder(self._settings, self._bundle, self._metrics)
         self._closing.callback(encoder.close)
         self._wait_for(encoder.check)
@@ -122,7 +122,7 @@ class _Assembly:
         self._closing.callback(processes.close)
         return processes
 
-    def _gate(self, encoder: TritonEncoder, processes: DecodeProcesses) -> ProbeGate:
+    def _gate(self, encoder: TritonPool, processes: DecodeProcesses) -> ProbeGate:
         gate = self._status.gate = ProbeGate(self._metrics)
         gate.attach(build_probes(self._bundle, processes, encoder))
 
@@ -139,7 +139,7 @@ class _Assembly:
         self._closing.callback(watch.stop)
         return watch
 
-    def _policies(self, encoder: TritonEncoder, gate: ProbeGate) -> PolicyWatcher:
+    def _policies(self, encoder: TritonPool, gate: ProbeGate) -> PolicyWatcher:
         source = self._wait_for(lambda: build.build_policy_source(self._settings))
         recorded = PolicyMetrics(self._metrics, self._labels, self._bundle.digest)
         policies = build.build_policy_watcher(self._settings, source, encoder, self._bundle, gate, recorded)
@@ -156,7 +156,7 @@ class _Assembly:
 
     def _flow(
         self,
-        encoder: TritonEncoder,
+        encoder: TritonPool,
         processes: DecodeProcesses,
         gate: ProbeGate,
         policies: PolicyWatcher,

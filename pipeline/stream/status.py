@@ -16,8 +16,11 @@ READY_S = 10.0
 class Encoder(Protocol):
     """An encoder that reports whether its last request succeeded and, if not, the problem."""
 
-    answering: bool
-    problem: str
+    @property
+    def answering(self) -> bool: ...
+
+    @property
+    def problem(self) -> str: ...
 
 
 @dataclass

@@ -49,6 +49,10 @@ class Metrics(Catalogue):
             "Limits that the gauges of load compare with: `chunks`, `requests` and `batch_images`.",
             ("limit",),
         )
+        self.triton_requests = self._counter("triton_requests", "Encoder requests, by the Triton asked.", ("address",))
+        self.triton_up = self._gauge(
+            "triton_up", "1 for a Triton that is asked; 0 for one that is left out until it answers.", ("address",)
+        )
         self.encoder_errors = self._counter("encoder_errors", "Failed encoder requests, by kind.", ("kind",))
         self.retries = self._counter("retries", "Retries after a dependency's fault, by dependency.", ("dependency",))
         self.commit_seconds = self._histogram(
