@@ -85,13 +85,13 @@ def test_a_selected_path_is_copied_whole(browser: Chrome, samples: Path) -> None
 
 
 def test_a_long_report_is_short_on_a_phone_and_has_no_serious_fault(
-    browser: Chrome, audited: Callable[[], None]
+    browser: Chrome, audited: Callable[..., None]
 ) -> None:
     cards, height = browser.execute_script(
         "return [document.querySelectorAll('li').length, document.documentElement.scrollHeight]"
     )
     assert height / cards < 250
-    audited()
+    audited(without="li:nth-of-type(n + 100)")
 
 
 def test_nothing_is_wider_than_the_page(browser: Chrome) -> None:

@@ -33,7 +33,10 @@ def test_links_are_not_broken() -> None:
 
 def test_pictures_are_small_and_fetch_nothing() -> None:
     pictures = list((REPOSITORY / "docs/pictures").iterdir())
-    assert {path.name for path in pictures} == {"scan.png", "backtest.png", "label.png", "terminal.svg"}
+    assert {path.name for path in pictures} == {
+        *("scan.png", "backtest.png", "label.png", "terminal.svg"),
+        *(f"dashboard-{name}.png" for name in ("stream", "policies", "models", "policy")),
+    }
     assert all(path.stat().st_size <= LARGEST_BYTES for path in pictures)
     assert not re.search(r"@font-face|url\([^#]|href", (REPOSITORY / "docs/pictures/terminal.svg").read_text())
 

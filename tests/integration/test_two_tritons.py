@@ -20,8 +20,8 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.integration
 
 BATCH = 32
-# A fault's end is seen when commits go on; the bar is 10 s.
-STALL_S = 10
+# Commits go on after a fault within this time; the bar is 10 s.
+STALL_S = 8
 
 
 def test_two_tritons_share_the_requests_and_one_is_lost_or_hangs(stack: Stack, tmp_path: Path, samples: Path) -> None:
@@ -40,14 +40,14 @@ def test_two_tritons_share_the_requests_and_one_is_lost_or_hangs(stack: Stack, t
                 asked = [probes.metric(f'watchword_triton_requests_total{{address="{s.address}"}}') for s in (one, two)]
                 assert 0.4 <= asked[0] / sum(asked) <= 0.6
                 one.kill()
-                assert longest_stall(stream, 12) < STALL_S
+                assert longest_stall(stream, 9) < STALL_S
                 assert probes.metric(f'watchword_triton_up{{address="{one.address}"}}') == 0
                 assert probes.ready()
                 one.serve_again()
                 up = f'watchword_triton_up{{address="{one.address}"}}'
                 wait_until(lambda: probes.metric(up) == 1, 30, "the killed server taken back")
                 with frozen(two):
-                    assert longest_stall(stream, 14) < STALL_S
+                    assert longest_stall(stream, 11) < STALL_S
             stream.wait_until_committed(sender.sent, 60)
             assert right(stream, sender.sent, lambda _: None, "two servers")
 

@@ -7,6 +7,7 @@ panel's own answer into a picture a dashboard and one page, dashboards.html.
 
 import argparse
 import base64
+import io
 import math
 import sys
 import tempfile
@@ -24,12 +25,13 @@ from pipeline.stack.local import down, stack_parts, up
 from pipeline.stack_settings import StackSettings
 from tests.operate.observed import Observed, observed
 from tests.operate.questions import BUILD, filled
+from tests.support.pictures.screenshots import write_small
 from tests.support.ports import free_ports
 from tests.support.stream import REPOSITORY, Stack
 from tests.support.waiting import wait_until
 
 RUN_S, SPOILED_S, STEP_S = 100, 20, 2
-COLUMNS, ROW_HEIGHT = 24, 2.3
+COLUMNS, ROW_HEIGHT, NUMBER_HEIGHT = 24, 2.3, 0.6
 MOST_SERIES = 10
 UNITS = {"s": " s", "ops": " /s", "percentunit": " %", "bytes": " MiB", "µs": " ms"}
 SCALES = {"percentunit": 100.0, "bytes": 1 / 2**20, "µs": 1e-3}
@@ -108,17 +110,21 @@ def _draw_board(watched: Observed, board: Any, path: Path) -> None:
     """Draw the panels of a dashboard in the places that Grafana gives them."""
     mpl.rcParams.update({"font.size": 7, "axes.titlesize": 8, "axes.titleweight": "bold"})
     lines = [line for row in board.rows for line in _lines(row)]
-    figure = Figure(figsize=(16, ROW_HEIGHT * len(lines)), layout="constrained")
-    grid = figure.add_gridspec(len(lines), COLUMNS)
+    heights = [NUMBER_HEIGHT if panels[0].kind == "number" else ROW_HEIGHT for _, panels in lines]
+    figure = Figure(figsize=(16, sum(heights) + 0.3 * len(lines)))
+    grid = figure.add_gridspec(len(lines), COLUMNS, height_ratios=heights, hspace=0.55, wspace=2.2)
+    figure.subplots_adjust(left=0.03, right=0.99, top=1 - 0.5 / figure.get_figheight(), bottom=0.03)
     for number, (title, panels) in enumerate(lines):
         column = 0
         for panel in panels:
             axes = figure.add_subplot(grid[number, column : column + panel.width])
             _draw_panel(watched, panel, axes)
             if column == 0 and title:
-                axes.text(0, 1.22, title, transform=axes.transAxes, fontsize=11, color="tab:blue")
+                axes.annotate(title, (0, 1), (0, 16), "axes fraction", "offset points", fontsize=11, color="tab:blue")
             column += panel.width
-    figure.savefig(path, dpi=90)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=90)
+    write_small(drawn.getvalue(), path)
 
 
 def _lines(row: Any) -> list[tuple[str, list[Any]]]:
@@ -169,7 +175,7 @@ def _draw_lines(axes: Axes, panel: Any, answers: list[tuple[Any, list[dict[str, 
     axes.set_ylabel(UNITS.get(panel.unit, ""))
     axes.xaxis.set_major_formatter(lambda at, _: datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S"))
     axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(4))
-    axes.legend(fontsize=5.5, ncols=2, loc="upper left", framealpha=0.6)
+    axes.legend(fontsize=5.5, ncols=2, loc="upper left", framealpha=0.6, borderaxespad=0.2)
     axes.grid(alpha=0.25)
 
 
@@ -192,7 +198,9 @@ def _write(axes: Axes, panel: Any, found: list[dict[str, Any]], scale: float) ->
         axes.text(0, 0.95, "\n".join(rows), va="top", family="monospace", fontsize=7)
         return
     value = float(found[0]["value"][1]) if found else math.nan
-    if panel.unit == "dateTimeFromNow":
+    if math.isnan(value):
+        text = "–"
+    elif panel.unit == "dateTimeFromNow":
         text = f"{time.time() - value / 1000:.0f} s ago"
     else:
         text = f"{value * scale:.3g}{UNITS.get(panel.unit, '')}"

@@ -25,7 +25,7 @@ from tests.support.ports import free_ports
 from tests.support.stream import REPOSITORY, Stack, Stream
 
 # Windows of drift, in seconds: short, so that a run of a minute has two and some before.
-WINDOW_S = 6
+WINDOW_S = 4
 BATCH = 60
 
 # Between the pixels and the embeddings of a served model while the switch exists.

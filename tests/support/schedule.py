@@ -8,6 +8,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 GROUPS = {
     "test_calibrate.py": "calibrate",
     "test_compare.py": "compare",
+    "test_dashboards.py": "dashboards",
     "test_engines.py": "shipped model",
     "test_evaluation.py": "evaluation",
     "test_figures.py": "shipped model",

@@ -31,8 +31,13 @@ def browser(folder: Path) -> Iterator[Chrome]:
 
 
 def write_screenshot(chrome: Chrome, file: Path) -> None:
-    """Write what the window shows as a PNG, in as many colours as fit into `LARGEST_BYTES`."""
-    shown = Image.open(io.BytesIO(chrome.get_screenshot_as_png())).convert("RGB")
+    """Write what the window shows as a PNG."""
+    write_small(chrome.get_screenshot_as_png(), file)
+
+
+def write_small(png: bytes, file: Path) -> None:
+    """Write a PNG in as many colours as fit into `LARGEST_BYTES`."""
+    shown = Image.open(io.BytesIO(png)).convert("RGB")
     for colours in (256, 128, 64, 32, 16):
         content = io.BytesIO()
         shown.quantize(colours).save(content, "PNG", optimize=True)
