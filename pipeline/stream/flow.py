@@ -214,7 +214,8 @@ class Flow:
         with self._metrics.stage_seconds.labels("encode").time():
             batches = [batch.result() for batch in encoding.batches]
         trace = encoding.trace
-        self._stages.retry_until_stale(self._stages.epoch, self._require_probes, partial(trace.fault, "judge"))
+        with trace.stage("judge"):
+            self._stages.retry_until_stale(self._stages.epoch, self._require_probes, partial(trace.fault, "judge"))
         embeddings = np.concatenate(batches) if batches else np.empty((0, 0), np.float32)
         with trace.stage("judge"), self._metrics.stage_seconds.labels("judge").time():
             judges = self._judges()
@@ -234,8 +235,8 @@ class Flow:
         self._breaker.check(records, len(judged.dead_letters))
         started = time.monotonic()
         try:
-            self._ledger.check(chunk.spans)
             with judged.trace.stage("commit"):
+                self._ledger.check(chunk.spans)
                 refused = self._sink.emit(chunk, judged.verdicts, judged.dead_letters)
         except CommitAborted as aborted:
             self._note_abort(judged, aborted)

@@ -18,7 +18,7 @@ from opentelemetry.trace import StatusCode
 
 from pipeline.encode.local import LocalEncoder
 from pipeline.encode.prompt_bank import build_prompt_bank
-from pipeline.errors import CommitAborted, DeadLetterReason, EncoderFault, RecordFault, UsageError
+from pipeline.errors import CommitAborted, DeadLetterReason, EncoderFault, ProbeFault, RecordFault, UsageError
 from pipeline.events.chunks import Chunk, Span
 from pipeline.events.images import Decoded, Picture
 from pipeline.events.outcomes import DeadLetter, Verdict
@@ -116,7 +116,14 @@ class Sink:
 
 
 def run_chunks(
-    chunks: Sequence[Chunk], judge: Judge, exporter: SpanExporter, *, sink: Sink, ratio: float = 1.0, faults: int = 0
+    chunks: Sequence[Chunk],
+    judge: Judge,
+    exporter: SpanExporter,
+    *,
+    sink: Sink,
+    ratio: float = 1.0,
+    faults: int = 0,
+    require_probes: Callable[[Flow], None] = lambda _: None,
 ) -> None:
     """Put chunks through the flow of a worker, and close its tracer."""
     metrics = Metrics()
@@ -135,6 +142,7 @@ def run_chunks(
         outcomes=OutcomeMetrics(
             metrics, PolicyLabels(10, metrics.policies_unlabelled.set), DriftMonitor(60, 600, time.monotonic)
         ),
+        require_probes=lambda: require_probes(flow),
         tracer=tracer,
     )
     flow.start()
@@ -223,6 +231,18 @@ def test_a_fault_that_a_retry_mends_is_an_error_of_its_stage(judge: Judge, spans
     assert encode.status.status_code is StatusCode.ERROR
     assert encode.status.description == "EncoderFault: Triton `localhost:8001` did not answer"
     assert chunk.status.status_code is StatusCode.UNSET, "it was committed"
+
+
+def test_a_chunk_that_is_dropped_at_a_fault_shows_the_fault(judge: Judge, spans: InMemorySpanExporter) -> None:
+    def fail(flow: Flow) -> None:
+        flow.invalidate()
+        raise ProbeFault("a golden image came out wrong")
+
+    run_chunks([chunk_from(0)], judge, spans, sink=Sink(), require_probes=fail)
+    [judging], [chunk] = named(spans, "judge"), named(spans, "chunk")
+    assert judging.status.description == "ProbeFault: a golden image came out wrong"
+    assert chunk.status.status_code is StatusCode.ERROR
+    assert named(spans, "commit") == []
 
 
 def test_a_worker_that_must_stop_leaves_its_reason(judge: Judge, spans: InMemorySpanExporter) -> None:
