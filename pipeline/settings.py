@@ -16,6 +16,7 @@ from pipeline.errors import UsageError
 from pipeline.events.images import ImageLimits
 from pipeline.http_settings import HttpSettings
 from pipeline.stack_settings import PREFIX, StackSettings
+from pipeline.telemetry_settings import TelemetrySettings
 from pipeline.topic_settings import TopicSettings
 
 # A dead letter contains its whole record, and headers with the reason.
@@ -27,7 +28,7 @@ POLICY_SET_BYTES = 8 << 20
 BUNDLED_MODEL = Path(__file__).parent / "bundles" / "caltech-small"
 
 
-class Settings(TopicSettings, HttpSettings, ConnectionSettings):
+class Settings(TelemetrySettings, TopicSettings, HttpSettings, ConnectionSettings):
     """Settings of a worker and its tools, each an environment variable `WATCHWORD_<NAME>`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
@@ -195,17 +196,6 @@ class Settings(TopicSettings, HttpSettings, ConnectionSettings):
         100, gt=0, description="Number of writes after which the archive's small files are merged."
     )
     # Operation
-    metrics_policies: int = Field(
-        200,
-        gt=0,
-        description="Maximum number of policies with series of their own in `/metrics`; later ones count as `other`.",
-    )
-    drift_window_s: float = Field(
-        3600.0, gt=0, description="Length of a window of scores and embeddings; the last one to two are compared."
-    )
-    drift_reference_s: float = Field(
-        7 * 86_400.0, gt=0, description="Longest time before these windows that they are compared with."
-    )
     log_format: Literal["auto", "json", "console"] = Field(
         "auto",
         description="Format of the log: `json`, `console`, or `auto`: JSON unless stderr is a terminal.",

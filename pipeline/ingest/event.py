@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipeline.errors import DeadLetterReason, RecordFault
 from pipeline.events.records import Headers, ImageEvent, Record, Reference
 from pipeline.events.times import rfc3339
+from pipeline.events.trace_context import valid_traceparent
 
 # Output records repeat these values, in topics that admit a mebibyte. JSON may turn one byte into six.
 MAX_ID_BYTES = 1024
@@ -24,8 +25,6 @@ _SHOWN = 100
 # RFC 3339, section 5.6. A leap second is read as the second after it.
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 _MICROSECONDS = 7
-# W3C Trace Context, section 3.2: version 00, ids that are not all zeros.
-_TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class _ReferenceValue(BaseModel):
@@ -56,7 +55,7 @@ def parse_event(record: Record) -> ImageEvent:
         time=_time(attributes.get("time"), record.timestamp_ms),
         attributes={name: value for name, value in attributes.items() if name not in _CORE},
         content=_content(record.value, headers.get("content-type", b"")),
-        traceparent=_traceparent(headers.get("traceparent")),
+        traceparent=valid_traceparent(headers.get("traceparent")),
     )
 
 
@@ -124,11 +123,6 @@ def _rfc3339(text: str) -> datetime:
     leap = second == "60"
     whole = f"{day}T{minute}:{'59' if leap else second}{fraction[:_MICROSECONDS]}{zone.upper()}"
     return (datetime.fromisoformat(whole) + timedelta(seconds=leap)).astimezone(UTC)
-
-
-def _traceparent(header: bytes | None) -> str | None:
-    """Return a valid trace context. An invalid one is ignored, as the specification asks."""
-    return header.decode() if header and _TRACEPARENT.fullmatch(header) else None
 
 
 def _is_json(content_type: bytes) -> bool:

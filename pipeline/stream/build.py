@@ -27,6 +27,7 @@ from pipeline.settings import ENVELOPE_BYTES, Settings
 from pipeline.stream.active_set import ActiveJudges
 from pipeline.stream.archiver import Archiver, Store
 from pipeline.stream.audit_sampler import AuditSampler
+from pipeline.stream.chunk_trace import ChunkTracer
 from pipeline.stream.dead_letter_breaker import DeadLetterBreaker
 from pipeline.stream.flow import Flow, FlowLimits
 from pipeline.stream.judge_builder import JudgeBuilder
@@ -212,6 +213,7 @@ def build_flow(
     metrics: Metrics,
     outcomes: OutcomeMetrics,
     require_probes: Callable[[], None],
+    tracer: ChunkTracer,
 ) -> Flow:
     """Return the flow: the stages from records to committed outcomes. A request leaves room for a golden image."""
     limits = FlowLimits(
@@ -243,6 +245,7 @@ def build_flow(
         metrics=metrics,
         outcomes=outcomes,
         require_probes=require_probes,
+        tracer=tracer,
     )
 
 

@@ -23,6 +23,7 @@ from pipeline.ingest.event import refers
 from pipeline.retry import Backoff
 from pipeline.stream.active_set import CURRENT, ActiveJudges
 from pipeline.stream.audit_sampler import AuditSampler
+from pipeline.stream.chunk_trace import NO_TRACE, NO_TRACER, ChunkTrace, ChunkTracer, cause_of
 from pipeline.stream.dead_letter_breaker import DeadLetterBreaker
 from pipeline.stream.items import Decoding, Encoding, Judged, Outcomes
 from pipeline.stream.offset_ledger import OffsetLedger
@@ -85,6 +86,7 @@ class Flow:
         metrics: Metrics,
         outcomes: OutcomeMetrics,
         require_probes: Callable[[], None] = lambda: None,
+        tracer: ChunkTracer = NO_TRACER,
     ) -> None:
         self.progress = CommitProgress()
         self.chunk_size = chunk_size
@@ -99,7 +101,7 @@ class Flow:
         self._audit = audit
         self._limits = limits
         self._metrics = metrics
-        self._outcomes, self._require_probes = outcomes, require_probes
+        self._outcomes, self._require_probes, self._tracer = outcomes, require_probes, tracer
         self._decode_pool = ThreadPoolExecutor(limits.decode_threads, "decode")
         self._fetch_pool = ThreadPoolExecutor(limits.fetch_threads, "fetch")
         self._encode_pool = ThreadPoolExecutor(limits.requests_in_flight, "encode")
@@ -109,6 +111,7 @@ class Flow:
             capacity=limits.chunks_in_flight,
             backoff=backoff,
             on_retry=lambda fault: metrics.retries.labels(fault.removesuffix("Fault").lower()).inc(),
+            on_drop=lambda item, error: item.trace.end(cause_of(error)),
         )
 
     def start(self) -> None:
@@ -132,6 +135,7 @@ class Flow:
     def offer(self, chunk: Chunk) -> None:
         """Start work on a chunk."""
         log.debug("chunk_polled", spans=spans_of(chunk), records=len(chunk.records))
+        trace = self._tracer.begin(chunk) or NO_TRACE
         self._metrics.records.inc(len(chunk.records))
         self._metrics.chunk_records.observe(len(chunk.records))
         held: list[Record] = []
@@ -139,9 +143,9 @@ class Flow:
         for record in chunk.records:
             (referred if refers(record) else held).append(record)
         epoch, size = self._stages.epoch, min(DECODE_SLICE, max(1, len(held) // self._limits.decode_threads))
-        slices = [self._decode_pool.submit(self._decode, epoch, part) for part in batched(held, size)]
-        slices += [self._fetch_pool.submit(self._decode, epoch, [record]) for record in referred]
-        self._stages.offer(Decoding(chunk, slices))
+        slices = [self._decode_pool.submit(self._decode, epoch, trace, part) for part in batched(held, size)]
+        slices += [self._fetch_pool.submit(self._decode, epoch, trace, [record]) for record in referred]
+        self._stages.offer(Decoding(chunk, trace, slices))
 
     def invalidate(self) -> None:
         """Drop every chunk in flight; none is accepted until `restart`."""
@@ -189,29 +193,35 @@ class Flow:
         images = [outcome for outcome in outcomes if isinstance(outcome, DecodedImage)]
         dead_letters = [outcome for outcome in outcomes if isinstance(outcome, DeadLetter)]
         batches = [
-            self._encode_pool.submit(self._encode_batch, self._stages.epoch, batch)
+            self._encode_pool.submit(self._encode_batch, self._stages.epoch, decoding.trace, batch)
             for batch in batched(images, self._limits.batch_size)
         ]
-        return Encoding(decoding.chunk, images, dead_letters, batches)
+        return Encoding(decoding.chunk, decoding.trace, images, dead_letters, batches)
 
-    def _decode(self, epoch: int, records: Sequence[Record]) -> Outcomes:
-        return [(each.origin, self._stages.retry_until_stale(epoch, partial(self._decoder, each))) for each in records]
+    def _decode(self, epoch: int, trace: ChunkTrace, records: Sequence[Record]) -> Outcomes:
+        retry, on_fault = self._stages.retry_until_stale, partial(trace.fault, "decode")
+        with trace.stage("decode"):
+            return [(each.origin, retry(epoch, partial(self._decoder, each), on_fault)) for each in records]
 
-    def _encode_batch(self, epoch: int, images: Sequence[DecodedImage]) -> NDArray[np.float32]:
+    def _encode_batch(self, epoch: int, trace: ChunkTrace, images: Sequence[DecodedImage]) -> NDArray[np.float32]:
         self._metrics.batch_images.observe(len(images))
-        with self._metrics.encoder_requests.track_inprogress(), self._metrics.encoder_seconds.time():
-            return self._stages.retry_until_stale(epoch, partial(self._encoder.encode_images, stack_pixels(images)))
+        encode = partial(self._encoder.encode_images, stack_pixels(images))
+        requests, seconds = self._metrics.encoder_requests, self._metrics.encoder_seconds
+        with trace.stage("encode"), requests.track_inprogress(), seconds.time():
+            return self._stages.retry_until_stale(epoch, encode, partial(trace.fault, "encode"))
 
     def _judge(self, encoding: Encoding) -> Judged:
         with self._metrics.stage_seconds.labels("encode").time():
             batches = [batch.result() for batch in encoding.batches]
-        self._stages.retry_until_stale(self._stages.epoch, self._require_probes)
+        trace = encoding.trace
+        with trace.stage("judge"):
+            self._stages.retry_until_stale(self._stages.epoch, self._require_probes, partial(trace.fault, "judge"))
         embeddings = np.concatenate(batches) if batches else np.empty((0, 0), np.float32)
-        with self._metrics.stage_seconds.labels("judge").time():
+        with trace.stage("judge"), self._metrics.stage_seconds.labels("judge").time():
             judges = self._judges()
             verdicts = judges.judge_images(encoding.images, embeddings, datetime.now(UTC))
             roles = [judges.role(each) for each in verdicts]
-            return Judged(encoding.chunk, self._audited(verdicts, roles), roles, encoding.dead_letters)
+            return Judged(encoding.chunk, trace, self._audited(verdicts, roles), roles, encoding.dead_letters)
 
     def _audited(self, verdicts: Sequence[Verdict], roles: Sequence[str]) -> list[Verdict]:
         """Return the verdicts; those from the current set that are sampled for an audit get their probability."""
@@ -225,10 +235,11 @@ class Flow:
         self._breaker.check(records, len(judged.dead_letters))
         started = time.monotonic()
         try:
-            self._ledger.check(chunk.spans)
-            refused = self._sink.emit(chunk, judged.verdicts, judged.dead_letters)
+            with judged.trace.stage("commit"):
+                self._ledger.check(chunk.spans)
+                refused = self._sink.emit(chunk, judged.verdicts, judged.dead_letters)
         except CommitAborted as aborted:
-            self._note_abort(chunk, aborted)
+            self._note_abort(judged, aborted)
             return
         _log_letters(refused)
         self._note_commit(judged.without(refused), time.monotonic() - started)
@@ -244,9 +255,12 @@ class Flow:
         self._metrics.commit_seconds.observe(seconds)
         self._metrics.stage_seconds.labels("commit").observe(seconds)
         self._outcomes.count(judged.verdicts, judged.roles, judged.dead_letters)
+        judged.trace.end(verdicts=judged.verdicts, dead_letters=judged.dead_letters)
 
-    def _note_abort(self, chunk: Chunk, aborted: CommitAborted) -> None:
-        records = len(chunk.records)
+    def _note_abort(self, judged: Judged, aborted: CommitAborted) -> None:
+        chunk, records = judged.chunk, len(judged.chunk.records)
+        judged.trace.fault("commit", aborted)
+        judged.trace.end(cause_of(aborted), judged.verdicts, judged.dead_letters)
         if isinstance(aborted, CommitOverdue):
             self.chunk_size.halve(records, sum(record.size_bytes for record in chunk.records))
         self.aborted, self.last_abort = True, str(aborted)

@@ -12,6 +12,7 @@ from pipeline.events.chunks import Chunk
 from pipeline.events.images import DecodedImage
 from pipeline.events.outcomes import DeadLetter, Verdict
 from pipeline.events.records import Origin
+from pipeline.stream.chunk_trace import ChunkTrace
 
 Outcomes = list[tuple[Origin, DecodedImage | DeadLetter]]
 
@@ -21,6 +22,7 @@ class Decoding:
     """A chunk whose records are being decoded, a slice in each task."""
 
     chunk: Chunk
+    trace: ChunkTrace
     slices: list[Future[Outcomes]]
 
 
@@ -29,6 +31,7 @@ class Encoding:
     """A chunk whose images are being encoded; each batch is float32 [N, D]."""
 
     chunk: Chunk
+    trace: ChunkTrace
     images: list[DecodedImage]
     dead_letters: list[DeadLetter]
     batches: list[Future[NDArray[np.float32]]]
@@ -39,6 +42,7 @@ class Judged:
     """A chunk with its outcomes; `roles` says by which set, current or canary, each verdict was made."""
 
     chunk: Chunk
+    trace: ChunkTrace
     verdicts: list[Verdict]
     roles: list[str]
     dead_letters: list[DeadLetter]

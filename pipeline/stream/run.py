@@ -20,6 +20,7 @@ from pipeline.settings import Settings
 from pipeline.stream import build
 from pipeline.stream.audit_sampler import AuditSampler
 from pipeline.stream.build_probes import build_guarded_encoder, build_probes
+from pipeline.stream.build_traces import build_tracer
 from pipeline.stream.drift import DriftMonitor
 from pipeline.stream.flow import Flow
 from pipeline.stream.outcome_metrics import OutcomeMetrics
@@ -81,6 +82,8 @@ class _Assembly:
         self._metrics, self._closing = metrics, closing
         self._backoff = build.build_backoff(settings)
         self._bundle = Bundle.load(settings.model)
+        self._tracer = build_tracer(settings, self._bundle.digest)
+        closing.callback(self._tracer.close)
         self._labels = PolicyLabels(settings.metrics_policies, metrics.policies_unlabelled.set)
         drift = DriftMonitor(settings.drift_window_s, settings.drift_reference_s, time.monotonic)
         self._outcomes = OutcomeMetrics(metrics, self._labels, drift)
@@ -176,6 +179,7 @@ class _Assembly:
             self._metrics,
             self._outcomes,
             gate.require_open,
+            self._tracer,
         )
         self._closing.callback(flow.close)
         return flow

@@ -38,16 +38,23 @@ class StageChain:
     Every chunk belongs to an epoch. `invalidate` ends the epoch: chunks in flight are dropped where they are, and none
     is accepted until `begin`. A dependency's fault is retried until it passes or the chunk is stale. Any other
     exception of a stage, and an item that a stage lost, stops the chain; `raise_failure` raises it to the owner.
+    `on_drop` is given each item that leaves the chain before the end, and the cause: an exception, or `Abandoned`.
     """
 
     def __init__(
-        self, stages: Sequence[Stage], *, capacity: int, backoff: Backoff, on_retry: Callable[[str], None]
+        self,
+        stages: Sequence[Stage],
+        *,
+        capacity: int,
+        backoff: Backoff,
+        on_retry: Callable[[str], None],
+        on_drop: Callable[[Any, BaseException], object] = lambda *_: None,
     ) -> None:
         self._stages = stages
         self._queues: list[SimpleQueue[tuple[int, Any] | None]] = [SimpleQueue() for _ in stages]
         self._capacity = capacity
         self._backoff = backoff
-        self._on_retry = on_retry
+        self._on_retry, self._on_drop = on_retry, on_drop
         self._changed = threading.Condition()
         self._epoch = 0
         self._open = False
@@ -131,16 +138,22 @@ class StageChain:
         if self._failure is not None:
             raise self._failure
 
-    def retry_until_stale(self, epoch: int, dependent: Callable[[], AnswerT]) -> AnswerT:
+    def retry_until_stale(
+        self,
+        epoch: int,
+        dependent: Callable[[], AnswerT],
+        on_fault: Callable[[WatchwordError], object] = lambda _: None,
+    ) -> AnswerT:
         """
         Return the answer of a function that depends on a server, called until it raises no `DependencyFault`.
 
-        Raises `Abandoned` once the epoch has ended or the chain is closing.
+        `on_fault` is given each fault. Raises `Abandoned` once the epoch has ended or the chain is closing.
         """
         with self._counted() as count:
 
             def report(fault: WatchwordError, pause_s: float) -> None:
                 count()
+                on_fault(fault)
                 self._on_retry(type(fault).__name__)
                 log.warning("dependency_failed", fault=str(fault), pause_s=pause_s)
 
@@ -185,6 +198,7 @@ class StageChain:
                 self._pass_on(index, *entry)
             except BaseException as error:  # noqa: BLE001 -- handed to the owner, which crashes with it
                 self._fail(self._stages[index], error)
+                self._on_drop(entry[1], error)
                 return
 
     def _pass_on(self, index: int, epoch: int, item: Any) -> None:
@@ -195,6 +209,8 @@ class StageChain:
                 made = self._stages[index].work(item)
         except Abandoned:
             abandoned = True
+        if abandoned:
+            self._on_drop(item, Abandoned())
         if abandoned or index + 1 == len(self._stages):
             self._leave()
         elif made is None:

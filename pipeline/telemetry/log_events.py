@@ -63,6 +63,7 @@ MEANINGS: dict[str, str] = {
     "token_not_renewed": "The token endpoint does not answer; the token in use is used until it expires.",
     "topic_made_again": "A control topic was deleted and recreated; it is read from the beginning.",
     "topics_missing": "Topics that this worker needs do not exist.",
+    "traces_not_sent": "Traces could not be sent, for the `problem` given, and are lost; said once a minute at most.",
     "triton_gone": "An address of Triton is no longer behind its name; it is not asked any more.",
     "triton_left_out": "A Triton failed; the others are asked until it answers a check.",
     "triton_taken_back": "A Triton that was left out answers again.",
