@@ -216,9 +216,11 @@ class TritonPool:
         with self._lock:
             changed, endpoint.up = endpoint.up is not up, up
             endpoint.faults += changed and not up
+        if changed and up:
+            log.info("triton_taken_back", address=endpoint.address)
+        elif changed:
+            log.warning("triton_left_out", address=endpoint.address)
         if changed:
-            report = log.info if up else log.warning
-            report("triton_taken_back" if up else "triton_left_out", address=endpoint.address)
             self._on_change(endpoint.address, up)
 
     def _find(self) -> None:
