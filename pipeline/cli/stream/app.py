@@ -2,11 +2,12 @@
 
 import typer
 
-from pipeline.cli.stream import demo, explain, lag, produce, read, replay, run
+from pipeline.cli.stream import demo, explain, lag, produce, read, replay, run, top
 
 app = typer.Typer()
 app.command()(run.run)
 app.command()(lag.lag)
+app.command()(top.top)
 app.command()(replay.replay)
 app.command()(explain.explain)
 app.command()(produce.produce)
