@@ -1,4 +1,4 @@
-"""`watchword doctor` and `watchword top` on a real stream: healthy, and with parts missing."""
+"""`watchword doctor`, `top` and `plan` on a real stream: healthy, and with parts missing."""
 
 import json
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from pipeline.broker.topics import delete_topics
 from pipeline.cli.main import app
+from pipeline.operations.capacity.costs import COMMIT_MS
 from tests.attack.probes import Probes
 from tests.support.ports import free_ports
 from tests.support.stream import Stack, Stream
@@ -27,8 +28,8 @@ def running(stack: Stack, tmp_path_factory: pytest.TempPathFactory, samples: Pat
     [port] = free_ports(1)
     (folder / "archive").mkdir()
     revolver = sorted((samples / "images/revolver").iterdir())[0].read_bytes()
-    environment = {"WATCHWORD_HTTP_PORT": str(port), "WATCHWORD_ARCHIVE": str(folder / "archive")}
-    with Stream(stack, folder, **environment) as stream:
+    archive = str(folder / "archive")
+    with Stream(stack, folder, WATCHWORD_HTTP_PORT=str(port), WATCHWORD_ARCHIVE=archive) as stream:
         stream.worker()
         stream.send(stream.image(f"t{n}", revolver) for n in range(20))
         stream.wait_until_committed(20)
@@ -84,6 +85,19 @@ def test_doctor_finds_a_healthy_stream_healthy(running: tuple[Stream, Probes]) -
     for name in ("settings", "broker", "group", "model", "triton", "probes", "policies", "archive"):
         assert "ok" in states(found)[name], found[name]
     assert "1 member" in found["group"][-1]["seen"]
+
+
+def test_plan_reads_the_costs_of_a_worker_at_work(running: tuple[Stream, Probes], revolver: bytes) -> None:
+    stream, _ = running
+    own = f"127.0.0.1:{stream.settings.http_port}"
+    stream.send(stream.image(f"p{n}", revolver) for n in range(200))
+    words = ("--images-per-second", "50", "--p99", "60s", "--worker", own, "--interval", "1", "--format", "json")
+    code, output = call(stream, "plan", *words)
+    assert code == 0, output
+    found = json.loads(output)
+    assert found["costs"]["commit_ms"] != COMMIT_MS, "the worker's, not the one that is assumed"
+    assert min(found["costs"].values()) > 0
+    assert found["plan"]["tritons"] >= 50 * found["costs"]["encode_ms"] / 1e3
 
 
 def test_doctor_names_each_part_that_is_wrong(running: tuple[Stream, Probes]) -> None:
