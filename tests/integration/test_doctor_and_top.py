@@ -63,7 +63,7 @@ def test_top_shows_what_a_worker_has_done(running: tuple[Stream, Probes]) -> Non
     assert ["weapons.firearms", "0.00", "20", "enforce"] in lines
     assert f"0 records of group `{stream.name}`" in frame or f"1 records of group `{stream.name}`" in frame
     [worker] = [line for line in lines if line[0] == f"127.0.0.1:{stream.settings.http_port}"]
-    assert (worker[2], worker[-1]) == ("4", "ready")
+    assert (worker[1], worker[3]) == ("ready", "4")
     assert "1 of 1 pass" in frame
     assert sum("weapons.firearms" in line and "t1" in line[-1] for line in lines) >= 1, "a flag of the topic"
 

@@ -1,6 +1,7 @@
-"""Frame of `watchword top`: a snapshot as tables, one below the other, each row on one line."""
+"""Frame of `watchword top`: a snapshot as tables, one below the other; rows are cut in a narrow terminal."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -11,6 +12,8 @@ from pipeline.visible import one_line
 
 # From this share of its time at work, a stage is what limits the stream.
 _BUSY = 0.9
+# The first columns name the row and its state; the others give way to them in a narrow terminal.
+_WIDTHS = (14, 5)
 
 
 def frame(snapshot: Snapshot | None) -> Group:
@@ -20,7 +23,10 @@ def frame(snapshot: Snapshot | None) -> Group:
 
 def _sections(snapshot: Snapshot) -> Iterator[RenderableType]:
     yield _summary(snapshot)
-    yield _table(("worker", "images/s", "partitions", "chunks", "oldest", "state"), map(_worker_row, snapshot.workers))
+    yield _table(("worker", "state", "images/s", "partitions", "chunks", "oldest"), map(_worker_row, snapshot.workers))
+    for worker in snapshot.workers:
+        if worker.problem:
+            yield Text(one_line(worker.problem), style="bold red")
     yield _table(("stage", "a chunk", "busy", "waiting"), _stage_rows(snapshot))
     if snapshot.policies:
         yield _table(("policy", "yes/s", "total", "mode"), map(_count_row, snapshot.policies))
@@ -44,9 +50,7 @@ def _summary(snapshot: Snapshot) -> Text:
         ),
         _probes(snapshot),
     ]
-    for line in lines:
-        line.no_wrap, line.overflow = True, "ellipsis"
-    return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
+    return Text("\n").join(lines)
 
 
 def _lag(snapshot: Snapshot) -> Text:
@@ -71,11 +75,12 @@ def _probes(snapshot: Snapshot) -> Text:
 
 
 def _worker_row(worker: WorkerView) -> tuple[str | Text, ...]:
-    style = "green" if worker.state == "ready" else "bold red"
+    state = Text(one_line(worker.state), style="green" if worker.state == "ready" else "bold red")
+    if worker.problem:
+        return worker.address, state, "–", "–", "–", "–"
     rate = "–" if worker.images_per_s is None else f"{worker.images_per_s:.1f}"
     chunks = f"{worker.chunks}/{worker.chunks_limit}"
-    state = Text(one_line(worker.state), style=style)
-    return worker.address, rate, str(worker.partitions), chunks, _seconds(worker.lag_s), state
+    return worker.address, state, rate, str(worker.partitions), chunks, _seconds(worker.lag_s)
 
 
 def _stage_rows(snapshot: Snapshot) -> Iterator[tuple[str | Text, ...]]:
@@ -95,9 +100,8 @@ def _flag_rows(snapshot: Snapshot) -> Iterator[tuple[str | Text, ...]]:
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for number, column in enumerate(columns):
-        # The first column names the row; the others give way to it in a narrow terminal.
-        table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=8 if number == 0 else None)
+    for column, width in zip_longest(columns, _WIDTHS[: len(columns)]):
+        table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=width)
     for row in rows:
         table.add_row(*(each if isinstance(each, Text) else Text(one_line(each)) for each in row))
     return table

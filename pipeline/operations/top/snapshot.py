@@ -21,14 +21,15 @@ _TIME_CHARACTERS = 19
 @dataclass(frozen=True, slots=True)
 class WorkerView:
     """
-    One worker. `state` is `ready`, `unknown` if it does not answer, or says what is wrong.
+    One worker: `state` is `ready` or says what is wrong.
 
-    `images_per_s` counts committed verdicts, and is None without two pages. `lag_s` is the age of its oldest
-    uncommitted record, in seconds.
+    If it does not answer, `problem` is the reason and the figures are 0. `images_per_s` counts committed verdicts, and
+    is None without two pages. `lag_s` is the age of its oldest uncommitted record, in seconds.
     """
 
     address: str
     state: str
+    problem: str = ""
     partitions: int = 0
     images_per_s: float | None = None
     chunks: int = 0
@@ -144,16 +145,16 @@ def snapshot_of(before: Sequence[WorkerReading], after: Sequence[WorkerReading],
 def _worker(reading: WorkerReading, before: MetricsPage | None) -> WorkerView:
     page = reading.page
     if page is None:
-        return WorkerView(reading.address, f"unknown: {reading.problem}")
+        return WorkerView(reading.address, "no answer", reading.problem)
     change = Change(before, page) if before else None
     return WorkerView(
         reading.address,
         _state(page, reading.unready),
-        int(page.total("watchword_assigned_partitions")),
-        _per_s([change], "watchword_verdicts_total") if change else None,
-        int(page.total("watchword_chunks_in_work")),
-        int(page.total("watchword_capacity", limit="chunks")),
-        page.largest("watchword_consumer_lag_seconds"),
+        partitions=int(page.total("watchword_assigned_partitions")),
+        images_per_s=_per_s([change], "watchword_verdicts_total") if change else None,
+        chunks=int(page.total("watchword_chunks_in_work")),
+        chunks_limit=int(page.total("watchword_capacity", limit="chunks")),
+        lag_s=page.largest("watchword_consumer_lag_seconds"),
     )
 
 

@@ -75,9 +75,9 @@ def test_a_stage_has_its_mean_and_its_share_of_the_time() -> None:
 
 
 def test_each_worker_has_a_state() -> None:
-    assert [(each.address, each.state) for each in snapshot().workers] == [
-        ("a:1", "not ready: model"),
-        ("b:1", "unknown: down"),
+    assert [(each.address, each.state, each.problem) for each in snapshot().workers] == [
+        ("a:1", "not ready: model", ""),
+        ("b:1", "no answer", "down"),
     ]
 
 
