@@ -1,6 +1,6 @@
 """Counts for people: `1 image`, `2 images`."""
 
-_IRREGULAR = {"match": "matches", "policy": "policies"}
+_IRREGULAR = {"match": "matches", "policy": "policies", "process": "processes"}
 
 
 def counted(number: int, noun: str) -> str:

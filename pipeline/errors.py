@@ -18,6 +18,7 @@ The error tree of the package.
     │   │   └── ProbeFault    a golden probe fails: no answer is believed until it passes
     │   ├── DecoderFault      no decode process could be started
     │   ├── StoreFault        the archive's storage did not answer, or refused for now
+    │   ├── WorkerFault       a worker's HTTP port did not answer
     │   └── NothingPublished  no policy set is on the control topic yet
     ├── ScoreFault            a score is not a finite number: the worker stops, because this must not pass for "no flag"
     ├── CommitAborted         the transaction was aborted or refused: its chunks are dropped and read again
@@ -126,6 +127,10 @@ class DecoderFault(DependencyFault):
 
 class StoreFault(DependencyFault):
     """The archive's storage did not answer or refused for now."""
+
+
+class WorkerFault(DependencyFault):
+    """The HTTP port of a worker did not answer, or not as a worker does."""
 
 
 class NothingPublished(DependencyFault):

@@ -54,7 +54,7 @@ class Archive:
             # A folder without a manifest is a dataset that another process is creating.
             found = Path(self.address).glob(f"*{SUFFIX}/_versions/*.manifest")
             return sorted({path.parents[1].stem for path in found if is_digest(path.parents[1].stem)})
-        files, root = self._file_system()
+        files, root = self.file_system()
         found = files.get_file_info(pafs.FileSelector(root, allow_not_found=True))
         names = (Path(each.path).stem for each in found if each.path.endswith(SUFFIX))
         return sorted(name for name in names if is_digest(name))
@@ -262,7 +262,8 @@ class Archive:
             raise ArchiveError(f"`{brief(model, 80)}` is not a model digest: 64 hexadecimal digits are expected")
         return f"{self.address}/{model}{SUFFIX}"
 
-    def _file_system(self) -> tuple[pafs.FileSystem, str]:
+    def file_system(self) -> tuple[pafs.FileSystem, str]:
+        """Return the object storage and the path within it. Raises `ArchiveError` for a folder."""
         scheme, _, root = self.address.partition("://")
         if scheme != "s3":
             raise ArchiveError(f"`{self.address}`: a folder, or an address that begins with `s3://`")

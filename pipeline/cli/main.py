@@ -6,7 +6,7 @@ from typing import Annotated
 import structlog
 import typer
 
-from pipeline.cli import reference, settings_, stack
+from pipeline.cli import doctor, reference, settings_, stack
 from pipeline.cli.archive import app as archive
 from pipeline.cli.dead_letters import app as dead_letters
 from pipeline.cli.decisions import app as decisions
@@ -33,6 +33,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(topics.app, name="topics")
 app.add_typer(group.app, name="group")
 about = typer.Typer()
+about.command()(doctor.doctor)
 about.command()(settings_.settings)
 about.command()(reference.reference)
 app.add_typer(about)

@@ -32,3 +32,12 @@ def since_of(text: str) -> datetime:
 def _utc(text: str) -> datetime:
     found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def duration_of(text: str, option: str) -> float:
+    """Return the duration in an option's text (`500ms`, `1.5s`), in seconds. Raises `UsageError`."""
+    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)(ms|s)", text)
+    seconds = float(found[1]) * (1e-3 if found[2] == "ms" else 1) if found else 0.0
+    if not seconds:
+        raise UsageError(f"`{option} {text}`: a duration is expected, such as `500ms` or `2s`")
+    return seconds

@@ -202,3 +202,18 @@ def test_one_refused_broker_of_two_does_not_keep_a_client_out(secure_kafka: Secu
     settings["bootstrap_servers"] = ",".join(f"127.0.0.1:{port}" for port in ports)
     for _ in range(3):  # the client begins with any of them
         topic_names(connection_of(Settings(**settings)))
+
+
+def test_doctor_says_who_refuses_whom(secure_kafka: SecureKafka, tmp_path: Path) -> None:
+    """A wrong password, and a broker whose authority is not trusted; without a broker, the rest is still checked."""
+    unknown = tls(secure_kafka, secure_kafka.ports.tls)
+    del unknown["WATCHWORD_SSL_CAFILE"]
+    wrong = sasl(secure_kafka, "SCRAM-SHA-512", sasl_username="worker", sasl_password="wrong")
+    for environment, reason in ((wrong, "refuses the login of `worker`"), (unknown, "WATCHWORD_SSL_CAFILE")):
+        run = run_tool({**environment, "WATCHWORD_ARCHIVE": str(tmp_path)}, "--quiet", "doctor", "--format", "json")
+        found = {each["name"]: each for each in json.loads(run.stdout)}
+        assert run.exit_code == 1
+        assert found["broker"]["state"] == "failed"
+        assert reason in found["broker"]["seen"]
+        states = [found[name]["state"] for name in ("topics", "policies", "archive")]
+        assert states == ["skipped", "ok", "ok"]

@@ -2,11 +2,13 @@
 
 import typer
 
-from pipeline.cli.stream import demo, explain, lag, produce, read, replay, run
+from pipeline.cli.stream import demo, explain, lag, plan, produce, read, replay, run, top
 
 app = typer.Typer()
 app.command()(run.run)
 app.command()(lag.lag)
+app.command()(top.top)
+app.command()(plan.plan)
 app.command()(replay.replay)
 app.command()(explain.explain)
 app.command()(produce.produce)
