@@ -116,11 +116,10 @@ class DriftMonitor:
             self._scores.add(rows, np.searchsorted(SCORE_EDGES, scores[images, rows]))
             self._add_embeddings(embeddings.astype(np.float32))
 
-    def score_drift(self) -> Mapping[str, float]:
-        """Return the index by policy, without policies that have too few images in either window."""
+    def score_drift(self) -> Mapping[str, float | None]:
+        """Return the index of each policy, None with too few images in either window."""
         with self._lock:
-            found = {policy.id: self._scores.index(row) for row, policy in enumerate(self._policies)}
-        return {policy: index for policy, index in found.items() if index is not None}
+            return {policy.id: self._scores.index(row) for row, policy in enumerate(self._policies)}
 
     def embedding_drift(self) -> float | None:
         """Return the index of the cosines with the mean embedding, None with too few images in either window."""

@@ -36,7 +36,7 @@ class OutcomeMetrics:
         drift = self._drift.score_drift()
         self._metrics.score_drift.clear()
         for policy, index in drift.items():
-            self._metrics.score_drift.labels(self._labels.of(policy)).set(index)
+            self._metrics.score_drift.labels(self._labels.of(policy)).set(np.nan if index is None else index)
         embeddings = self._drift.embedding_drift()
         self._metrics.embedding_drift.set(np.nan if embeddings is None else embeddings)
 

@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 TICK_S = 1.0
 ENCODER_S = 3.0
-DRIFT_S = 30.0
+DRIFT_S = 10.0
 
 
 class Broker(Protocol):

@@ -116,7 +116,8 @@ class Metrics(Catalogue):
         self.policy_threshold = self._gauge("policy_threshold", "Threshold of a policy of the active set.", ("policy",))
         self.score_drift = self._gauge(
             "score_drift",
-            "Population stability index of a policy's scores, recent against reference window; over 0.25: a shift.",
+            "Population stability index of a policy's scores, recent against reference window; over 0.25: a shift; "
+            "NaN with too few images.",
             ("policy",),
         )
         self.embedding_drift = self._gauge(

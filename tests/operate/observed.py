@@ -24,8 +24,8 @@ from tests.support.archiving import PYTHON
 from tests.support.ports import free_ports
 from tests.support.stream import REPOSITORY, Stack, Stream
 
-# Windows of drift, in seconds: short, so that a run of a minute has two and some before.
-WINDOW_S = 4
+# Windows of drift, in seconds: short, so that a drawn run has two and some before.
+WINDOW_S = 8
 BATCH = 60
 
 # Between the pixels and the embeddings of a served model while the switch exists.

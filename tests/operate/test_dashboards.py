@@ -17,13 +17,14 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 @pytest.fixture(scope="module")
 def watched(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
-    """A stream after a minute of photographs, a few broken records, and decisions about some flags."""
+    """A stream with photographs, a few broken records, and decisions about some flags."""
     with observed(stack, tmp_path_factory.mktemp("observed")) as watched:
         with watched.flowing():
             wait_until(lambda: len(watched.flag_ids()) > watched.DECIDED, 60, "flags")
             watched.decide()
-            drift = f'watchword_score_drift{{policy="{POLICY}"}}'
-            wait_until(lambda: watched.monitoring.value(drift) is not None, 150, "drift, after some windows")
+            for metric in ("watchword_decided_precision", "watchword_score_drift"):
+                told = f'{metric}{{policy="{POLICY}"}}'
+                wait_until(lambda asked=told: bool(watched.monitoring.ask(asked)), 60, told)  # type: ignore[misc]
         yield watched
 
 
