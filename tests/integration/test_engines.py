@@ -19,12 +19,10 @@ from pipeline.encode.bundle import Bundle
 from pipeline.errors import UsageError
 from pipeline.evaluation.datasets.labels_csv import read_labels
 from pipeline.events.policies import PolicySet
-from pipeline.models.captions import BUNDLED_TABLE, Captions
 from pipeline.models.engines.engine_bundle import Evidence, write_engine_bundle
 from pipeline.models.engines.half import write_half
 from pipeline.models.engines.parity import Limits, Parity, compare
 from pipeline.models.engines.quantise import _Calibration
-from pipeline.models.training.card import Held
 from pipeline.policies.load import load_policy_set
 from tests.support.ports import free_ports
 from tests.support.remembered import Embeddings
@@ -60,18 +58,6 @@ def int8(
     held_out = [row.path for row in read_labels(samples / "labels.csv", "test")]
     _, parity = write_engine_bundle(bundle, folder, "int8", Evidence(calibration, held_out, policy_set, Limits()))
     return Bundle.load(folder), parity
-
-
-@pytest.mark.slow
-def test_int8_lowers_figures_by_at_most_half_a_point(
-    int8: tuple[Bundle, Parity], bundle: Bundle, samples: Path
-) -> None:
-    """This holds for each figure with a required minimum, on photographs that made neither model."""
-    captions = Captions.load(BUNDLED_TABLE)
-    shipped, engine = (Held.measure(samples, each, captions, "test") for each in (bundle, int8[0]))
-    assert engine.figures.top1 >= shipped.figures.top1 - 0.005
-    assert engine.figures.mean_ap >= shipped.figures.mean_ap - 0.005
-    assert engine.reworded_ap >= shipped.reworded_ap - 0.005
 
 
 @pytest.mark.slow

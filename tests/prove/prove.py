@@ -23,6 +23,7 @@ from pipeline.models.importing.source import load_source
 from pipeline.settings import BUNDLED_MODEL
 from pipeline.stack.local import down, stack_parts, up
 from pipeline.stack_settings import StackSettings
+from tests.prove.int8 import prove_int8
 from tests.prove.operate import prove_alerts, prove_faults, prove_quiet
 from tests.support.archiving import kill_and_count, send_embeddings
 from tests.support.audits import SCENARIOS, covers
@@ -52,6 +53,7 @@ def main() -> None:
         "samples": prove_samples,
         "certificates": prove_certificates,
         "audits": prove_audits,
+        "int8": lambda _, place, __: prove_int8(place, say),
         "alerts": lambda stack, place, _: prove_alerts(stack, place, say),
         "faults": lambda stack, place, images: prove_faults(stack, place, images, say),
         "quiet": lambda _, __, images: prove_quiet(images, say),
