@@ -31,11 +31,11 @@ demo: $(WORKER) ## Photographs through Kafka, Triton and the policies, counted; 
 quick: $(TESTING) ## Lint, types, structure and the unit tests, side by side: two minutes
 	@$(MAKE) --no-print-directory -j4 unit types lint structure
 
-# Four processes on two cores: many tests wait for a broker. Each has a broker and a Triton of its own.
+# Three processes on two cores: many tests wait for a broker. Each has a broker and a Triton of its own.
 test: $(TESTING) ## Lint, types, structure, and every test, on the real broker and Triton
 	@$(MAKE) --no-print-directory -j3 check
 	@.venv/bin/watchword stack install
-	@OMP_NUM_THREADS=1 .venv/bin/pytest -n 4
+	@OMP_NUM_THREADS=1 .venv/bin/pytest -n 3
 
 check: lint types structure ## Lint, types and structure alone
 

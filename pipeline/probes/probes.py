@@ -40,11 +40,14 @@ class GoldenProbes:
     """
     Compares a worker's decoding, encoder and judge with a bundle's golden file. Used by one thread at a time.
 
-    `decode` and `encoder` are those that the worker's own records go through; no cache of texts is between.
+    `decode` and `encoder` are those that the worker's own records go through; no cache of texts is between. A request
+    has at most `batch_size` images.
     """
 
-    def __init__(self, golden: GoldenFile, decode: Decode, encoder: Encoder, random: Random) -> None:
-        self._golden, self._decode, self._encoder = golden, decode, encoder
+    def __init__(
+        self, golden: GoldenFile, decode: Decode, encoder: Encoder, random: Random, batch_size: int = 32
+    ) -> None:
+        self._golden, self._decode, self._encoder, self._batch_size = golden, decode, encoder, batch_size
         self._images, self._policies = golden_images(), golden_policies()
         self._random = random
 
@@ -54,7 +57,9 @@ class GoldenProbes:
 
         Raises `DependencyFault` when the encoder or a decode process does not answer.
         """
-        embeddings = self._encoder.encode_images(np.stack([self._decode(data) for data in self._images.values()]))
+        pixels = np.stack([self._decode(data) for data in self._images.values()])
+        batches = [pixels[at : at + self._batch_size] for at in range(0, len(pixels), self._batch_size)]
+        embeddings = np.concatenate([self._encoder.encode_images(batch) for batch in batches])
         bank = build_prompt_bank(self._policies, self._encoder)
         found = [*self._image_failures(embeddings), *self._text_failures(bank)]
         if not found:

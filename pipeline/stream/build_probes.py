@@ -23,11 +23,13 @@ from pipeline.telemetry.metrics import Metrics
 LIMITS = frozenset({DeadLetterReason.TOO_LARGE, DeadLetterReason.TOO_MANY_PIXELS, DeadLetterReason.TOO_COSTLY})
 
 
-def build_probes(bundle: Bundle, processes: DecodeProcesses, encoder: TritonPool) -> GoldenProbes | None:
+def build_probes(
+    bundle: Bundle, processes: DecodeProcesses, encoder: TritonPool, batch_size: int
+) -> GoldenProbes | None:
     """Return the golden probes of a worker's path, None for a bundle without a golden file. Raises `BundleError`."""
     golden = GoldenFile.read(bundle.folder, bundle.digest)
     decode = pixels_of(processes, bundle.pixels)
-    return GoldenProbes(golden, decode, encoder, _random()) if golden is not None else None
+    return GoldenProbes(golden, decode, encoder, _random(), batch_size) if golden is not None else None
 
 
 def build_guarded_encoder(

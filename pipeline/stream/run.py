@@ -127,7 +127,7 @@ class _Assembly:
 
     def _gate(self, encoder: TritonPool, processes: DecodeProcesses) -> ProbeGate:
         gate = self._status.gate = ProbeGate(self._metrics)
-        gate.attach(build_probes(self._bundle, processes, encoder))
+        gate.attach(build_probes(self._bundle, processes, encoder, self._settings.batch_size))
 
         def pass_probes() -> None:
             gate.run(())

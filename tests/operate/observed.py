@@ -27,6 +27,8 @@ from tests.support.stream import REPOSITORY, Stack, Stream
 # Windows of drift, in seconds: short, so that a drawn run has two and some before.
 WINDOW_S = 8
 BATCH = 60
+# Thirty images a second at most, which leaves the machine to others.
+PAUSE_S = 2
 
 # Between the pixels and the embeddings of a served model while the switch exists.
 NOISE = ("batch[..., ::-1]", "np.roll(embeds, 3, axis=1)")
@@ -78,7 +80,7 @@ class Observed:
             while not stopping.is_set():
                 if self._sent - self.stream.committed() < 2 * BATCH:
                     self.send(broken)
-                stopping.wait(0.2)
+                stopping.wait(PAUSE_S)
 
         sender = threading.Thread(target=flow, name="sender", daemon=True)
         sender.start()

@@ -25,6 +25,7 @@ from pipeline.stack.local import down, stack_parts, up
 from pipeline.stack_settings import StackSettings
 from tests.prove.int8 import prove_int8
 from tests.prove.operate import prove_alerts, prove_faults, prove_quiet
+from tests.prove.tritons import prove_tritons
 from tests.support.archiving import kill_and_count, send_embeddings
 from tests.support.audits import SCENARIOS, covers
 from tests.support.calibration import scenarios
@@ -53,6 +54,7 @@ def main() -> None:
         "samples": prove_samples,
         "certificates": prove_certificates,
         "audits": prove_audits,
+        "tritons": lambda stack, place, images: prove_tritons(stack, place, images, say),
         "int8": lambda _, place, __: prove_int8(place, say),
         "alerts": lambda stack, place, _: prove_alerts(stack, place, say),
         "faults": lambda stack, place, images: prove_faults(stack, place, images, say),

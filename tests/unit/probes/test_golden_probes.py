@@ -220,3 +220,19 @@ def test_a_golden_image_leaves_the_streams_own_embeddings_as_they_are(
     for _ in range(20):
         assert np.allclose(guarded.encode_images(pixels), encoder.encode_images(pixels), atol=1e-5)
     assert len(passed) >= 2
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+def test_a_small_batch_size_is_kept(
+    golden: GoldenFile, bundle: Bundle, encoder: LocalEncoder, active: Judge, batch_size: int
+) -> None:
+    sizes: list[int] = []
+
+    def noted(pixels: Pixels) -> Pixels:
+        sizes.append(len(pixels))
+        return pixels
+
+    spoiled = Spoiled(encoder, pixels=noted)
+    probes = GoldenProbes(golden, decoder(bundle.pixels), spoiled, Random(1), batch_size)
+    assert probes.failures([active]) == []
+    assert max(sizes) == batch_size
